@@ -1,0 +1,40 @@
+"""The one exception for a user's mistake, and how to name the nearest known word."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake of the user's: the command line prints its one message and exits with 2.
+
+    The message says what is wrong, where, with which value, and what to do. Anything else that is
+    raised is a defect of this library and keeps its traceback.
+
+    Example:
+        >>> try:
+        ...     raise UserError("epochs: 0 is not a positive number of epochs; give 1 or more")
+        ... except UserError as error:
+        ...     print(error)
+        epochs: 0 is not a positive number of epochs; give 1 or more
+    """
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """Makes the error for a name that is not known, naming the nearest known one.
+
+    Args:
+        what: the kind of thing, as the user calls it ("method", "parameter").
+        name: what the user gave.
+        known: the names that would have been right.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    Example:
+        >>> print(unknown("method", "cmrr", ["cam", "has", "cmr"]))
+        unknown method 'cmrr': did you mean 'cmr'? Known: cam, cmr, has
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(names)}")
