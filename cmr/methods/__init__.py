@@ -1,0 +1,11 @@
+"""The methods, one paper a file; this is the only place that maps names to classes.
+
+A method is an `nn.Module` with a frozen dataclass `Settings` and two calls: `losses(images, labels)` for training and
+`localize(images)` for testing. The trainer knows nothing else of it.
+"""
+
+from cmr.methods.cam import CAM
+from cmr.methods.cmr import CMR
+from cmr.methods.has import HaS
+
+METHODS = {"cam": CAM, "has": HaS, "cmr": CMR}

@@ -1,0 +1,53 @@
+"""CAM: Learning Deep Features for Discriminative Localization (Zhou et al., CVPR 2016)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmr.backbones import Backbone
+from cmr.model import Head
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of CAM."""
+
+    # maps of a 3x3 convolution with ReLU before the pooling; 0 for none; -1: 1024 for VGG16, none elsewhere
+    conv_channels: int = -1
+
+
+class CAM(nn.Module):
+    """Class activation maps of a classifier with global average pooling.
+
+    Args:
+        backbone: gives the last feature map, (B, C, h, w).
+        classes: K.
+        settings: see `Settings`.
+    """
+
+    Settings = Settings
+
+    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+        super().__init__()
+        width = settings.conv_channels
+        if width < 0:
+            width = 1024 if backbone.name == "vgg16" else 0
+        self.backbone = backbone
+        self.conv = nn.Identity()
+        if width:
+            conv = nn.Conv2d(backbone.channels, width, 3, padding=1)
+            nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+            self.conv = nn.Sequential(conv, nn.ReLU())
+        self.head = Head(width or backbone.channels, classes)
+
+    def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Cross-entropy of the image's class: (B, 3, H, W), (B,) -> scalars, of which "total" is minimised."""
+        logits = self.head.logits(self.conv(self.backbone(images)))
+        total = functional.cross_entropy(logits.float(), labels)
+        return {"total": total, "accuracy": (logits.argmax(1) == labels).float().mean()}
+
+    def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K) and class maps (B, K, h, w), raw and signed, without the bias."""
+        return self.head(self.conv(self.backbone(images)))

@@ -1,0 +1,120 @@
+"""CMR: complementary image regions, the paper's own method (Babar and Das, WACV 2021)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cmr.attention import CAAM, SSAM
+from cmr.backbones import Backbone
+from cmr.data.images import MEAN, STD
+from cmr.hide import complementary_views, hide_masks
+from cmr.losses import total_loss
+from cmr.model import ComplementaryNet
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every reading of the paper that its text leaves open, with the default of this study."""
+
+    # sides of the hidden cells in pixels; several: one is drawn per image per step ("Mixed", table 6)
+    sizes: tuple[int, ...] = (16, 32, 44, 56)
+    # probability that a cell is hidden in X (and so shown in X~)
+    hide_probability: float = 0.5
+    # what stands in hidden cells: the data set's mean (0 after normalisation), black, or noise
+    fill: Literal["mean", "black", "noise"] = "mean"
+    # channel-wise assisted attention between the views, eq. 1-6; off: identity (table 5)
+    caam: bool = True
+    # eq. 1's softmax: column (a true weighted sum in eq. 4), row (literal transpose), cross (no transpose)
+    caam_axis: Literal["column", "row", "cross"] = "column"
+    # what divides the channel energies before the softmax
+    caam_scale: Literal["none", "sqrt_n", "n", "cosine"] = "none"
+    # give weight to dissimilar channels (max - E, as in DANet's code)
+    caam_invert: bool = False
+    # take Q_x~ as the transpose of Q_x, as the text claims
+    caam_share_q: bool = False
+    # spatial self-attention of each view, eq. 7-8; off: identity (table 5)
+    ssam: bool = True
+    # C over the channels of M and L
+    ssam_reduction: int = 8
+    # one set of 1x1 convolutions for both views
+    ssam_shared_convs: bool = True
+    # side of eq. 9's convolution; 0: 3 up to 512 channels, 1 above
+    fuse_kernel: int = 0
+    # feature maps of F^t; 0: as many as the backbone has
+    fuse_channels: int = 0
+    # one branch (convolution and classifier) for both views
+    share_heads: bool = False
+    # eq. 10: mean (GAP) or sum (as printed)
+    pooling: Literal["mean", "sum"] = "mean"
+    # weight of the fusion loss, eq. 15
+    beta: float = 50.0
+    # eq. 14 over pixels: mean or sum
+    reduction: Literal["mean", "sum"] = "mean"
+    # CAAM and SSAM at test: off (the paper) or on
+    test_modules: Literal["off", "on"] = "off"
+    # with modules off: conv(F + F), double, or conv(F), single
+    test_sum: Literal["double", "single"] = "double"
+    # whose classifier and map at test
+    test_branch: Literal["x", "x_tilde", "mean"] = "x"
+
+
+class CMR(nn.Module):
+    """Two complementary views, CAAM and SSAM, two classifiers and the attention-based fusion loss.
+
+    Paper: Algorithm 1.
+
+    Args:
+        backbone: gives the last feature map, (B, C, h, w).
+        classes: K.
+        settings: see `Settings`.
+    """
+
+    Settings = Settings
+
+    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+        super().__init__()
+        s = self.settings = settings
+        caam = CAAM(s.caam_axis, s.caam_scale, s.caam_invert, s.caam_share_q) if s.caam else None
+        ssam = SSAM(backbone.channels, s.ssam_reduction, s.ssam_shared_convs) if s.ssam else None
+        self.net = ComplementaryNet(
+            backbone, classes, caam, ssam, s.fuse_kernel, s.fuse_channels, s.pooling, s.share_heads
+        )
+
+    @property
+    def backbone(self) -> Backbone:
+        """The part that starts from ImageNet weights; all else is new."""
+        return self.net.backbone
+
+    def views(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """X and X~ (section 3.2): (B, 3, H, W) -> twice (B, 3, H, W)."""
+        batch, _, height, width = images.shape
+        masks = hide_masks(
+            batch, height, width, self.settings.sizes, self.settings.hide_probability, device=images.device
+        )
+        fill: float | Tensor = 0.0
+        if self.settings.fill == "black":
+            fill = (-torch.as_tensor(MEAN) / torch.as_tensor(STD)).to(images)
+        elif self.settings.fill == "noise":
+            fill = torch.randn_like(images)
+        return complementary_views(images, masks, fill)
+
+    def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Lines 2-10 of Algorithm 1: (B, 3, H, W), (B,) -> scalars, of which "total" is L_tot of eq. 15."""
+        net = self.net
+        ft_x, ft_xt = net(*self.views(images))  # eq. 1-9
+        logits_x, logits_xt = net.branch_x.head.logits(ft_x), net.branch_xt.head.logits(ft_xt)  # eq. 10-11
+        map_x, map_xt = net.branch_x.head.class_map(ft_x, labels), net.branch_xt.head.class_map(ft_xt, labels)  # eq. 13
+        losses = total_loss(logits_x, logits_xt, labels, map_x, map_xt, self.settings.beta, self.settings.reduction)
+        losses["accuracy"] = (logits_x.argmax(1) == labels).float().mean()
+        if net.caam is not None:
+            losses |= {"delta_x": net.caam.delta_x.detach(), "delta_xt": net.caam.delta_xt.detach()}
+        if net.ssam is not None:
+            losses |= {"alpha_x": net.ssam.alpha_x.detach(), "alpha_xt": net.ssam.alpha_xt.detach()}
+        return losses
+
+    def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K) and class maps (B, K, h, w) of whole images, by the test settings."""
+        s = self.settings
+        return self.net.localize(images, s.test_modules, s.test_sum, s.test_branch)

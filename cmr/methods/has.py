@@ -1,0 +1,53 @@
+"""HaS: Hide-and-Seek (Singh and Lee, ICCV 2017)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cmr.backbones import Backbone
+from cmr.hide import complementary_views, hide_masks
+from cmr.methods.cam import CAM
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of HaS."""
+
+    # sides of the hidden cells in pixels; one is drawn per image per step; 0 in the list shows the whole image
+    sizes: tuple[int, ...] = (0, 16, 32, 44, 56)
+    # probability that a cell is hidden
+    hide_probability: float = 0.5
+    # as in CAM: maps of a convolution before the pooling
+    conv_channels: int = -1
+
+
+class HaS(CAM):
+    """CAM trained on images with randomly hidden cells; at test the image is whole.
+
+    Args:
+        backbone: gives the last feature map, (B, C, h, w).
+        classes: K.
+        settings: see `Settings`. Hidden pixels become 0 after normalisation, which is the data set's mean.
+    """
+
+    Settings = Settings
+
+    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+        super().__init__(backbone, classes, settings)
+        self.settings = settings
+
+    def hide(self, images: Tensor) -> Tensor:
+        """The images as training sees them: (B, 3, H, W) -> (B, 3, H, W)."""
+        batch, _, height, width = images.shape
+        sizes = [size for size in self.settings.sizes if size > 0]
+        if not sizes:
+            return images
+        masks = hide_masks(batch, height, width, sizes, self.settings.hide_probability, device=images.device)
+        whole = 1 - len(sizes) / len(self.settings.sizes)  # each entry of the list is equally likely, 0 among them
+        masks = masks & (torch.rand(batch, 1, 1, 1, device=images.device) >= whole)
+        return complementary_views(images, masks)[0]
+
+    def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Cross-entropy on the images with hidden cells: (B, 3, H, W), (B,) -> scalars."""
+        return super().losses(self.hide(images), labels)
