@@ -1,0 +1,39 @@
+"""Data sets by name: each module has `Settings` and `load(root, split, settings) -> Split`."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+from cmr.data.split import SPLITS, Split, fingerprint
+from cmr.errors import unknown
+
+DATASETS: dict[str, ModuleType] = {
+    name: importlib.import_module(f"cmr.data.{name}")
+    for name in ("toybirds", "cub", "ilsvrc", "openimages", "folder")
+    if importlib.util.find_spec(f"cmr.data.{name}")
+}
+
+__all__ = ["DATASETS", "SPLITS", "Split", "fingerprint", "load"]
+
+
+def load(name: str, root: str | Path, split: str, settings: object | None = None) -> Split:
+    """Loads one split of a data set by name; the lists are checked, the images are not decoded.
+
+    Args:
+        name: "toybirds", "cub", "ilsvrc", "openimages" or "folder".
+        root: the folder of the data set (ToyBirds is generated and needs none).
+        split: "train", "val" or "test", as far as the data set has it.
+        settings: the module's `Settings`; None for its defaults.
+
+    Returns:
+        The split.
+
+    Raises:
+        UserError: for an unknown name or split, and for a list that is missing, empty or wrong.
+    """
+    if name not in DATASETS:
+        raise unknown("data set", name, DATASETS)
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    module = DATASETS[name]
+    return module.load(root, split, module.Settings() if settings is None else settings)
