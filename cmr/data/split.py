@@ -1,7 +1,6 @@
 """What every data set hands over: one split with ids, labels, sizes, boxes and a way to read each image."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -179,13 +178,14 @@ class ImageFiles:
 
     def __call__(self, i: int) -> np.ndarray:
         try:
-            with warnings.catch_warnings():
-                # A palette image with transparency makes PIL suggest RGBA; alpha is dropped here on purpose.
-                warnings.simplefilter("ignore")
-                with Image.open(self.paths[i]) as image:
-                    if self.upright:
-                        image = ImageOps.exif_transpose(image)
-                    return np.asarray(image.convert("RGB"))
+            with Image.open(self.paths[i]) as image:
+                if self.upright:
+                    image = ImageOps.exif_transpose(image)
+                if "transparency" in image.info:
+                    # By way of RGBA the same colours come without PIL's warning; warning filters are no way
+                    # out, since they are shared by all threads.
+                    image = image.convert("RGBA")
+                return np.asarray(image.convert("RGB"))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise self.error(i, error) from error
 

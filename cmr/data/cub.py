@@ -1,0 +1,106 @@
+"""CUB-200-2011 (Wah et al. 2011), or any part of it, from the official folder layout.
+
+Expected under the root: `images.txt` (id path), `image_class_labels.txt` (id class), `train_test_split.txt` (id
+is_training), `bounding_boxes.txt` (id x y width height), `classes.txt` (class name) and the folder `images/`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmr.data.lists import check_box, inside, integer, lines, read_headers, reals
+from cmr.data.split import ImageFiles, Split, fingerprint
+from cmr.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """CUB has no settings."""
+
+
+def load(root: str | Path, split: str, settings: Settings | None = None) -> Split:
+    """Loads the official train or test split.
+
+    Boxes come as x, y, width, height and are kept as xyxy, half-open (x1 = x + width). Some official boxes
+    end beyond their image (14 of the first 2,889); as in the benchmark's lists boxes are cut at width - 1 and
+    height - 1.
+
+    Args:
+        root: the folder that holds `images.txt`.
+        split: "train" or "test", by `train_test_split.txt`.
+        settings: none.
+
+    Returns:
+        The split, named "CUB-200-2011" when there are 200 classes and "CUB-K" for a part with K.
+
+    Raises:
+        UserError: when a list is missing, empty or wrong, or an image is missing, naming file and line.
+    """
+    root = Path(root)
+    if split not in ("train", "test"):
+        raise UserError(
+            f"split '{split}': CUB-200-2011 has only train and test (val is not part of the official release)"
+        )
+
+    # Official class numbers start at 1 and need not be contiguous in a part of the data set.
+    classes = {
+        integer(fields[0], "class", root / "classes.txt", number): (k, fields[1])
+        for k, (number, fields) in enumerate(lines(root / "classes.txt", None, (2,)))
+    }
+    images_list = root / "images.txt"
+    images = _by_id(images_list, 2, lambda fields, number: (fields[0], number))
+    wanted = _by_id(root / "train_test_split.txt", 2, lambda fields, number: fields[0] == "1")
+    labels_list = root / "image_class_labels.txt"
+    labels = _by_id(labels_list, 2, lambda fields, number: (integer(fields[0], "class", labels_list, number), number))
+    boxes_list = root / "bounding_boxes.txt"
+    boxes = _by_id(boxes_list, 5, lambda fields, number: (reals(fields, "box", boxes_list, number), number))
+    for path, known in ((root / "train_test_split.txt", wanted), (labels_list, labels), (boxes_list, boxes)):
+        missing = next((i for i in images if i not in known), None)
+        if missing is not None:
+            raise UserError(f"{path}: no line for image {missing} ({images_list}, line {images[missing][1]})")
+
+    chosen = [i for i in images if wanted[i] == (split == "train")]
+    if not chosen:
+        raise UserError(f"{root / 'train_test_split.txt'}: no image of {images_list} belongs to split {split}")
+    for i in chosen:
+        label, number = labels[i]
+        if label not in classes:
+            raise UserError(f"{labels_list}, line {number}: class {label} is not in {root / 'classes.txt'}")
+    files = ImageFiles(
+        tuple(inside(root / "images", images[i][0], images_list, images[i][1]) for i in chosen),
+        images_list,
+        np.array([images[i][1] for i in chosen]),
+    )
+    sizes, content = read_headers(files)
+    xyxy = []
+    for i, size in zip(chosen, sizes, strict=True):
+        (x, y, width, height), number = boxes[i]
+        box = check_box([x, y, x + width, y + height], tuple(size.tolist()), boxes_list, number, clip=True)
+        xyxy.append(np.array([box]))
+    ids = tuple(images[i][0] for i in chosen)
+    indices = np.array([classes[labels[i][0]][0] for i in chosen], np.int64)
+    return Split(
+        dataset="CUB-200-2011" if len(classes) == 200 else f"CUB-{len(classes)}",
+        split=split,
+        ids=ids,
+        labels=indices,
+        sizes=sizes,
+        boxes=tuple(xyxy),
+        classes=tuple(name for _, name in classes.values()),
+        read=files,
+        fingerprint=fingerprint(ids, indices, sizes, xyxy, content),
+    )
+
+
+def _by_id(path: Path, count: int, parse: Callable[[list[str], int], Any]) -> dict[int, Any]:
+    """Reads a list whose first field is the image's number; the rest of the line and its number go to `parse`."""
+    out: dict[int, Any] = {}
+    for number, fields in lines(path, None, (count,)):
+        image = integer(fields[0], "image id", path, number)
+        if image in out:
+            raise UserError(f"{path}, line {number}: image {image} is listed twice")
+        out[image] = parse(fields[1:], number)
+    return out
