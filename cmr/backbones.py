@@ -1,0 +1,298 @@
+"""Section 4.2: the classification networks, cut behind their last feature map.
+
+Every network is an `nn.Sequential` of stages that carry torchvision's names, so that its weight files load unchanged and a
+method can reach a stage (`backbone.body.layer3`). The cuts are those of the WSOL benchmark, so that at 224 px the map is
+14x14, or 28x28 with stride 8, and none of them adds a parameter.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision
+from timm.models.inception_v3 import InceptionB
+from timm.models.resnet import BasicBlock, ResNet
+from torch import Tensor, nn
+
+from cmr.errors import UserError, unknown
+from cmr.weights import imagenet_weights, load_weights, read_weights
+
+
+class Backbone(nn.Module):
+    """A network up to its last feature map, after the ReLU (section 3.1: F = f(I)).
+
+    Args:
+        name: the architecture.
+        body: the layers.
+        channels: C of the map.
+        stride: pixels of the image for one cell of the map, in each direction.
+    """
+
+    def __init__(self, name: str, body: nn.Sequential, channels: int, stride: int) -> None:
+        super().__init__()
+        self.name = name
+        self.body = body
+        self.channels = channels
+        self.stride = stride
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Computes the feature map.
+
+        Args:
+            images: (B, 3, H, W) float, ImageNet's mean and standard deviation taken out; H and W multiples of `stride`.
+
+        Returns:
+            (B, C, H / stride, W / stride), never negative.
+        """
+        return self.body(images)
+
+
+class Classifier(nn.Module):
+    """A whole ImageNet classifier whose last layer gives class activation maps (Zhou et al., CVPR 2016).
+
+    Args:
+        backbone: the network up to its last feature map.
+        head: the classifier's layer, 1x1 convolution from C to K classes.
+        relu: the published network has a ReLU between head and pooling (SqueezeNet).
+    """
+
+    def __init__(self, backbone: Backbone, head: nn.Conv2d, relu: bool) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.relu = relu
+
+    def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes logits and the activation map of every class.
+
+        Args:
+            images: (B, 3, H, W) float, normalised.
+
+        Returns:
+            logits (B, K), and maps (B, K, h, w) without the head's bias: a ResNet's logit is the mean of its map plus the
+            bias; SqueezeNet's is the mean of its map, which the published ReLU has passed.
+        """
+        features = self.backbone(images)  # (B, C, h, w)
+        if self.relu:
+            maps = F.relu(self.head(features))
+            return maps.mean((2, 3)), maps
+        maps = F.conv2d(features, self.head.weight)
+        return maps.mean((2, 3)) + self.head.bias, maps
+
+    def cam(self, images: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Computes logits and one class activation map an image.
+
+        Args:
+            images: (B, 3, H, W) float, normalised.
+            classes: (B,) int64, whose map; None takes each image's most likely class.
+
+        Returns:
+            logits (B, K) and maps (B, h, w), raw.
+        """
+        logits, maps = self.localize(images)
+        classes = logits.argmax(1) if classes is None else classes
+        return logits, maps[torch.arange(len(maps), device=maps.device), classes]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Computes the logits, (B, K)."""
+        return self.localize(images)[0]
+
+
+def _vgg16(stride: int) -> nn.Sequential:
+    layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"], batch_norm=False)[
+        :-1
+    ]  # without pool5
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    if stride == 8:
+        layers[23] = nn.Identity()  # pool4; the numbers behind it stay those of the weight files
+    return nn.Sequential(OrderedDict(features=layers))
+
+
+def _resnet(name: str) -> Callable[[int], nn.Sequential]:
+    def body(stride: int) -> nn.Sequential:
+        net = timm.create_model(name)
+        if stride <= 16:
+            _keep_size(net.layer4)
+        if stride == 8:
+            _keep_size(net.layer3)
+        return _children(net, until="layer4")
+
+    return body
+
+
+def _keep_size(stage: nn.Module) -> None:
+    # Stride off and no dilation instead, as in the benchmark: the ImageNet weights are kept for what they are.
+    for module in stage.modules():
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+
+
+def _children(net: nn.Module, until: str) -> nn.Sequential:
+    stages = list(net.named_children())
+    last = [name for name, _ in stages].index(until)
+    return nn.Sequential(OrderedDict(stages[: last + 1]))
+
+
+class _Mixed6a(InceptionB):
+    """Inception's reduction with its three strides off; torchvision's and timm's pool has no setting for it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        for branch in (self.branch3x3, self.branch3x3dbl_3):
+            branch.conv.stride, branch.conv.padding = (1, 1), (1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        dbl = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
+        return torch.cat([self.branch3x3(x), dbl, F.max_pool2d(x, 3, stride=1, padding=1)], 1)
+
+
+def _inception_v3(stride: int) -> nn.Sequential:
+    net = timm.create_model("inception_v3")
+    # The published stem has no padding and gives 25x25 at 224. Padding 1 in all of its 3x3 convolutions and pools that
+    # keep a last incomplete window give an exact half each time: 224 -> 112 -> 56 -> 28.
+    for stem in (net.Conv2d_1a_3x3, net.Conv2d_2a_3x3, net.Conv2d_4a_3x3):
+        stem.conv.padding = (1, 1)
+    net.Pool1.ceil_mode = net.Pool2.ceil_mode = True
+    mixed = _Mixed6a(288)
+    mixed.load_state_dict(net.Mixed_6a.state_dict())  # timm's initial values
+    pool = nn.MaxPool2d(3, 2, ceil_mode=True) if stride == 16 else nn.Identity()
+    stages = OrderedDict()
+    for name, module in _children(net, until="Mixed_6e").named_children():
+        if name == "Mixed_6a":
+            stages["Pool3"], module = pool, mixed
+        stages[name] = module
+    return nn.Sequential(stages)
+
+
+def _squeezenet1_1(stride: int) -> nn.Sequential:
+    features = torchvision.models.squeezenet1_1().features
+    features[0].padding = (1, 1)  # published without, which gives 13x13 at 224
+    return nn.Sequential(OrderedDict(features=features))
+
+
+def _tiny(stride: int) -> nn.Sequential:
+    net = ResNet(BasicBlock, (1, 1), num_classes=0, channels=(48, 128))
+    net.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
+    if stride == 4:
+        _keep_size(net.layer2)
+    return _children(net, until="layer2")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How one backbone is built: layers for a stride, channels of the map, allowed strides (default first)."""
+
+    body: Callable[[int], nn.Sequential]
+    channels: int
+    strides: tuple[int, ...]
+    head: tuple[str, ...]  # prefixes of the weights behind the cut, in torchvision's and in timm's files
+
+
+BACKBONES = {
+    "vgg16": Architecture(_vgg16, 512, (16, 8), ("classifier.", "pre_logits.", "head.")),
+    "resnet50": Architecture(_resnet("resnet50"), 2048, (16, 8, 32), ("fc.",)),
+    "resnet18": Architecture(_resnet("resnet18"), 512, (16, 8, 32), ("fc.",)),
+    "inception_v3": Architecture(_inception_v3, 768, (16, 8), ("AuxLogits.", "Mixed_7", "fc.")),
+    "squeezenet1_1": Architecture(_squeezenet1_1, 512, (16,), ("classifier.",)),
+    "tiny": Architecture(_tiny, 128, (8, 4), ()),
+}
+
+CLASSIFIERS = {"resnet50": ("fc", 32), "resnet18": ("fc", 32), "squeezenet1_1": ("classifier.1", 16)}
+
+
+def build_backbone(
+    name: str, weights: str | Path = "none", stride: int | None = None, partial: bool = False
+) -> Backbone:
+    """Builds a network up to its last feature map.
+
+    Section 4.2, and the WSOL benchmark's cuts: VGG16 up to conv5_3 without pool5 (stride 8: without pool4 too); ResNets with
+    layer4 at stride 1 and no dilation (stride 8: layer3 too; 32: as published); InceptionV3 up to Mixed_6e, padded;
+    SqueezeNet 1.1 with its first convolution padded; `tiny`, a ResNet for 64 px images.
+
+    Args:
+        name: one of `BACKBONES`.
+        weights: "none" (random), "imagenet" (fetched once, then cached), or a file as in `cmr.weights.read_weights`.
+        stride: pixels for one cell of the map; None takes 16, for `tiny` 8.
+        partial: accept a file that lacks layers; they start from random values.
+
+    Returns:
+        The backbone, in training mode, on the CPU.
+
+    Raises:
+        UserError: unknown name, stride that the architecture does not have, weights that are missing or do not fit.
+
+    Example:
+        >>> backbone = build_backbone("resnet18")
+        >>> backbone(torch.zeros(2, 3, 128, 128)).shape, backbone.channels, backbone.stride
+        (torch.Size([2, 512, 8, 8]), 512, 16)
+    """
+    if name not in BACKBONES:
+        raise unknown("backbone", name, BACKBONES)
+    architecture = BACKBONES[name]
+    stride = architecture.strides[0] if stride is None else stride
+    if stride not in architecture.strides:
+        allowed = ", ".join(str(s) for s in sorted(architecture.strides))
+        raise UserError(f"stride: {stride} is not possible with backbone '{name}'; choose one of {allowed}")
+    backbone = Backbone(name, architecture.body(stride), architecture.channels, stride)
+    if weights != "none":
+        load_weights(backbone.body, _read(name, weights), str(weights), architecture.head, partial)
+    return backbone
+
+
+def _read(name: str, weights: str | Path) -> dict[str, Tensor]:
+    return imagenet_weights(name) if weights == "imagenet" else read_weights(weights)
+
+
+def build_classifier(name: str, weights: str | Path, stride: int | None = None) -> Classifier:
+    """Builds a whole ImageNet classifier with class activation maps, for localization without training.
+
+    Args:
+        name: "resnet50", "resnet18" or "squeezenet1_1"; the others end in layers from which no map can be read.
+        weights: "imagenet", or a file with the classifier's weights, as in `build_backbone`.
+        stride: as in `build_backbone`; None takes the published one (32 for ResNets).
+
+    Returns:
+        The classifier, in evaluation mode.
+
+    Raises:
+        UserError: a network without such a head, or weights that are missing or do not fit.
+    """
+    if name not in BACKBONES:
+        raise unknown("backbone", name, BACKBONES)
+    if name not in CLASSIFIERS:
+        known = ", ".join(CLASSIFIERS)
+        raise UserError(
+            f"backbone: '{name}' has no linear head behind its pooling, so no class maps; choose from {known}"
+        )
+    if weights == "none":
+        raise UserError("weights: an ImageNet classifier needs weights; give imagenet or a file")
+    prefix, published = CLASSIFIERS[name]
+    backbone = build_backbone(name, stride=published if stride is None else stride)
+    classifier = Classifier(backbone, nn.Conv2d(backbone.channels, 1000, 1), relu=name == "squeezenet1_1")
+    state = {}
+    for key, tensor in _read(name, weights).items():
+        if key.startswith(f"{prefix}."):
+            key = "head" + key.removeprefix(prefix)
+            tensor = tensor[..., None, None] if tensor.ndim == 2 else tensor
+        else:
+            key = f"backbone.body.{key}"
+        state[key] = tensor
+    load_weights(classifier, state, str(weights))
+    return classifier.eval()
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """Names the 1,000 ImageNet classes, in the order of the logits; needs no network.
+
+    Example:
+        >>> imagenet_classes()[13], len(imagenet_classes())
+        ('junco', 1000)
+    """
+    return tuple(torchvision.models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
