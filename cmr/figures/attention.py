@@ -1,0 +1,250 @@
+"""Attention on a real sample (figures 3 and 4) and what the fusion loss does to the maps (figure 5)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cmr.errors import UserError
+from cmr.figures.draw import (
+    as_array,
+    as_image,
+    as_scoremap,
+    heat_overlay,
+    need,
+    show_image,
+)
+from cmr.figures.style import HEAT, METHOD_COLOURS, MUTED, WIDTH, Card, themed
+
+_QUERY_COLOURS = ("#56b4e9", "#ece133", "#fbafe4", "#ffffff", "#de8f05", "#4be3b5")
+
+
+def effective_count(weights: np.ndarray) -> np.ndarray:
+    """How many entries a row of weights is spread over: exp(entropy), from 1 (one entry) to its length.
+
+    Args:
+        weights: (..., n) not negative; rows need not sum to one (they are divided by their sum).
+
+    Returns:
+        (...,) float64; a row of zeros gives 0.
+
+    Example:
+        >>> effective_count(np.array([[1.0, 0.0], [0.5, 0.5]]))
+        array([1., 2.])
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    total = weights.sum(-1, keepdims=True)
+    share = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    logs = np.log(share, out=np.zeros_like(share), where=share > 0)
+    return np.where(total[..., 0] > 0, np.exp(-(share * logs).sum(-1)), 0.0)
+
+
+@themed
+def channel_attention(
+    image: np.ndarray,
+    f_x: np.ndarray,
+    f_xt: np.ndarray,
+    q: np.ndarray,
+    channels: Sequence[int] | None = None,
+    partners: int = 3,
+    weights_in: str = "columns",
+) -> Figure:
+    """CAAM on one sample: which channels of X~ assist which channel of X (figure 3, eq. 1-4).
+
+    Args:
+        image: (H, W, 3) uint8.
+        f_x: features of X, (C, h, w).
+        f_xt: features of X~, (C, h, w).
+        q: the attention matrix Q_x, (C, C), not negative.
+        channels: which channels of X to draw; None takes the three strongest.
+        partners: how many channels of X~ to draw beside each.
+        weights_in: "columns": the weights of channel i are q[:, i] (eq. 4); "rows": q[i, :].
+
+    Returns:
+        The figure: image, mean features of both views, Q as a heat map (its 48 strongest channels),
+        the histogram of effective channels exp(entropy), and one row of maps a chosen channel.
+
+    Raises:
+        UserError: wrong shapes, a channel that is not there.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> q = np.full((8, 8), 1 / 8)
+        >>> grey = np.full((16, 16, 3), 90, np.uint8)
+        >>> len(channel_attention(grey, rng.random((8, 4, 4)), rng.random((8, 4, 4)), q).axes)
+        18
+    """
+    image = as_image(image)
+    f_x, f_xt = as_array(f_x, "features of X", 3), as_array(f_xt, "features of X~", 3)
+    q = as_array(q, "attention Q", 2).astype(np.float64)
+    count = f_x.shape[0]
+    if f_xt.shape != f_x.shape or q.shape != (count, count):
+        raise UserError(
+            f"channel attention: features {f_x.shape} and {f_xt.shape}, Q {q.shape}; give (C,h,w) twice and (C,C)"
+        )
+    if weights_in not in ("columns", "rows"):
+        raise UserError(f"channel attention: weights_in '{weights_in}' is not known; use 'columns' or 'rows'")
+    weights = q.T if weights_in == "columns" else q  # (C, C): row i holds the weights of channel i
+    strength = f_x.mean((1, 2))
+    if channels is None:
+        channels = np.argsort(-strength, kind="stable")[:3]
+    channels = [int(channel) for channel in channels]
+    if not channels or not all(0 <= channel < count for channel in channels):
+        raise UserError(f"channel attention: channels {channels} are not all in 0..{count - 1}")
+    partners = min(partners, count)
+
+    rows = len(channels)
+    figure = Card(figsize=(WIDTH, 4.9 + 1.62 * rows), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05, hspace=0.03, wspace=0.02)
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.1, 2.6, 1.62 * rows + 0.2])
+    for part in (top, middle, bottom):
+        part.patch.set_alpha(0.0)
+
+    for ax, (title, shown) in zip(
+        top.subplots(1, 3),
+        (
+            ("image", image),
+            ("$F_x$, mean of channels", f_x.mean(0)),
+            (r"$F_{\tilde{x}}$, mean of channels", f_xt.mean(0)),
+        ),
+        strict=True,
+    ):
+        show_image(ax, shown, title, **({} if shown.ndim == 3 else {"cmap": HEAT}))
+
+    left, right = middle.subplots(1, 2)
+    order = np.sort(np.argsort(-strength, kind="stable")[:48])
+    shown = left.imshow(q[np.ix_(order, order)], cmap=HEAT, vmin=0, interpolation="nearest")
+    few = "" if count <= 48 else f", {len(order)} strongest of {count}"
+    left.set(title=f"$Q_x${few}", xlabel="channel of $X$", ylabel=r"channel of $\tilde{X}$", xticks=[], yticks=[])
+    if weights_in == "rows":
+        left.set(xlabel=r"channel of $\tilde{X}$", ylabel="channel of $X$")
+    left.spines[:].set_visible(False)
+    middle.colorbar(shown, ax=left, shrink=0.9).outline.set_visible(False)
+    spread = effective_count(weights)
+    edges = np.geomspace(1, max(count, 2), 25)
+    right.hist(np.clip(spread, 1, count), bins=edges, color=METHOD_COLOURS["cmr"])
+    right.axvline(np.median(spread), color=MUTED, linestyle="--", linewidth=1.5)
+    right.annotate(
+        f"median {np.median(spread):.3g}", (np.median(spread), 1.0), (4, -2), xycoords=("data", "axes fraction"),
+        textcoords="offset points", va="top", color=MUTED,
+    )  # fmt: skip
+    right.set_xscale("log")
+    right.set(title="how widely a channel looks", xlabel=f"effective channels (1 to {count})", ylabel="channels of $X$")
+    right.xaxis.set_major_formatter("{x:.0f}")
+
+    grid = bottom.subplots(rows, partners + 1, squeeze=False)
+    for axes, channel in zip(grid, channels, strict=True):
+        show_image(axes[0], f_x[channel], f"$X$: channel {channel}", cmap=HEAT)
+        best = np.argsort(-weights[channel], kind="stable")[:partners]
+        for ax, partner in zip(axes[1:], best, strict=True):
+            show_image(ax, f_xt[partner], rf"$\tilde{{X}}$: {partner}, {weights[channel, partner]:.2f}", cmap=HEAT)
+    return figure
+
+
+@themed
+def spatial_attention(
+    image: np.ndarray,
+    k: np.ndarray,
+    points: Sequence[tuple[float, float]],
+    grid: tuple[int, int] | None = None,
+) -> Figure:
+    """SSAM on one sample: where the feature at a position takes its help from (figure 4, eq. 7-8).
+
+    Args:
+        image: (H, W, 3) uint8.
+        k: the attention matrix K, (N, N) with N = h*w positions in raster order; row i holds the
+            weights of query position i, not negative.
+        points: query positions (x, y), pixels of the image.
+        grid: h and w of the feature map; None where it is square.
+
+    Returns:
+        The figure: the image with its query points, then a map over the image for each point, with
+        the effective number of positions exp(entropy) of its row.
+
+    Raises:
+        UserError: wrong shapes, a point outside the image, no point.
+
+    Example:
+        >>> grey = np.full((16, 16, 3), 90, np.uint8)
+        >>> len(spatial_attention(grey, np.full((16, 16), 1 / 16), [(2, 2), (12, 9)]).axes)
+        3
+    """
+    image = as_image(image)
+    k = as_array(k, "attention K", 2).astype(np.float64)
+    side = int(round(k.shape[0] ** 0.5))
+    h, w = grid or (side, side)
+    if k.shape != (h * w, h * w):
+        raise UserError(f"spatial attention: K has shape {k.shape}, the grid {h} x {w}; give (h*w, h*w)")
+    height, width = image.shape[:2]
+    if not points:
+        raise UserError("spatial attention: no query point; give at least one (x, y)")
+    for x, y in points:
+        if not (0 <= x < width and 0 <= y < height):
+            raise UserError(f"spatial attention: point ({x}, {y}) lies outside the image, {width} x {height}")
+
+    panels = len(points) + 1
+    columns = min(panels, 4 if panels != 5 else 3)
+    rows = -(-panels // columns)
+    tile = WIDTH / columns
+    figure = Card(figsize=(WIDTH, rows * (tile * height / width + 0.55)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.02)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[panels:]:
+        ax.remove()
+    show_image(axes[0], image, "query positions")
+    for number, ((x, y), ax) in enumerate(zip(points, axes[1:panels], strict=True), start=1):
+        row, column = int(y * h / height), int(x * w / width)
+        weights = k[row * w + column].reshape(h, w)  # (h, w)
+        peak = weights.max()
+        # one feature cell is a block of pixels: shown as it is, so that the resolution stays visible
+        cells_y, cells_x = np.arange(height) * h // height, np.arange(width) * w // width
+        heat = (weights / peak if peak > 0 else weights)[np.ix_(cells_y, cells_x)]  # (H, W)
+        show_image(ax, heat_overlay(image, heat), f"{number}: over {effective_count(weights.ravel()):.0f} of {h * w}")
+        for target in (axes[0], ax):
+            colour = _QUERY_COLOURS[(number - 1) % len(_QUERY_COLOURS)]
+            target.plot(x, y, "o", color=colour, markersize=13, markeredgecolor="black", markeredgewidth=1.3)
+            target.text(
+                x, y, str(number), color="black", fontsize=9.5, fontweight="bold", ha="center", va="center_baseline"
+            )
+    return figure
+
+
+@themed
+def fusion_sequence(rows: Sequence[Mapping]) -> Figure:
+    """What the fusion loss does to the two classifiers' maps (figure 5, eq. 14).
+
+    Args:
+        rows: one record a row: `image` (H, W, 3) uint8; `map_x`, `map_xt` and `map_fused`, each
+            (H, W) in [0, 1]; and, optionally, `epoch` (any number or text) and `loss` (the fusion
+            loss of the pair), which are written at the left and under the maps.
+
+    Returns:
+        The figure: image, both maps, fused map; one row a record.
+
+    Raises:
+        UserError: no row, a row that lacks one of the four, wrong shapes.
+
+    Example:
+        >>> zero = np.zeros((16, 16))
+        >>> row = {"image": np.full((16, 16, 3), 90, np.uint8), "map_x": zero, "map_xt": zero, "map_fused": zero}
+        >>> len(fusion_sequence([row]).axes)
+        4
+    """
+    if not rows:
+        raise UserError("fusion sequence: has no row; give at least one")
+    for row in rows:
+        need(row, ["image", "map_x", "map_xt", "map_fused"], "fusion sequence's row")
+    images = [as_image(row["image"]) for row in rows]
+    tall = float(np.median([image.shape[0] / image.shape[1] for image in images]))
+    figure = Card(figsize=(WIDTH, len(rows) * (WIDTH / 4.15 * tall) + 0.45), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01)
+    grid = figure.subplots(len(rows), 4, squeeze=False)
+    titles = ("image", "classifier $X$", r"classifier $\tilde{X}$", "fused")
+    for i, (row, image, axes) in enumerate(zip(rows, images, grid, strict=True)):
+        heats = [heat_overlay(image, as_scoremap(row[key], image, key)) for key in ("map_x", "map_xt", "map_fused")]
+        for ax, shown, title in zip(axes, [image, *heats], titles, strict=True):
+            show_image(ax, shown, title if i == 0 else "")
+        notes = [f"epoch {row['epoch']}"] if "epoch" in row else []
+        notes += [f"loss {row['loss']:.3g}"] if row.get("loss") is not None else []
+        axes[0].text(-0.05, 0.5, "\n".join(notes), transform=axes[0].transAxes, rotation=90, ha="right", va="center")
+    return figure

@@ -1,0 +1,251 @@
+"""Lines: training over the epochs, localization against the threshold, a metric against ToyBirds' dial."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cmr.errors import UserError
+from cmr.figures.barcharts import mean_std
+from cmr.figures.draw import (
+    as_array,
+    grid_lines,
+    is_number,
+    need,
+)
+from cmr.figures.style import MARKERS, MUTED, WIDTH, Card, method_colours, method_label, themed
+
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (2, 1)), (0, (8, 2)))
+
+
+@themed
+def curves(
+    history: Sequence[Mapping] | Mapping[str, Sequence[Mapping]],
+    panels: Mapping[str, Sequence[str]] | None = None,
+    x: str = "epoch",
+) -> Figure:
+    """Training over the epochs: losses, accuracies, the attention's scalars.
+
+    Args:
+        history: one record an epoch, or label -> such records, to compare runs. Records may be
+            nested one level ({"epoch": 1, "losses": {"total": 2.1}}); a key that a record lacks
+            (evaluation every so many epochs) is skipped there.
+        panels: title -> keys to draw in it. None sorts the numeric keys by their names: "delta..." and
+            "alpha..." are scalars of the attention, names with "Top-", "Loc", "Acc" are percent,
+            names with "loss", "total", "ce" or "fusion" are losses; others are left out.
+        x: key of the horizontal axis.
+
+    Returns:
+        The figure, one axes a panel.
+
+    Raises:
+        UserError: no record, no key to draw, a record without `x`.
+
+    Example:
+        >>> history = [{"epoch": 1, "total": 2.0, "Top-1 Loc": 10.0}, {"epoch": 2, "total": 1.0, "Top-1 Loc": 30.0}]
+        >>> [ax.get_title() for ax in curves(history).axes]
+        ['losses', 'percent on the held-out images']
+    """
+    runs = history if isinstance(history, Mapping) else {"": history}
+    runs = {label: [_flat(row) for row in rows] for label, rows in runs.items()}
+    for rows in runs.values():
+        for row in rows:
+            need(row, [x], "history's record")
+    keys = list(dict.fromkeys(key for rows in runs.values() for row in rows for key, v in row.items() if is_number(v)))
+    panels = _sorted_keys(keys, x) if panels is None else panels
+    panels = {title: [key for key in wanted if key in keys] for title, wanted in panels.items()}
+    panels = {title: wanted for title, wanted in panels.items() if wanted}
+    if not panels:
+        raise UserError(f"curves: nothing to draw; the records hold {', '.join(keys) or 'no number'}")
+    columns = min(len(panels), 2)
+    rows_of_axes = -(-len(panels) // columns)
+    figure = Card(figsize=(WIDTH, 3.3 * rows_of_axes), layout="constrained")
+    axes = figure.subplots(rows_of_axes, columns, squeeze=False).ravel()
+    for ax in axes[len(panels) :]:
+        ax.remove()
+    several = len(runs) > 1
+    for ax, (title, wanted) in zip(axes, panels.items(), strict=False):
+        colours = method_colours(runs if several else wanted)
+        for label, rows in runs.items():
+            for i, key in enumerate(wanted):
+                points = [(row[x], row[key]) for row in rows if is_number(row.get(key))]
+                if not points:
+                    continue
+                name = f"{method_label(label)}, {_name(key)}" if several and len(wanted) > 1 else _name(key)
+                ax.plot(
+                    *zip(*points, strict=True),
+                    color=colours[label if several else key],
+                    linestyle=_DASHES[i % len(_DASHES)],
+                    marker=MARKERS[i % len(MARKERS)] if len(points) <= 30 else "",
+                    markersize=4.5,
+                    label=method_label(label) if several and len(wanted) == 1 else name,
+                )
+        ax.set(title=title, xlabel=x)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+        grid_lines(ax)
+        ax.legend(loc="best", fontsize=9.5, handlelength=2.6)
+    return figure
+
+
+def _flat(row: Mapping) -> dict:
+    inner = {key: value for part in row.values() if isinstance(part, Mapping) for key, value in part.items()}
+    return {**{key: value for key, value in row.items() if not isinstance(value, Mapping)}, **inner}
+
+
+def _name(key: str) -> str:
+    return {"delta_x": r"$\delta_x$", "delta_xt": r"$\delta_{\tilde{x}}$", "alpha_x": r"$\alpha_x$",
+            "alpha_xt": r"$\alpha_{\tilde{x}}$", "ce_x": r"cross-entropy $X$", "ce_xt": r"cross-entropy $\tilde{X}$",
+            }.get(key.split(".")[-1], key)  # fmt: skip
+
+
+def _sorted_keys(keys: Sequence[str], x: str) -> dict[str, list[str]]:
+    panels: dict[str, list[str]] = {"losses": [], "percent on the held-out images": [], "attention's scalars": []}
+    for key in keys:
+        last = key.split(".")[-1].lower()
+        if key == x:
+            continue
+        if last.startswith(("delta", "alpha")):
+            panels["attention's scalars"].append(key)
+        elif any(part in last for part in ("top-", "loc", "acc")):
+            panels["percent on the held-out images"].append(key)
+        elif last.startswith("ce") or any(part in last for part in ("loss", "total", "fusion")):
+            panels["losses"].append(key)
+    return panels
+
+
+@themed
+def tau_curves(
+    results: Mapping[str, Mapping[float, tuple[np.ndarray, np.ndarray]]],
+    baseline: Mapping[float, float] | float | None = None,
+    fixed: float | None = 0.2,
+    baseline_label: str = "centred box",
+) -> Figure:
+    """Localization against the threshold on the map: one panel an IoU, one line a method.
+
+    Args:
+        results: label -> IoU (0.5, or 50) -> (taus (T,) in [0, 1], accuracy (T,) in percent).
+        baseline: accuracy in percent of the centred box, one for all panels or one an IoU; None: not drawn.
+        fixed: the fixed threshold of Top-1 Loc and GT-known Loc, marked; None: not drawn.
+        baseline_label: the baseline's name in the legend.
+
+    Returns:
+        The figure; the best threshold of each line is marked, since MaxBoxAcc reads that point.
+
+    Raises:
+        UserError: no curve, lengths that differ.
+
+    Example:
+        >>> taus = np.linspace(0, 1, 5)
+        >>> line = {0.5: (taus, np.array([10.0, 40.0, 60.0, 20.0, 0.0]))}
+        >>> len(tau_curves({"cam": line}, baseline=45.0).axes)
+        1
+    """
+    ious = sorted({iou for lines in results.values() for iou in lines})
+    if not ious:
+        raise UserError("tau curves: nothing to draw; give label -> IoU -> (taus, accuracy)")
+    figure = Card(figsize=(WIDTH, 3.7 if len(ious) > 1 else 4.0), layout="constrained")
+    axes = figure.subplots(1, len(ious), sharey=True, squeeze=False)[0]
+    colours = method_colours(results)
+    for ax, iou in zip(axes, ious, strict=True):
+        for i, (label, lines) in enumerate(results.items()):
+            if iou not in lines:
+                continue
+            taus, accuracy = (as_array(v, f"tau curve of {label}", 1) for v in lines[iou])
+            if taus.shape != accuracy.shape or not len(taus):
+                raise UserError(
+                    f"tau curve of {label}: {len(taus)} thresholds, {len(accuracy)} accuracies; give as many"
+                )
+            style = _DASHES[i % len(_DASHES)]
+            ax.plot(taus, accuracy, color=colours[label], linestyle=style, label=method_label(label))
+            best = int(accuracy.argmax())
+            ax.plot(
+                taus[best],
+                accuracy[best],
+                MARKERS[i % len(MARKERS)],
+                color=colours[label],
+                markersize=8,
+                markeredgecolor="white",
+            )
+        level = baseline.get(iou) if isinstance(baseline, Mapping) else baseline
+        if level is not None:
+            ax.axhline(level, color=MUTED, linestyle=(0, (1, 1)), linewidth=1.8, label=baseline_label)
+        if fixed is not None:
+            ax.axvline(fixed, color="#b6bcc4", linewidth=1.2, zorder=0.5)
+            ax.annotate(
+                rf"$\tau$ = {fixed:g}",
+                (fixed, 0),
+                (3, 3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                color=MUTED,
+                fontsize=10,
+            )
+        ax.set(title=f"IoU ≥ {iou:g}" + (" %" if iou > 1 else ""), xlim=(0, 1), ylim=(0, 100), xticks=[0, 0.5, 1])
+        grid_lines(ax)
+    axes[0].set_ylabel("localized (percent)")
+    figure.supxlabel(r"threshold $\tau$ on the map", fontsize=11.5)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), handlelength=2.6)
+    return figure
+
+
+@themed
+def evidence_lines(
+    rows: Sequence[Mapping],
+    metrics: str | Sequence[str],
+    dial: str = "dial",
+    xlabel: str = "where the evidence is: 0 head only, 1 every part",
+) -> Figure:
+    """A metric as ToyBirds' dial moves from evidence in the head only to evidence everywhere.
+
+    Args:
+        rows: records {"method", `dial`: number, metric: percent}, one a run; several rows of the
+            same method and dial (seeds) become a mean with a band of one standard deviation.
+        metrics: the key or keys to draw; one panel each.
+        dial: the key of the horizontal axis.
+        xlabel: its name.
+
+    Returns:
+        The figure, one line a method.
+
+    Raises:
+        UserError: no row that holds one of the metrics, a row without method or dial.
+
+    Example:
+        >>> rows = [{"method": "cam", "dial": d, "GT-known Loc": 40 + 20 * d} for d in (0.0, 0.5, 1.0)]
+        >>> len(evidence_lines(rows, "GT-known Loc").axes)
+        1
+    """
+    metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+    tables = {metric: mean_std(rows, ["method", dial], metric) for metric in metrics}
+    for metric, table in tables.items():
+        if not table:
+            raise UserError(f"evidence: no row holds a number under '{metric}'")
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    colours = method_colours(methods)
+    figure = Card(figsize=(WIDTH, 4.0), layout="constrained")
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for ax, metric in zip(axes, metrics, strict=True):
+        for i, method in enumerate(methods):
+            line = sorted((d, m, s) for (name, d), (m, s, _) in tables[metric].items() if name == method)
+            if not line:
+                continue
+            at, mean, deviation = map(np.array, zip(*line, strict=True))
+            look = {
+                "color": colours[method],
+                "marker": MARKERS[i % len(MARKERS)],
+                "linestyle": _DASHES[i % len(_DASHES)],
+            }
+            ax.plot(at, mean, **look, markersize=7, markeredgecolor="white", label=method_label(method))
+            if np.isfinite(deviation).any():
+                spread = np.nan_to_num(deviation)
+                ax.fill_between(at, mean - spread, mean + spread, color=colours[method], alpha=0.16, linewidth=0)
+        ax.set(title=metric)
+        ax.set_ylim(bottom=0)
+        grid_lines(ax)
+    axes[0].set_ylabel("percent")
+    figure.supxlabel(xlabel, fontsize=11.5)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), handlelength=2.8)
+    return figure

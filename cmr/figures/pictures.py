@@ -1,0 +1,205 @@
+"""Pictures with boxes: the gallery of figure 6, contact sheets of a data set, the cover."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cmr.errors import UserError
+from cmr.figures.draw import (
+    as_array,
+    as_boxes,
+    as_image,
+    as_scoremap,
+    badge,
+    box_legend,
+    draw_boxes,
+    heat_overlay,
+    need,
+    outline,
+    show_image,
+)
+from cmr.figures.style import INK, WIDTH, Card, themed
+
+
+@themed
+def gallery(
+    items: Sequence[Mapping] | Sequence[Sequence[Mapping]],
+    columns: int = 3,
+    alpha: float = 0.85,
+    iou_threshold: float = 0.5,
+) -> Figure:
+    """Images with their maps and boxes; several methods side by side (figure 6 of the paper).
+
+    Args:
+        items: one record a tile, or one list of records a row (the same image under several
+            methods; the titles of the first row become the columns' headings). A record holds
+            `image` (H, W, 3) uint8; and, each optional: `scoremap` (H, W) in [0, 1];
+            `gt_boxes` (k, 4) and `box` (4,), both xyxy, pixels of `image`, half-open;
+            `iou` in [0, 1]; `title` above the tile; `label` (left of a row, or under the title
+            of a single tile).
+        columns: tiles a row where `items` is one flat list.
+        alpha: opacity of the heat.
+        iou_threshold: from which IoU on a box counts as right.
+
+    Returns:
+        The figure: a ground-truth box is red and solid, a predicted one green and dashed.
+
+    Raises:
+        UserError: no item, a record without image, wrong shapes, rows of different lengths.
+
+    Example:
+        >>> bird = np.full((32, 32, 3), 120, np.uint8)
+        >>> item = {"image": bird, "gt_boxes": [[4, 4, 20, 20]], "box": [4, 4, 28, 28], "iou": 0.44}
+        >>> len(gallery([item, item]).axes)
+        2
+    """
+    nested = bool(items) and not isinstance(items[0], Mapping)
+    rows = (
+        [list(row) for row in items]
+        if nested
+        else [list(items[i : i + columns]) for i in range(0, len(items), columns)]
+    )
+    if not rows or not all(rows):
+        raise UserError("gallery: has no item; give at least one")
+    across = max(map(len, rows))
+    if nested and any(len(row) != across for row in rows):
+        raise UserError(
+            f"gallery: rows of {', '.join(str(len(row)) for row in rows)} items; give each row the same methods"
+        )
+    images = [as_image(item["image"]) for row in rows for item in row if not need(item, ["image"], "gallery's item")]
+    tall = float(np.median([image.shape[0] / image.shape[1] for image in images]))
+    tile = WIDTH / across
+    headings = 0.3 if nested else 0.3 * len(rows) * any("title" in item for row in rows for item in row)
+    figure = Card(figsize=(WIDTH, len(rows) * tile * min(max(tall, 0.6), 1.3) + headings + 0.5), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01)
+    grid = figure.subplots(len(rows), across, squeeze=False)
+    for i, row in enumerate(rows):
+        for ax, item in zip(grid[i], row, strict=False):
+            _tile(ax, item, alpha, iou_threshold, title=item.get("title", "") if i == 0 or not nested else "")
+        if nested and "label" in row[0]:
+            grid[i, 0].text(
+                -0.05, 0.5, row[0]["label"], transform=grid[i, 0].transAxes, rotation=90, va="center", ha="right"
+            )
+        for ax in grid[i, len(row) :]:
+            ax.remove()
+    box_legend(figure)
+    return figure
+
+
+def _tile(ax, item: Mapping, alpha: float, iou_threshold: float, title: str) -> None:
+    image = as_image(item["image"])
+    scoremap = item.get("scoremap")
+    shown = image if scoremap is None else heat_overlay(image, as_scoremap(scoremap, image), alpha)
+    show_image(ax, shown, title)
+    draw_boxes(ax, as_boxes(item.get("gt_boxes"), "gt_boxes"), "gt")
+    draw_boxes(ax, as_boxes(item.get("box"), "box"), "prediction")
+    if item.get("iou") is not None:
+        iou = float(item["iou"])
+        badge(ax, f"IoU {iou:.2f}", good=iou >= iou_threshold)
+
+
+@themed
+def contact_sheet(
+    images: Sequence[np.ndarray],
+    boxes: Sequence[np.ndarray] | None = None,
+    masks: Sequence[np.ndarray] | None = None,
+    labels: Sequence[str] | None = None,
+    columns: int = 5,
+) -> Figure:
+    """Many small images with what is known of them: a page of a data set.
+
+    Args:
+        images: n arrays (H, W, 3) uint8.
+        boxes: n arrays (k, 4), xyxy, pixels of the image, half-open; drawn red.
+        masks: n arrays (H, W) bool; outlined.
+        labels: n short texts.
+        columns: images a row.
+
+    Returns:
+        The figure, one axes an image.
+
+    Raises:
+        UserError: no image, wrong shapes, lists of different lengths.
+
+    Example:
+        >>> pictures = [np.full((16, 16, 3), 90, np.uint8)] * 3
+        >>> len(contact_sheet(pictures, labels=["wren", "tit", "gull"]).axes)
+        3
+    """
+    images = [as_image(image) for image in images]
+    if not images:
+        raise UserError("contact sheet: has no image; give at least one")
+    for name, given in (("boxes", boxes), ("masks", masks), ("labels", labels)):
+        if given is not None and len(given) != len(images):
+            raise UserError(f"contact sheet: {len(given)} {name} for {len(images)} images; give one an image")
+    rows = -(-len(images) // columns)
+    tile = WIDTH / columns
+    tall = float(np.median([image.shape[0] / image.shape[1] for image in images]))
+    figure = Card(figsize=(WIDTH, rows * (tile * tall + 0.24 * (labels is not None)) + 0.1), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for i, ax in enumerate(grid.flat):
+        if i >= len(images):
+            ax.remove()
+            continue
+        show_image(ax, images[i])
+        if labels is not None:
+            ax.set_title(labels[i], fontsize=10.5, pad=2)
+        if masks is not None:
+            outline(ax, as_array(masks[i], "mask", 2))
+        if boxes is not None:
+            draw_boxes(ax, as_boxes(boxes[i]), "gt")
+    return figure
+
+
+@themed
+def cover(
+    items: Sequence[Mapping | np.ndarray],
+    columns: int = 4,
+    title: str = "Where\nto Look?",
+    subtitle: str = "Complementary image regions\nfor weakly supervised\nobject localization",
+) -> Figure:
+    """The picture of the README and of the book's cover: a title beside a mosaic of birds.
+
+    Args:
+        items: one a tile: an image (H, W, 3) uint8, or a record as in `gallery` (`image`, and
+            optionally `scoremap`, `box`, `gt_boxes`), so that plain birds, half-hidden birds,
+            maps and boxes can be mixed. Tiles are cut square.
+        columns: tiles a row.
+        title: large text.
+        subtitle: small text.
+
+    Returns:
+        The figure, on a dark card; one axes a tile.
+
+    Raises:
+        UserError: no item, wrong shapes.
+
+    Example:
+        >>> len(cover([np.full((16, 16, 3), 90, np.uint8)] * 8).axes)
+        8
+    """
+    items = [{"image": item} if not isinstance(item, Mapping) else item for item in items]
+    if not items:
+        raise UserError("cover: has no item; give at least one")
+    rows = -(-len(items) // columns)
+    tile, gap, edge, text = 1.25, 0.07, 0.16, 3.3  # inches
+    width, height = text + columns * (tile + gap) + edge, max(rows * (tile + gap) - gap + 2 * edge, 2.4)
+    figure = Card(figsize=(width, height), face=INK)
+    for i, item in enumerate(items):
+        need(item, ["image"], "cover's item")
+        column, row = i % columns, i // columns
+        left, bottom = text + column * (tile + gap), height - edge - tile - row * (tile + gap)
+        ax = figure.add_axes((left / width, bottom / height, tile / width, tile / height))
+        image = as_image(item["image"])
+        tall, wide = image.shape[:2]
+        side = min(tall, wide)
+        _tile(ax, item, alpha=0.85, iou_threshold=0.5, title="")
+        ax.set_xlim((wide - side) / 2, (wide + side) / 2)
+        ax.set_ylim((tall + side) / 2, (tall - side) / 2)
+    figure.text(0.32 / width, 0.56, title, color="white", fontsize=31, fontweight="bold", va="center", linespacing=1.05)
+    figure.text(
+        0.34 / width, 0.56 - 1.0 / height, subtitle, color="#c9d1d9", fontsize=12.5, va="center", linespacing=1.3
+    )
+    return figure

@@ -1,0 +1,185 @@
+"""What the figures share: colours, theme, the card that they are drawn on.
+
+Every figure lies on an opaque, rounded, near-white card, so that it reads the same on a light and
+on a dark page; colours are seaborn's colour-blind palette, one fixed colour a method.
+"""
+
+import functools
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from cmr.errors import UserError
+
+GT_COLOUR = "#d7191c"
+PREDICTION_COLOUR = "#2fe04b"
+INK = "#23272e"
+MUTED = "#5d6673"
+PAPER = "#fcfcfa"
+HEAT = "inferno"
+WIDTH = 7.2  # inches: at phone width (about 360 CSS px) 11 pt text is still 7.6 px high
+DPI = 200
+
+# seaborn's colour-blind palette (Okabe and Ito's, adjusted), one fixed colour a method
+METHOD_COLOURS: dict[str, str] = {
+    "cmr": "#0173b2",
+    "cam": "#de8f05",
+    "has": "#029e73",
+    "acol": "#cc78bc",
+    "spg": "#ca9161",
+    "adl": "#56b4e9",
+    "cutmix": "#d55e00",
+    "ccam": "#a89a00",
+    "eil": "#fbafe4",
+    "danet": "#949494",
+}
+METHOD_LABELS: dict[str, str] = {
+    "cmr": "CMR",
+    "cam": "CAM",
+    "has": "HaS",
+    "acol": "ACoL",
+    "spg": "SPG",
+    "adl": "ADL",
+    "cutmix": "CutMix",
+    "ccam": "CCAM",
+    "eil": "EIL",
+    "danet": "DANet",
+}
+MARKERS = "osD^vPX*hd"
+
+_RC = {
+    **sns.axes_style("ticks"),
+    **sns.plotting_context("notebook"),
+    "font.size": 11.0,
+    "axes.titlesize": 12.0,
+    "axes.labelsize": 11.5,
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "legend.fontsize": 10.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8a929c",
+    "axes.labelcolor": INK,
+    "axes.facecolor": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.titlecolor": INK,
+    "grid.color": "#e2e4e6",
+    "lines.linewidth": 2.0,
+    "svg.hashsalt": "cmr",
+}
+
+
+class Card(Figure):
+    """A matplotlib Figure on a rounded near-white card, which a notebook shows without pyplot.
+
+    Figures made through pyplot stay open until they are closed; a bare Figure is printed by a
+    notebook as text. This one holds its own picture.
+
+    Example:
+        >>> figure = Card(figsize=(2, 1))
+        >>> figure._repr_png_()[1:4]
+        b'PNG'
+    """
+
+    def __init__(self, figsize: tuple[float, float], face: str = PAPER, **kwargs):
+        super().__init__(figsize=figsize, dpi=100, **kwargs)
+        self.patch.set_alpha(0.0)
+        width, height = figsize
+        card = FancyBboxPatch(
+            (0, 0),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.12",
+            transform=self.dpi_scale_trans,
+            facecolor=face,
+            edgecolor="none",
+            zorder=-10,
+        )
+        self.add_artist(card)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
+
+
+def themed(draw: Callable) -> Callable:
+    """Draws under the project's theme (seaborn's), whatever the caller has set, and restores theirs."""
+
+    @functools.wraps(draw)
+    def wrapper(*args, **kwargs):
+        with mpl.rc_context(_RC):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def save(figure: Figure, path: str | Path, dpi: int = DPI) -> Path:
+    """Saves a figure, written aside and then renamed.
+
+    Args:
+        figure: any matplotlib figure.
+        path: where to; the ending gives the format (.png, .svg, .pdf).
+        dpi: dots per inch of a raster format.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: the ending is not a format that matplotlib writes.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(Card(figsize=(1, 1)), folder + "/card.png").name
+        'card.png'
+    """
+    path = Path(path)
+    kind = path.suffix[1:]
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise UserError(f"figure's file: '{path}' ends in no known format; use .png, .svg or .pdf")
+    aside = path.with_name(f".{path.name}.part")
+    figure.savefig(aside, format=kind, dpi=dpi)
+    aside.replace(path)
+    return path
+
+
+def method_label(name: str) -> str:
+    """The name of a method as the tables print it; an unknown one is printed as it is given.
+
+    Example:
+        >>> method_label("has"), method_label("CMR, beta 0")
+        ('HaS', 'CMR, beta 0')
+    """
+    return METHOD_LABELS.get(name.lower(), name)
+
+
+def method_colours(names: Iterable[str]) -> dict[str, str]:
+    """One colour a name: a method always has its own, other names get colours that are left.
+
+    Args:
+        names: methods' names, in any case, or any other labels.
+
+    Returns:
+        name -> colour as "#rrggbb", in the order given.
+
+    Example:
+        >>> method_colours(["CAM", "beta 0"])
+        {'CAM': '#de8f05', 'beta 0': '#0173b2'}
+    """
+    names = list(dict.fromkeys(names))
+    fixed = {name: METHOD_COLOURS[name.lower()] for name in names if name.lower() in METHOD_COLOURS}
+    left = [colour for colour in METHOD_COLOURS.values() if colour not in fixed.values()] or list(
+        METHOD_COLOURS.values()
+    )
+    others = [name for name in names if name not in fixed]
+    free = {name: left[i % len(left)] for i, name in enumerate(others)}
+    return {name: fixed.get(name) or free[name] for name in names}
