@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cmr.data.lists import check_box, inside, integer, lines, read_headers, reals
+from cmr.data.lists import check_box, file_bytes, headers, inside, integer, lines, reals
 from cmr.data.split import ImageFiles, Split, fingerprint
 from cmr.errors import UserError
 
@@ -69,18 +69,14 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         label, number = labels[i]
         if label not in classes:
             raise UserError(f"{labels_list}, line {number}: class {label} is not in {root / 'classes.txt'}")
-    files = ImageFiles(
-        tuple(inside(root / "images", images[i][0], images_list, images[i][1]) for i in chosen),
-        images_list,
-        np.array([images[i][1] for i in chosen]),
-    )
-    sizes, content = read_headers(files)
+    ids = tuple(inside(images[i][0], images_list, images[i][1]) for i in chosen)
+    files = ImageFiles(root / "images", ids, images_list, np.array([images[i][1] for i in chosen]))
+    sizes = headers(files)
     xyxy = []
     for i, size in zip(chosen, sizes, strict=True):
         (x, y, width, height), number = boxes[i]
         box = check_box([x, y, x + width, y + height], tuple(size.tolist()), boxes_list, number, clip=True)
         xyxy.append(np.array([box]))
-    ids = tuple(images[i][0] for i in chosen)
     indices = np.array([classes[labels[i][0]][0] for i in chosen], np.int64)
     return Split(
         dataset="CUB-200-2011" if len(classes) == 200 else f"CUB-{len(classes)}",
@@ -91,7 +87,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         boxes=tuple(xyxy),
         classes=tuple(name for _, name in classes.values()),
         read=files,
-        fingerprint=fingerprint(ids, indices, sizes, xyxy, content),
+        fingerprint=fingerprint(ids, indices, sizes, xyxy, file_bytes(files)),
     )
 
 

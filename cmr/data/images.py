@@ -269,7 +269,7 @@ class Batches:
             return
         for index, images in _ahead(self._decode, parts, self.workers):
             # (B, size, size, 3) -> (B, 3, size, size), turned on the device
-            images = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
+            images = images.to(self.device).permute(0, 3, 1, 2).contiguous()
             yield images, self._labels[index.to(self.device)], index
 
     def _decode(self, i: int) -> np.ndarray:
@@ -295,8 +295,7 @@ def _ahead(
 
 
 def _collect(index: Tensor, futures: list[Future[np.ndarray]]) -> tuple[Tensor, Tensor]:
-    images = torch.from_numpy(np.stack([future.result() for future in futures]))  # (B, size, size, 3)
-    return index, images.pin_memory() if torch.cuda.is_available() else images
+    return index, torch.from_numpy(np.stack([future.result() for future in futures]))  # (B, size, size, 3)
 
 
 def fits(count: int, device: torch.device | str) -> bool:

@@ -18,6 +18,10 @@ NO_BOXES = np.zeros((0, 4))
 NO_BOXES.flags.writeable = False
 
 
+#: What PIL raises for a file that is missing, broken, cut short, or so large that it looks like an attack.
+READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
 @dataclass(frozen=True)
 class Split:
     """One split of one data set; loaders make it, everything else only reads it.
@@ -161,9 +165,10 @@ class ImageFiles:
     """Reads image i from its file; a file that cannot be read is an error that names its line in the list.
 
     Args:
-        paths: n files.
-        list_file: the list that names them.
-        lines: (n,) their line numbers in it, from 1.
+        root: the folder that the names start from.
+        names: n file names relative to it.
+        list_file: the list that names them; None where the folder itself is the list.
+        lines: (n,) their line numbers in it, from 1; None without a list.
         upright: turn the image as its EXIF orientation says. The benchmarks' boxes are in the pixels
             as stored, so only one's own photographs are turned.
 
@@ -171,32 +176,33 @@ class ImageFiles:
         UserError: on calling, when the file is missing, broken or cut short.
     """
 
-    paths: tuple[Path, ...]
-    list_file: Path
-    lines: np.ndarray
+    root: Path
+    names: tuple[str, ...]
+    list_file: Path | None = None
+    lines: np.ndarray | None = None
     upright: bool = False
 
     def __call__(self, i: int) -> np.ndarray:
         try:
-            with Image.open(self.paths[i]) as image:
+            with Image.open(self.root / self.names[i]) as image:
                 if self.upright:
                     image = ImageOps.exif_transpose(image)
                 if "transparency" in image.info:
                     # By way of RGBA the same colours come without PIL's warning; warning filters are no way
                     # out, since they are shared by all threads.
                     image = image.convert("RGBA")
-                return np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                return np.array(image.convert("RGB"))
+        except READ_ERRORS as error:
             raise self.error(i, error) from error
 
     def size(self, i: int) -> tuple[int, int]:
         """Gives width and height of image i from the file's header, without decoding the image."""
         try:
-            with Image.open(self.paths[i]) as image:
+            with Image.open(self.root / self.names[i]) as image:
                 # EXIF orientations 5 to 8 lay the image on its side.
                 turned = self.upright and image.getexif().get(0x0112, 1) >= 5
                 return image.size[::-1] if turned else image.size
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except READ_ERRORS as error:
             raise self.error(i, error) from error
 
     def error(self, i: int, error: Exception) -> UserError:
@@ -206,6 +212,7 @@ class ImageFiles:
         else:
             # PIL says "cannot identify image file '/a/b.jpg'": the path stands in the message already.
             what = f"cannot be read as an image ({str(error).split(' file ')[0]})"
-        return UserError(
-            f"{self.paths[i]}: {what} ({self.list_file}, line {self.lines[i]}); replace the file or remove the line"
-        )
+        place, remedy = "", "replace the file or remove it"
+        if self.list_file is not None and self.lines is not None:
+            place, remedy = f" ({self.list_file}, line {self.lines[i]})", "replace the file or remove the line"
+        return UserError(f"{self.root / self.names[i]}: {what}{place}; {remedy}")

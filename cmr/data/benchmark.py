@@ -1,0 +1,131 @@
+"""The list files of the WSOL benchmark (Choe et al., CVPR 2020), the same for every data set that has them.
+
+One folder a split (`train`, `val`, `test`) with CSV files without a header:
+
+    image_ids.txt      path
+    class_labels.txt   path,class index from 0
+    image_sizes.txt    path,width,height             (optional: read from the image files otherwise)
+    localization.txt   path,x0,y0,x1,y1              (optional, several lines an image; OpenImages: masks)
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cmr.data.lists import check_box, file_bytes, headers, inside, integer, lines, reals
+from cmr.data.split import NO_BOXES, ImageFiles
+from cmr.errors import UserError
+
+
+def labelled(folder: Path, root: Path, ids_file: str = "image_ids.txt") -> tuple[ImageFiles, np.ndarray, np.ndarray]:
+    """Reads which images belong to a split, and their labels.
+
+    Args:
+        folder: the folder of the split's list files.
+        root: the folder that the lists' paths start from.
+        ids_file: the list of images; `class_labels.txt` may hold more of them.
+
+    Returns:
+        The images (their names are the paths in the list), labels (n,) int64, and the line of each label (n,).
+
+    Raises:
+        UserError: when a list is missing, empty or wrong, or a path is listed twice, leads out of the root or has
+            no label.
+    """
+    ids_list, labels_list = folder / ids_file, folder / "class_labels.txt"
+    ids = {}
+    for number, (path,) in lines(ids_list, ",", (1,)):
+        if path in ids:
+            raise UserError(f"{ids_list}, line {number}: '{path}' is listed twice, first in line {ids[path]}")
+        ids[inside(path, ids_list, number)] = number
+    known = {}
+    for number, (path, text) in lines(labels_list, ",", (2,)):
+        label = integer(text, "class", labels_list, number)
+        if path in known:
+            raise UserError(f"{labels_list}, line {number}: '{path}' is listed twice, first in line {known[path][1]}")
+        known[path] = (label, number)
+    for path, number in ids.items():
+        if path not in known:
+            raise UserError(f"{labels_list}: no label for '{path}' ({ids_list}, line {number})")
+    pairs = np.array([known[path] for path in ids], np.int64)  # (n, 2) label and line
+    files = ImageFiles(root, tuple(ids), ids_list, np.fromiter(ids.values(), np.int64))
+    return files, pairs[:, 0].copy(), pairs[:, 1].copy()
+
+
+def check_labels(folder: Path, labels: np.ndarray, numbers: np.ndarray, k: int, source: str) -> None:
+    """Raises a UserError for the first label that is not among the K classes.
+
+    Args:
+        folder: the folder of the split's list files.
+        labels: (n,) class indices.
+        numbers: (n,) their lines in `class_labels.txt`.
+        k: number of classes.
+        source: where the classes come from, for the message.
+    """
+    wrong = np.flatnonzero((labels < 0) | (labels >= k))
+    if len(wrong):
+        i = wrong[0]
+        raise UserError(
+            f"{folder / 'class_labels.txt'}, line {numbers[i]}: class {labels[i]} is not one of 0 to {k - 1} ({source})"
+        )
+
+
+def sizes_and_bytes(folder: Path, files: ImageFiles) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the images' original sizes, from `image_sizes.txt` or else from the files, and the files' bytes.
+
+    Args:
+        folder: the folder of the split's list files.
+        files: the images.
+
+    Returns:
+        (n, 2) int64 width and height, and (n,) int64 bytes.
+
+    Raises:
+        UserError: when an image is missing, or the list is wrong or lacks an image.
+    """
+    path = folder / "image_sizes.txt"
+    if not path.exists():
+        return headers(files), file_bytes(files)
+    position = {name: i for i, name in enumerate(files.names)}
+    sizes = np.zeros((len(files.names), 2), np.int64)
+    for number, (name, *texts) in lines(path, ",", (3,)):
+        size = [integer(text, "size", path, number) for text in texts]
+        if min(size) < 1:
+            raise UserError(f"{path}, line {number}: an image of {size[0]}x{size[1]} pixels is not possible")
+        if name in position:
+            sizes[position[name]] = size
+    lacking = np.flatnonzero(sizes[:, 0] == 0)
+    if len(lacking):
+        i = lacking[0]
+        raise UserError(f"{path}: no size for '{files.names[i]}' ({files.list_file}, line {files.lines[i]})")
+    return sizes, file_bytes(files)
+
+
+def boxes(folder: Path, files: ImageFiles, sizes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Reads `localization.txt` with boxes; without it no image has any.
+
+    The benchmark evaluates x0,y0,x1,y1 as they stand (x1 = x0 + width), so they are taken as half-open.
+
+    Args:
+        folder: the folder of the split's list files.
+        files: the images.
+        sizes: (n, 2) width and height.
+
+    Returns:
+        n arrays (k, 4) float64 xyxy, half-open, original pixels.
+
+    Raises:
+        UserError: for a box without an area or outside its image, or of an image that is not in the list.
+    """
+    path = folder / "localization.txt"
+    if not path.exists():
+        return (NO_BOXES,) * len(files.names)
+    position = {name: i for i, name in enumerate(files.names)}
+    found: list[list[tuple[float, ...]]] = [[] for _ in files.names]
+    for number, (name, *texts) in lines(path, ",", (5,)):
+        if name not in position:
+            raise UserError(f"{path}, line {number}: '{name}' is not in {files.list_file}")
+        i = position[name]
+        width, height = sizes[i].tolist()
+        found[i].append(check_box(reals(texts, "box", path, number), (width, height), path, number))
+    return tuple(np.array(some) if some else NO_BOXES for some in found)

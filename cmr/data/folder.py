@@ -1,0 +1,164 @@
+"""One's own images: a folder with a CSV that says what is on each.
+
+`<root>/images.csv` starts with a header line; columns stand in any order:
+
+    path,label,x0,y0,x1,y1,split
+    heron/a.jpg,heron,12,30,200,180,test
+    heron/a.jpg,heron,220,35,300,170,test
+    owl/b.png,owl,,,,,train
+
+- `path`: relative to the root, with forward slashes. An image with several boxes has several lines.
+- `label`: the class, any text. K and the order come from `<root>/classes.txt` (one class a line) where it exists, otherwise
+  from the labels of the whole CSV in alphabetical order.
+- `x0,y0,x1,y1`: optional, the box in pixels of the image as a viewer shows it (EXIF orientation applied): left, top, and the
+  first pixel beyond right and bottom (x1 = x0 + width). Empty where an image has no box; boxes are needed only for testing.
+- `split`: optional, train, val or test. Without this column `test_percent` of the images are `test` and the others
+  `train`, chosen by a hash of the path: the choice stays when images are added.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cmr.data.lists import check_box, file_bytes, headers, inside, lines, reals
+from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, fingerprint
+from cmr.errors import UserError, unknown
+
+SIDES = ("x0", "y0", "x1", "y1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which list is read, and how it is divided."""
+
+    csv: str = "images.csv"  # the list, relative to the root
+    test_percent: int = 20  # share of test images where the list has no column `split`; 100 to test on all
+
+
+@dataclass
+class _Entry:
+    """What the lines of one image say."""
+
+    line: int
+    label: str
+    split: str
+    boxes: list[tuple[int, list[float]]]
+
+
+def load(root: str | Path, split: str, settings: Settings | None = None) -> Split:
+    """Loads one's own images from a folder with a CSV; the format stands at the top of this module.
+
+    Args:
+        root: the folder; its name is the data set's name.
+        split: "train", "val" or "test".
+        settings: see `Settings`.
+
+    Returns:
+        The split. Boxes are xyxy in original pixels, half-open.
+
+    Raises:
+        UserError: when the list is missing, empty or wrong, an image is missing, a class is unknown or a box lies
+            outside its image, naming file and line.
+    """
+    root, settings = Path(root), settings or Settings()
+    if not 0 <= settings.test_percent <= 100:
+        raise UserError(f"test_percent: {settings.test_percent} is not a percentage; give 0 to 100")
+    path = root / settings.csv
+    entries = _entries(path, settings.test_percent)
+    classes = _classes(root / "classes.txt", path, entries)
+    chosen = {name: entry for name, entry in entries.items() if entry.split == split}
+    if not chosen:
+        raise UserError(f"{path}: the list has no image of split {split}; fill the column 'split' or set test_percent")
+    files = ImageFiles(root, tuple(chosen), path, np.array([entry.line for entry in chosen.values()]), upright=True)
+    sizes = headers(files)
+    index = {name: k for k, name in enumerate(classes)}
+    labels = np.array([index[entry.label] for entry in chosen.values()], np.int64)
+    boxes = tuple(
+        np.array([check_box(box, (width, height), path, line) for line, box in entry.boxes])
+        if entry.boxes
+        else NO_BOXES
+        for entry, (width, height) in zip(chosen.values(), sizes.tolist(), strict=True)
+    )
+    return Split(
+        dataset=root.resolve().name,
+        split=split,
+        ids=files.names,
+        labels=labels,
+        sizes=sizes,
+        boxes=boxes,
+        classes=classes,
+        read=files,
+        fingerprint=fingerprint(files.names, labels, sizes, boxes, file_bytes(files)),
+    )
+
+
+def _entries(path: Path, test_percent: int) -> dict[str, _Entry]:
+    """Reads the list: one entry an image, in the order of the first lines."""
+    entries: dict[str, _Entry] = {}
+    for number, row in _rows(path):
+        name = inside(row["path"], path, number)
+        if not row["label"]:
+            raise UserError(f"{path}, line {number}: '{name}' has no label")
+        split = row.get("split")
+        if split is None:
+            split = _by_hash(name, test_percent)
+        elif split not in SPLITS:
+            raise UserError(f"{path}, line {number}: {unknown('split', split, SPLITS)}")
+        entry = entries.setdefault(name, _Entry(number, row["label"], split, []))
+        if (entry.label, entry.split) != (row["label"], split):
+            raise UserError(
+                f"{path}, line {number}: '{name}' is {row['label']} of {split} here, "
+                f"but {entry.label} of {entry.split} in line {entry.line}"
+            )
+        corners = [row.get(side, "") for side in SIDES]
+        if any(corners):
+            entry.boxes.append((number, reals(corners, "box", path, number)))
+    if not entries:
+        raise UserError(f"{path}: the list is empty; it must name at least one image")
+    return entries
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Gives line number and columns by name; the file goes through `lines` first, for its errors."""
+    texts = [(number, fields[0]) for number, fields in lines(path, "\n")]
+    header = [name.strip() for name in next(csv.reader([texts[0][1]]))]
+    known = ("path", "label", *SIDES, "split")
+    for name in header:
+        if name not in known:
+            raise UserError(
+                f"{path}, line {texts[0][0]}: {unknown('column', name, known)}; the first line names the columns"
+            )
+    lacking = [name for name in ("path", "label") if name not in header]
+    if lacking:
+        raise UserError(f"{path}, line {texts[0][0]}: the column '{lacking[0]}' is missing")
+    if 0 < sum(side in header for side in SIDES) < 4:
+        raise UserError(f"{path}, line {texts[0][0]}: a box needs all of the columns {','.join(SIDES)}")
+    for number, text in texts[1:]:
+        fields = [field.strip() for field in next(csv.reader([text], strict=True))]
+        if len(fields) != len(header):
+            raise UserError(f"{path}, line {number}: {len(fields)} fields, expected {len(header)}: '{text}'")
+        yield number, dict(zip(header, fields, strict=True))
+
+
+def _by_hash(name: str, test_percent: int) -> str:
+    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    return "test" if 100 * share < test_percent else "train"
+
+
+def _classes(path: Path, csv_path: Path, entries: dict[str, _Entry]) -> tuple[str, ...]:
+    """Takes the classes from `classes.txt`, else from the labels."""
+    if not path.exists():
+        return tuple(sorted({entry.label for entry in entries.values()}))
+    classes: dict[str, int] = {}
+    for number, (name,) in lines(path, "\n"):
+        if name in classes:
+            raise UserError(f"{path}, line {number}: class '{name}' is listed twice, first in line {classes[name]}")
+        classes[name] = number
+    for entry in entries.values():
+        if entry.label not in classes:
+            raise UserError(f"{csv_path}, line {entry.line}: {unknown('class', entry.label, classes)}")
+    return tuple(classes)

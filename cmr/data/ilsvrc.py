@@ -1,0 +1,211 @@
+"""ILSVRC 2012 (ImageNet, Russakovsky et al. 2015), whole or a part of its classes, in one of two layouts.
+
+With list files in the WSOL benchmark's format (`cmr.data.benchmark`): `<root>/metadata/{train,val,test}/`, the images
+elsewhere under the root as the lists say. The benchmark's `val` is ImageNetV2 (train-fullsup), its `test` the official
+validation set. A part of the classes has `metadata/classes.txt` with index,wnid,index among the 1,000.
+
+With the official XML: `<root>/Data/CLS-LOC/train/<wnid>/*.JPEG`, `Data/CLS-LOC/val/*.JPEG` and
+`Annotations/CLS-LOC/val/*.xml`; `test` is the official validation set. Classes are the wnids in alphabetical order.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from tqdm import tqdm
+
+from cmr.data import benchmark
+from cmr.data.lists import check_box, file_bytes, headers, integer, lines, reals
+from cmr.data.split import NO_BOXES, ImageFiles, Split, fingerprint
+from cmr.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the lists lie, and which training list is used."""
+
+    metadata: str = ""  # folder with train/, val/, test/ list files; empty: <root>/metadata
+    proxy: bool = False  # train on the benchmark's tenth of the images, image_ids_proxy.txt
+
+
+def load(root: str | Path, split: str, settings: Settings | None = None) -> Split:
+    """Loads a split from list files where there are any, otherwise from the official XML.
+
+    Boxes are xyxy in original pixels and taken as half-open with the official numbers as they stand, as in the
+    benchmark; the XML's xmax and ymax are cut at width - 1 and height - 1 as in the benchmark's lists. (The XML does
+    not say whether its last pixel is meant to be inside; reading it so would make each box one pixel wider.)
+
+    Args:
+        root: the folder of the data set.
+        split: "train", "val" (list files only) or "test".
+        settings: see `Settings`.
+
+    Returns:
+        The split, named "ILSVRC" when there are 1,000 classes and "ILSVRC-K" for a part with K.
+
+    Raises:
+        UserError: when neither layout is found, a list or annotation is wrong, or an image is missing.
+    """
+    root, settings = Path(root), settings or Settings()
+    metadata = Path(settings.metadata) if settings.metadata else root / "metadata"
+    if metadata.is_dir():
+        return _from_lists(root, metadata / split, split, settings)
+    if (root / "Data" / "CLS-LOC").is_dir() and not settings.metadata:
+        return _from_xml(root, split)
+    raise UserError(
+        f"{root}: neither list files ({metadata}/{split}) nor the official layout (Data/CLS-LOC) is there; "
+        "give the folder that holds one of them"
+    )
+
+
+def _from_lists(root: Path, folder: Path, split: str, settings: Settings) -> Split:
+    classes_list = folder.parent / "classes.txt"
+    classes = _classes(classes_list)
+    proxy = settings.proxy and split == "train"
+    files, labels, numbers = benchmark.labelled(folder, root, "image_ids_proxy.txt" if proxy else "image_ids.txt")
+    benchmark.check_labels(
+        folder, labels, numbers, len(classes), f"{classes_list}" if classes_list.exists() else "ILSVRC"
+    )
+    sizes, content = benchmark.sizes_and_bytes(folder, files)
+    boxes = benchmark.boxes(folder, files, sizes)
+    return _split(split, files, labels, sizes, boxes, classes, content)
+
+
+def _classes(path: Path) -> tuple[str, ...]:
+    """Names the classes: the 1,000, or those of `classes.txt` (index, wnid, index among the 1,000)."""
+    thousand = imagenet_names()
+    if not path.exists():
+        return thousand
+    names = []
+    for number, fields in lines(path, ",", (2, 3)):
+        if integer(fields[0], "class index", path, number) != len(names):
+            raise UserError(
+                f"{path}, line {number}: class index {fields[0]}, expected {len(names)} (0, 1, 2, ... in order)"
+            )
+        index = integer(fields[2], "class index", path, number) if len(fields) == 3 else -1
+        names.append(thousand[index] if 0 <= index < len(thousand) else fields[1])
+    return tuple(names)
+
+
+def imagenet_names() -> tuple[str, ...]:
+    """Gives the 1,000 class names in the order of their wnids, from torchvision's own list.
+
+    Returns:
+        1,000 names.
+
+    Example:
+        >>> imagenet_names()[:2]
+        ('tench', 'goldfish')
+    """
+    from torchvision.models import ResNet18_Weights  # here: it takes a second, and few loads need it
+
+    return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def _from_xml(root: Path, split: str) -> Split:
+    train = root / "Data" / "CLS-LOC" / "train"
+    annotations = root / "Annotations" / "CLS-LOC" / "val"
+    if split == "val":
+        raise UserError(
+            "split 'val': the official layout has train and test (its validation set); "
+            "the benchmark's val is ImageNetV2 and needs the list files"
+        )
+    wnids = sorted(entry.name for entry in os.scandir(train) if entry.is_dir()) if train.is_dir() else []
+    if split == "train":
+        if not wnids:
+            raise UserError(f"{train}: there is no class folder here; unpack the training images to <wnid>/*.JPEG")
+        pairs = [(f"{wnid}/{name}", k) for k, wnid in enumerate(wnids) for name in _images(train / wnid)]
+        if not pairs:
+            raise UserError(f"{train}: the class folders hold no image")
+        files = ImageFiles(train, tuple(name for name, _ in pairs))
+        labels = np.array([k for _, k in pairs], np.int64)
+        sizes, boxes = headers(files), (NO_BOXES,) * len(pairs)
+    else:
+        names = sorted(entry.name for entry in os.scandir(annotations)) if annotations.is_dir() else []
+        names = [name for name in names if name.endswith(".xml")]
+        if not names:
+            raise UserError(f"{annotations}: there is no annotation (*.xml) here")
+        read = [read_xml(annotations / name) for name in tqdm(names, "reading annotations", unit="image", delay=2)]
+        # Without the training folders the validation set itself says which classes there are.
+        wnids = wnids or sorted({wnid for wnid, _, _ in read})
+        index = {wnid: k for k, wnid in enumerate(wnids)}
+        for name, (wnid, _, _) in zip(names, read, strict=True):
+            if wnid not in index:
+                raise UserError(f"{annotations / name}: class '{wnid}' has no folder in {train}")
+        stored = tuple(name.removesuffix(".xml") + ".JPEG" for name in names)
+        files = ImageFiles(root / "Data" / "CLS-LOC" / "val", stored)
+        labels = np.array([index[wnid] for wnid, _, _ in read], np.int64)
+        sizes = np.array([size for _, size, _ in read], np.int64)
+        boxes = tuple(found for _, _, found in read)
+    classes = imagenet_names() if len(wnids) == 1000 else tuple(wnids)
+    return _split(split, files, labels, sizes, boxes, classes, file_bytes(files))
+
+
+def _images(folder: Path) -> list[str]:
+    endings = (".jpeg", ".jpg", ".png")
+    return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(endings))
+
+
+def read_xml(path: Path) -> tuple[str, tuple[int, int], np.ndarray]:
+    """Reads one official annotation.
+
+    Args:
+        path: the XML file.
+
+    Returns:
+        The wnid, the image's width and height, and its boxes (k, 4) xyxy, half-open, original pixels.
+
+    Raises:
+        UserError: when it is no such annotation, has no object, or a box is wrong.
+    """
+    try:
+        data = path.read_bytes()
+        tree = ElementTree.fromstring(data)
+    except (OSError, ElementTree.ParseError) as error:
+        raise UserError(f"{path}: cannot be read as XML ({error})") from error
+    objects = list(tree.iter("object"))
+    # The parser keeps no line numbers; an object begins where its tag stands.
+    starts = [data.count(b"\n", 0, match.start()) + 1 for match in re.finditer(rb"<object\b", data)]
+    starts = starts if len(starts) == len(objects) else [1] * len(objects)
+
+    def text(node: ElementTree.Element, tag: str, line: int) -> str:
+        found = node.findtext(tag)
+        if found is None:
+            raise UserError(f"{path}, line {line}: <{tag}> is missing; is this an annotation of ILSVRC?")
+        return found.strip()
+
+    width, height = (integer(text(tree, f"size/{side}", 1), side, path, 1) for side in ("width", "height"))
+    names, found = set(), []
+    for item, line in zip(objects, starts, strict=True):
+        names.add(text(item, "name", line))
+        corners = [text(item, f"bndbox/{side}", line) for side in ("xmin", "ymin", "xmax", "ymax")]
+        found.append(check_box(reals(corners, "box", path, line), (width, height), path, line, clip=True))
+    if len(names) != 1:
+        listed = ", ".join(sorted(names)) or "none"
+        raise UserError(f"{path}: objects of {len(names)} classes ({listed}); expected exactly one class")
+    return names.pop(), (width, height), np.array(found)
+
+
+def _split(
+    split: str,
+    files: ImageFiles,
+    labels: np.ndarray,
+    sizes: np.ndarray,
+    boxes: tuple[np.ndarray, ...],
+    classes: tuple[str, ...],
+    content: np.ndarray,
+) -> Split:
+    return Split(
+        dataset="ILSVRC" if len(classes) == 1000 else f"ILSVRC-{len(classes)}",
+        split=split,
+        ids=files.names,
+        labels=labels,
+        sizes=sizes,
+        boxes=boxes,
+        classes=classes,
+        read=files,
+        fingerprint=fingerprint(files.names, labels, sizes, boxes, content),
+    )
