@@ -25,10 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 book: $(STAMP)  ## run the notebooks and build the book into book/_build/html
-	@$(PY) book/build.py
+	@$(PY) -m book.build
 
 draft: $(STAMP)  ## build the pages only: notebooks as they last ran, warnings allowed
-	@$(PY) book/build.py --draft
+	@$(PY) -m book.build --draft
 
 test: $(STAMP)  ## run the tests
 	@$(PY) -m pytest

@@ -1,0 +1,28 @@
+"""What the tests share: the same seeds every time, few threads, and the way to the material beside the project."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a network that may not be there
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture(autouse=True)
+def _seeds() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002  libraries that still draw from the global state
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of the shared material: real images, weights, the benchmark's own lists."""
+    path = Path(os.environ.get("CMR_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+    if not (path / "data").is_dir():
+        pytest.skip("the shared material (data, weights, lists) is not here; CMR_SHARED names its folder")
+    return path

@@ -1,0 +1,206 @@
+"""The runner: parameters, the kernel it starts, what it skips, how it fails, and what it leaves behind."""
+
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import cmr
+from book import execute
+from book.execute import fingerprint, run_notebooks
+from cmr.errors import UserError
+from cmr.notebooks import notebook_parameters, parse_parameters, run_notebook
+
+PARAMETERS = """\
+epochs: int = 20  # how often the training images are seen
+rate = 0.5
+sizes = [16, 32]
+backbone: str = "tiny"
+seed = None
+double = 2 * 3  # not a literal
+"""
+
+
+def write(path: Path, *sources: str, parameters: str = PARAMETERS) -> Path:
+    cells = [nbformat.v4.new_markdown_cell("# A notebook"), nbformat.v4.new_code_cell(parameters)]
+    cells[1].metadata.tags = ["parameters"]
+    cells += [nbformat.v4.new_code_cell(source) for source in sources]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def printed(path: Path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(o.get("text", "") for cell in cells if cell.cell_type == "code" for o in cell.outputs)
+
+
+def test_parameters_are_read_from_the_tagged_cell(tmp_path):
+    found = notebook_parameters(write(tmp_path / "a.ipynb"))
+    assert found == {"epochs": 20, "rate": 0.5, "sizes": [16, 32], "backbone": "tiny", "seed": None, "double": None}
+
+
+def test_a_run_takes_parameters_uses_this_python_and_this_library_and_holds_no_path_of_the_machine(
+    tmp_path, monkeypatch
+):
+    # a kernel of the user's with the same name must not be the one that runs
+    spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["false"], "display_name": "broken", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    same = f"import sys, cmr; print(sys.executable == {sys.executable!r}, cmr.__file__ == {cmr.__file__!r})"
+    path = write(
+        tmp_path / "in" / "a.ipynb",
+        same,
+        "import os; print(epochs, rate, sizes, os.getcwd(), sys.prefix, cmr.__file__)",
+    )
+    out = tmp_path / "out" / "b.ipynb"
+
+    seconds = run_notebook(path, out, {"epochs": 3, "rate": 1, "sizes": (8, 9), "seed": 4}, progress=False)
+
+    assert 0 < seconds < 60
+    lines = printed(out).splitlines()
+    assert lines == ["True True", "3 1 (8, 9) . .venv ../cmr/__init__.py"]
+    written = nbformat.read(out, as_version=4)
+    assert (written.metadata.papermill.input_path, written.metadata.papermill.output_path) == ("a.ipynb", "b.ipynb")
+    text = out.read_text().replace(repr(sys.executable), "").replace(repr(cmr.__file__), "")  # in the cell's own source
+    assert str(tmp_path) not in text
+    assert sys.prefix + "/" not in text
+    assert sorted(p.name for p in out.parent.iterdir()) == ["b.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"epohcs": 3}, "unknown parameter of a.ipynb 'epohcs': did you mean 'epochs'?"),
+        ({"epochs": "three"}, "parameter epochs of a.ipynb: 'three' is not int, as its default 20 is"),
+        ({"epochs": True}, "parameter epochs of a.ipynb: True is not int"),
+        ({"epochs": 2.5}, "parameter epochs of a.ipynb: 2.5 is not int"),
+        ({"backbone": 18}, "parameter backbone of a.ipynb: 18 is not str"),
+    ],
+)
+def test_a_wrong_parameter_fails_before_anything_runs(tmp_path, parameters, message):
+    path = write(tmp_path / "a.ipynb", "print(1)")
+    with pytest.raises(UserError) as error:
+        run_notebook(path, tmp_path / "out.ipynb", parameters)
+    assert str(error.value).startswith(message)
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_notebook_without_parameters_takes_none(tmp_path):
+    path = write(tmp_path / "a.ipynb", parameters="import os")
+    with pytest.raises(UserError, match="takes no parameters .*; got epochs"):
+        run_notebook(path, tmp_path / "out.ipynb", {"epochs": 3})
+
+
+def test_a_missing_or_broken_notebook_is_named(tmp_path):
+    write(tmp_path / "train.ipynb")
+    with pytest.raises(UserError, match=r"trian\.ipynb: there is no such notebook; did you mean .*train\.ipynb\?"):
+        run_notebook(tmp_path / "trian.ipynb", tmp_path / "out.ipynb")
+    (tmp_path / "broken.ipynb").write_text("{")
+    with pytest.raises(UserError, match=r"broken\.ipynb: is not a notebook"):
+        run_notebook(tmp_path / "broken.ipynb", tmp_path / "out.ipynb")
+    write(tmp_path / "magic.ipynb", parameters="%matplotlib inline\nepochs = 3")
+    with pytest.raises(UserError, match=r"magic\.ipynb: its parameters cell is not plain Python"):
+        run_notebook(tmp_path / "magic.ipynb", tmp_path / "out.ipynb", {"epochs": 4})
+
+
+def test_a_failing_cell_is_named_and_the_last_good_copy_stays(tmp_path):
+    out = tmp_path / "out" / "a.ipynb"
+    path = write(tmp_path / "a.ipynb", "print('good')")
+    run_notebook(path, out)
+    write(path, "print('better')", "raise ValueError('first line\\nthe map has 3 dimensions, not 2')")
+    with pytest.raises(UserError) as error:
+        run_notebook(path, out, {"epochs": 1})
+    # the fourth cell of the file as its reader sees it: heading, parameters, print, raise
+    assert str(error.value).startswith(f"{path}, cell 4 (In [4]): ValueError: ... the map has 3 dimensions, not 2")
+    assert printed(out) == "good\n"
+    assert "the map has 3 dimensions" in out.with_suffix(".failed.ipynb").read_text()
+
+    write(path, "print('best')")
+    run_notebook(path, out)
+    assert printed(out) == "best\n"
+    assert sorted(p.name for p in out.parent.iterdir()) == ["a.ipynb"]
+
+
+def test_a_notebook_whose_process_dies_is_named(tmp_path):
+    path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
+    with pytest.raises(UserError, match=r"a\.ipynb: the notebook's process ended by itself"):
+        run_notebook(path, tmp_path / "out.ipynb")
+    assert not (tmp_path / "out.running.ipynb").exists()
+
+
+def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys, monkeypatch):
+    ran = []
+
+    def fake(path, out, parameters=None, progress=None):
+        if path.stem == failing:
+            raise UserError(f"{path}: fails")
+        ran.append(path.stem)
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(path.read_text())
+        return 1.5
+
+    monkeypatch.setattr(execute, "run_notebook", fake)
+    failing = ""
+    record = tmp_path / "results" / "record.json"
+    record.parent.mkdir()
+    record.write_text("1")
+    paths = [write(tmp_path / name, "1") for name in ("b.ipynb", "a.ipynb")]
+    out = tmp_path / "executed"
+
+    def names(**changes):
+        ran.clear()
+        done = run_notebooks(paths, out, [record.parent], **changes)
+        assert done == [out / "b.ipynb", out / "a.ipynb"]
+        return list(ran)
+
+    assert names() == ["b", "a"]
+    assert "2 to run, 0 current" in capsys.readouterr().out
+    assert names() == []
+    assert "0 to run, 2 current" in capsys.readouterr().out
+    write(paths[1], "2")
+    assert names() == ["a"]
+    assert "[1/1] a.ipynb, about 2 s; all that is left: 2 s" in capsys.readouterr().out
+    record.write_text("2")
+    assert names() == ["b", "a"]
+    assert names(parameters={"epochs": 3}) == ["b", "a"]
+    (out / "b.ipynb").unlink()
+    assert names(parameters={"epochs": 3}) == ["b"]
+    (out / "b.json").write_text("{")
+    assert names(parameters={"epochs": 3}) == ["b"]
+
+    failing = "a"
+    with pytest.raises(UserError, match="a.ipynb: fails"):
+        names()
+    assert ran == ["b"]
+    failing = ""
+    assert names() == ["a"]
+
+
+def test_the_fingerprint_sees_cells_parameters_and_library_but_not_stored_outputs(tmp_path):
+    path = write(tmp_path / "a.ipynb", "1")
+    before = fingerprint(path, {})
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="1")]
+    nbformat.write(notebook, path)
+    assert fingerprint(path, {}) == before
+    assert fingerprint(path, {"epochs": 3}) != before
+    write(path, "2")
+    assert fingerprint(path, {}) != before
+
+
+def test_pairs_of_the_command_line():
+    assert parse_parameters(["a=1", "b=x=y", "c=True", "d=[1, 2]", "e=1e-3", "f="]) == {
+        "a": 1,
+        "b": "x=y",
+        "c": True,
+        "d": [1, 2],
+        "e": 0.001,
+        "f": "",
+    }
+    with pytest.raises(UserError, match="parameter 'epochs': is not NAME=VALUE; write it as epochs=3"):
+        parse_parameters(["epochs"])
