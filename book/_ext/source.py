@@ -1,0 +1,150 @@
+"""What the book's pages take from the library's source, so that they cannot drift away from it.
+
+    ```{source} cmr/hide.py::complementary_views
+    ```
+shows a function, method or class without its docstrings; `:from:` and `:to:` cut it at the first lines that contain these
+texts. Code that has outgrown the book's 40 lines is a warning.
+
+    ```{settings} cmr/methods/cmr.py::Settings
+    ```
+makes a table of a dataclass: field, type, default, and the comment above it.
+
+    {mark}`paper`
+marks where a number comes from: paper, ours, other or not run.
+
+Paths are relative to the root of the staged tree, which mirrors the repository. A name that is gone is a warning, and
+warnings fail the build.
+"""
+
+import ast
+import textwrap
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+LONGEST = 40
+MARKS = {"paper": "paper", "ours": "ours", "other": "other", "not run": "notrun"}
+
+
+def find(tree: ast.AST, name: str) -> ast.AST | None:
+    """The node of a dotted name (`hide_masks`, `CAAM.forward`), or None."""
+    for part in name.split("."):
+        tree = next((node for node in ast.iter_child_nodes(tree) if getattr(node, "name", None) == part), None)
+        if tree is None:
+            return None
+    return tree
+
+
+def without_docstrings(lines: list[str], node: ast.AST) -> list[tuple[int, str]]:
+    """The node's (line number, text) pairs, less its docstrings and the blank lines that follow them."""
+    dropped: set[int] = set()
+    for inner in ast.walk(node):
+        documented = isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if documented and ast.get_docstring(inner, clean=False) is not None:
+            doc = inner.body[0]
+            after = doc.end_lineno + 1
+            dropped.update(range(doc.lineno, after))
+            if after <= node.end_lineno and not lines[after - 1].strip():
+                dropped.add(after)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return [(i, lines[i - 1]) for i in range(first, node.end_lineno + 1) if i not in dropped]
+
+
+def dataclass_fields(lines: list[str], node: ast.ClassDef) -> list[tuple[str, str, str, str]]:
+    """(name, type, default, comment) of each annotated field; the comment is the block of lines above it."""
+    rows = []
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign):
+            above, line = [], item.lineno - 1
+            while line > 0 and lines[line - 1].strip().startswith("#"):
+                above.insert(0, lines[line - 1].strip().lstrip("# "))
+                line -= 1
+            default = "" if item.value is None else ast.unparse(item.value)
+            rows.append((item.target.id, ast.unparse(item.annotation), default, " ".join(above)))
+    return rows
+
+
+class FromSource(SphinxDirective):
+    """Finds `path::name` in the staged tree; what is made of it is for the subclasses."""
+
+    required_arguments = 1
+    final_argument_whitespace = False
+
+    def run(self) -> list[nodes.Node]:
+        path, _, name = self.arguments[0].partition("::")
+        file = Path(self.env.srcdir) / path
+        if not file.is_file():
+            return [self.problem(f"no file {path}")]
+        self.env.note_dependency(str(file))
+        lines = file.read_text(encoding="utf-8").splitlines()
+        node = find(ast.parse("\n".join(lines)), name)
+        if node is None:
+            return [self.problem(f"no {name} in {path}")]
+        return self.show(path, name, lines, node)
+
+    def problem(self, text: str) -> nodes.Node:
+        return self.state.document.reporter.warning(f"{self.name}: {text}", line=self.lineno)
+
+    def show(self, path: str, name: str, lines: list[str], node: ast.AST) -> list[nodes.Node]:
+        raise NotImplementedError
+
+
+class Source(FromSource):
+    option_spec = {"from": directives.unchanged_required, "to": directives.unchanged_required}
+
+    def show(self, path: str, name: str, lines: list[str], node: ast.AST) -> list[nodes.Node]:
+        kept = without_docstrings(lines, node)
+        for option in ("from", "to"):
+            if option in self.options:
+                at = next((i for i, (_, text) in enumerate(kept) if self.options[option] in text), None)
+                if at is None:
+                    return [self.problem(f"no line with {self.options[option]!r} in {path}::{name}")]
+                kept = kept[at:] if option == "from" else kept[: at + 1]
+        if len(kept) > LONGEST:
+            return [self.problem(f"{path}::{name} has {len(kept)} lines without docstrings, more than {LONGEST}")]
+        code = textwrap.dedent("\n".join(text for _, text in kept))
+        label = f"{path}, lines {kept[0][0]} to {kept[-1][0]}, without docstrings"
+        return [
+            nodes.paragraph(label, label, classes=["cmr-source-path"]),
+            nodes.literal_block(code, code, language="python", classes=["cmr-source"]),
+        ]
+
+
+class Settings(FromSource):
+    def show(self, path: str, name: str, lines: list[str], node: ast.AST) -> list[nodes.Node]:
+        rows = dataclass_fields(lines, node)
+        if not rows:
+            return [self.problem(f"{path}::{name} has no fields")]
+        group = nodes.tgroup("", *(nodes.colspec("", colwidth=width) for width in (20, 25, 15, 40)), cols=4)
+        head = nodes.row(
+            "", *(nodes.entry("", nodes.paragraph(t, t)) for t in ("field", "type", "default", "what it says"))
+        )
+        group += nodes.thead("", head)
+        body = nodes.tbody("")
+        for field, kind, default, comment in rows:
+            code = [
+                nodes.entry("", nodes.paragraph("", "", nodes.literal(t, t))) if t else nodes.entry("")
+                for t in (field, kind, default)
+            ]
+            body += nodes.row("", *code, nodes.entry("", nodes.paragraph(comment, comment)))
+        group += body
+        return [nodes.table("", group, classes=["settings-table"])]
+
+
+class Mark(SphinxRole):
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        if self.text not in MARKS:
+            message = self.inliner.reporter.warning(
+                f"mark: {self.text!r} is not one of {', '.join(MARKS)}", line=self.lineno
+            )
+            return [], [message]
+        return [nodes.inline(self.text, self.text, classes=["mark", f"mark-{MARKS[self.text]}"])], []
+
+
+def setup(app) -> dict:
+    app.add_directive("source", Source)
+    app.add_directive("settings", Settings)
+    app.add_role("mark", Mark())
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
