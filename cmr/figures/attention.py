@@ -10,9 +10,12 @@ from cmr.figures.draw import (
     as_array,
     as_image,
     as_scoremap,
+    common_aspect,
     heat_overlay,
     need,
+    row_name,
     show_image,
+    tiles,
 )
 from cmr.figures.style import HEAT, METHOD_COLOURS, MUTED, WIDTH, Card, themed
 
@@ -95,7 +98,7 @@ def channel_attention(
 
     rows = len(channels)
     figure = Card(figsize=(WIDTH, 4.9 + 1.62 * rows), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05, hspace=0.03, wspace=0.02)
+    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07, hspace=0.02, wspace=0.02)
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.1, 2.6, 1.62 * rows + 0.2])
     for part in (top, middle, bottom):
         part.patch.set_alpha(0.0)
@@ -185,10 +188,8 @@ def spatial_attention(
     panels = len(points) + 1
     columns = min(panels, 4 if panels != 5 else 3)
     rows = -(-panels // columns)
-    tile = WIDTH / columns
-    figure = Card(figsize=(WIDTH, rows * (tile * height / width + 0.55)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.02)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, grid_of_axes = tiles(rows, columns, height / width, heads=0.27)
+    axes = grid_of_axes.ravel()
     for ax in axes[panels:]:
         ax.remove()
     show_image(axes[0], image, "query positions")
@@ -235,10 +236,9 @@ def fusion_sequence(rows: Sequence[Mapping]) -> Figure:
     for row in rows:
         need(row, ["image", "map_x", "map_xt", "map_fused"], "fusion sequence's row")
     images = [as_image(row["image"]) for row in rows]
-    tall = float(np.median([image.shape[0] / image.shape[1] for image in images]))
-    figure = Card(figsize=(WIDTH, len(rows) * (WIDTH / 4.15 * tall) + 0.45), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01)
-    grid = figure.subplots(len(rows), 4, squeeze=False)
+    noted = any("epoch" in row or row.get("loss") is not None for row in rows)
+    heads = [0.27] + [0.0] * (len(rows) - 1)
+    figure, grid = tiles(len(rows), 4, common_aspect(images), heads, left=0.45 * noted)
     titles = ("image", "classifier $X$", r"classifier $\tilde{X}$", "fused")
     for i, (row, image, axes) in enumerate(zip(rows, images, grid, strict=True)):
         heats = [heat_overlay(image, as_scoremap(row[key], image, key)) for key in ("map_x", "map_xt", "map_fused")]
@@ -246,5 +246,5 @@ def fusion_sequence(rows: Sequence[Mapping]) -> Figure:
             show_image(ax, shown, title if i == 0 else "")
         notes = [f"epoch {row['epoch']}"] if "epoch" in row else []
         notes += [f"loss {row['loss']:.3g}"] if row.get("loss") is not None else []
-        axes[0].text(-0.05, 0.5, "\n".join(notes), transform=axes[0].transAxes, rotation=90, ha="right", va="center")
+        row_name(axes[0], "\n".join(notes))
     return figure

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from cmr.errors import UserError
@@ -99,10 +100,7 @@ def bars(
                     ax.text(0, at, " not run", va="center", fontsize=9.5, color=MUTED)
                     continue
                 mean, deviation, count = tables[metric][group]
-                ax.barh(
-                    at, mean, thick * 0.9, color=colours[str(name)], alpha=(1.0, 0.45, 0.7, 0.25)[j % 4],
-                    hatch=("", "///", "...", "xx")[j % 4], edgecolor="white", linewidth=0,
-                )  # fmt: skip
+                ax.barh(at, mean, thick * 0.9, color=colours[str(name)], **_split_look(j))
                 reach = mean
                 if count > 1:
                     ax.errorbar(mean, at, xerr=deviation, color=INK, capsize=3.5, linewidth=1.5)
@@ -114,18 +112,28 @@ def bars(
                 ax.annotate(text, (reach, at), (5, 0), textcoords="offset points", va="center", fontsize=9.5)
                 longest = max(longest, reach)
         if baseline and metric in baseline:
+            longest = max(longest, baseline[metric])
             ax.axvline(baseline[metric], color=MUTED, linestyle=(0, (1, 1)), linewidth=1.8, label=baseline_label)
         ax.set(title=metric, xlabel="percent", xlim=(0, longest * (1.2 + 0.14 * len(metrics))))
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         ax.set_yticks(range(len(names)), [method_label(str(name)) for name in names])
         ax.set_ylim(len(names) - 0.45, -0.55)
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
         grid_lines(ax, "x")
-    if baseline:
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    if split_by:
+        handles = [Patch(facecolor=MUTED, **_split_look(j)) for j in range(len(splits))] + handles
+        labels = [str(part) for part in splits] + labels
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
+
+
+def _split_look(part: int) -> dict:
+    """How the bars of one part of a split look: full, or paler and hatched."""
+    hatch, alpha = ("", "///", "...", "xx")[part % 4], (1.0, 0.5, 0.7, 0.3)[part % 4]
+    return {"hatch": hatch, "alpha": alpha, "edgecolor": "white", "linewidth": 0}
 
 
 @themed

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from cmr.errors import UserError
-from cmr.figures.style import GT_COLOUR, HEAT, PREDICTION_COLOUR
+from cmr.figures.style import GT_COLOUR, HEAT, PREDICTION_COLOUR, WIDTH, Card
 
 
 def as_array(values: object, what: str, ndim: int) -> np.ndarray:
@@ -67,13 +67,13 @@ def need(row: Mapping, keys: Sequence[str], what: str) -> None:
         raise UserError(f"{what}: lacks {', '.join(missing)}; it has {', '.join(map(str, row)) or 'nothing'}")
 
 
-def heat_overlay(image: np.ndarray, scoremap: np.ndarray, alpha: float = 0.85) -> np.ndarray:
+def heat_overlay(image: np.ndarray, scoremap: np.ndarray, alpha: float = 0.8) -> np.ndarray:
     """Lays a map over an image as heat: weak responses dim the image, strong ones colour it.
 
     Args:
         image: (H, W, 3) uint8.
         scoremap: (H, W) in [0, 1].
-        alpha: opacity of the heat where the map is 1; where it is 0, half of that.
+        alpha: opacity of the heat where the map is 1; where it is 0, 0.45 of that.
 
     Returns:
         (H, W, 3) uint8.
@@ -88,7 +88,7 @@ def heat_overlay(image: np.ndarray, scoremap: np.ndarray, alpha: float = 0.85) -
     image = as_image(image)
     scoremap = as_scoremap(scoremap, image)
     colour = mpl.colormaps[HEAT](scoremap)[..., :3] * 255
-    opacity = (alpha * (0.5 + 0.5 * scoremap))[..., None]  # (H, W, 1)
+    opacity = (alpha * (0.45 + 0.55 * scoremap))[..., None]  # (H, W, 1)
     return np.round(image * (1 - opacity) + colour * opacity).astype(np.uint8)
 
 
@@ -109,6 +109,54 @@ def show_image(ax: Axes, image: np.ndarray, title: str = "", **kwargs) -> None:
     ax.set_axis_off()
     if title:
         ax.set_title(title, pad=4)
+
+
+def tiles(
+    rows: int,
+    columns: int,
+    aspect: float = 1.0,
+    heads: float | Sequence[float] = 0.0,
+    left: float = 0.0,
+    foot: float = 0.0,
+) -> tuple[Card, np.ndarray]:
+    """A card with a grid of axes for images of one shape, placed exactly.
+
+    Args:
+        rows, columns: of the grid.
+        aspect: height of an image divided by its width.
+        heads: room above each row for a title, inches; one for all or one a row.
+        left: room at the left, inches.
+        foot: room at the bottom, inches.
+
+    Returns:
+        The figure, WIDTH inches wide, and its axes (rows, columns).
+    """
+    gap, edge = 0.07, 0.1  # inches
+    heads = [heads] * rows if isinstance(heads, int | float) else list(heads)
+    wide = (WIDTH - 2 * edge - left - (columns - 1) * gap) / columns
+    tall = wide * aspect
+    height = 2 * edge + foot + sum(heads) + rows * tall + (rows - 1) * gap
+    figure = Card(figsize=(WIDTH, height))
+    axes = np.empty((rows, columns), dtype=object)
+    top = height - edge
+    for i in range(rows):
+        top -= heads[i] + tall
+        for j in range(columns):
+            x = edge + left + j * (wide + gap)
+            axes[i, j] = figure.add_axes((x / WIDTH, top / height, wide / WIDTH, tall / height))
+        top -= gap
+    return figure, axes
+
+
+def common_aspect(images: Sequence[np.ndarray]) -> float:
+    """Height by width that suits most of these images (H, W, 3), within 0.6 to 1.4."""
+    return float(np.clip(np.median([image.shape[0] / image.shape[1] for image in images]), 0.6, 1.4))
+
+
+def row_name(ax: Axes, text: str) -> None:
+    """Writes a row's name at the left of its first tile, upwards."""
+    place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "center"}
+    ax.annotate(text, (0, 0.5), (-5, 0), rotation=90, **place)
 
 
 def draw_boxes(ax: Axes, boxes: np.ndarray, kind: str) -> None:
@@ -132,8 +180,8 @@ def draw_boxes(ax: Axes, boxes: np.ndarray, kind: str) -> None:
         )
 
 
-def box_legend(figure: Figure, **kwargs) -> None:
-    """Puts the legend of the two kinds of box under a figure."""
+def box_legend(figure: Figure) -> None:
+    """Puts the legend of the two kinds of box at the foot of a figure (0.4 inches)."""
     dark = [patheffects.withStroke(linewidth=4.2, foreground="black", alpha=0.75)]
     handles = [
         Line2D([], [], color=GT_COLOUR, linewidth=2.4, label="ground truth"),
@@ -147,7 +195,7 @@ def box_legend(figure: Figure, **kwargs) -> None:
             label="prediction",
         ),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.4, **kwargs)
+    figure.legend(handles=handles, loc="lower center", ncols=2, handlelength=3.4, borderaxespad=0.3)
 
 
 def badge(ax: Axes, text: str, good: bool | None = None) -> None:

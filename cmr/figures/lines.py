@@ -14,9 +14,7 @@ from cmr.figures.draw import (
     is_number,
     need,
 )
-from cmr.figures.style import MARKERS, MUTED, WIDTH, Card, method_colours, method_label, themed
-
-_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (2, 1)), (0, (8, 2)))
+from cmr.figures.style import MUTED, WIDTH, Card, line_styles, method_label, themed
 
 
 @themed
@@ -28,12 +26,12 @@ def curves(
     """Training over the epochs: losses, accuracies, the attention's scalars.
 
     Args:
-        history: one record an epoch, or label -> such records, to compare runs. Records may be
-            nested one level ({"epoch": 1, "losses": {"total": 2.1}}); a key that a record lacks
-            (evaluation every so many epochs) is skipped there.
+        history: one record an epoch, or label -> such records, to compare runs. A key that
+            a record lacks (evaluation every so many epochs) is skipped there.
         panels: title -> keys to draw in it. None sorts the numeric keys by their names: "delta..." and
             "alpha..." are scalars of the attention, names with "Top-", "Loc", "Acc" are percent,
-            names with "loss", "total", "ce" or "fusion" are losses; others are left out.
+            "fusion" has a panel to itself, being far smaller than the other losses, which are "total",
+            "ce..." and names with "loss"; the rest is left out.
         x: key of the horizontal axis.
 
     Returns:
@@ -45,10 +43,9 @@ def curves(
     Example:
         >>> history = [{"epoch": 1, "total": 2.0, "Top-1 Loc": 10.0}, {"epoch": 2, "total": 1.0, "Top-1 Loc": 30.0}]
         >>> [ax.get_title() for ax in curves(history).axes]
-        ['losses', 'percent on the held-out images']
+        ['losses', 'held-out images, percent']
     """
     runs = history if isinstance(history, Mapping) else {"": history}
-    runs = {label: [_flat(row) for row in rows] for label, rows in runs.items()}
     for rows in runs.values():
         for row in rows:
             need(row, [x], "history's record")
@@ -66,21 +63,18 @@ def curves(
         ax.remove()
     several = len(runs) > 1
     for ax, (title, wanted) in zip(axes, panels.items(), strict=False):
-        colours = method_colours(runs if several else wanted)
+        by_run, by_key = line_styles(runs), line_styles(wanted)
         for label, rows in runs.items():
-            for i, key in enumerate(wanted):
+            for key in wanted:
                 points = [(row[x], row[key]) for row in rows if is_number(row.get(key))]
                 if not points:
                     continue
-                name = f"{method_label(label)}, {_name(key)}" if several and len(wanted) > 1 else _name(key)
-                ax.plot(
-                    *zip(*points, strict=True),
-                    color=colours[label if several else key],
-                    linestyle=_DASHES[i % len(_DASHES)],
-                    marker=MARKERS[i % len(MARKERS)] if len(points) <= 30 else "",
-                    markersize=4.5,
-                    label=method_label(label) if several and len(wanted) == 1 else name,
-                )
+                # several runs: colour tells the run, dash and marker the key, unless there is one key only
+                look = by_run[label] if several and len(wanted) == 1 else by_key[key]
+                look = look | ({"color": by_run[label]["color"]} if several else {})
+                look = look if len(points) <= 30 else look | {"marker": ""}
+                names = [method_label(label)] * several + [_name(key)] * (not several or len(wanted) > 1)
+                ax.plot(*zip(*points, strict=True), **look, markersize=4.5, label=", ".join(names))
         ax.set(title=title, xlabel=x)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
         grid_lines(ax)
@@ -88,28 +82,32 @@ def curves(
     return figure
 
 
-def _flat(row: Mapping) -> dict:
-    inner = {key: value for part in row.values() if isinstance(part, Mapping) for key, value in part.items()}
-    return {**{key: value for key, value in row.items() if not isinstance(value, Mapping)}, **inner}
-
-
 def _name(key: str) -> str:
-    return {"delta_x": r"$\delta_x$", "delta_xt": r"$\delta_{\tilde{x}}$", "alpha_x": r"$\alpha_x$",
-            "alpha_xt": r"$\alpha_{\tilde{x}}$", "ce_x": r"cross-entropy $X$", "ce_xt": r"cross-entropy $\tilde{X}$",
-            }.get(key.split(".")[-1], key)  # fmt: skip
+    known = {
+        "ce_x": r"cross-entropy $X$",
+        "ce_xt": r"cross-entropy $\tilde{X}$",
+        "ce": "cross-entropy",
+        "delta_x": r"$\delta_x$",
+        "delta_xt": r"$\delta_{\tilde{x}}$",
+        "alpha_x": r"$\alpha_x$",
+        "alpha_xt": r"$\alpha_{\tilde{x}}$",
+    }
+    return known.get(key, key)
 
 
 def _sorted_keys(keys: Sequence[str], x: str) -> dict[str, list[str]]:
-    panels: dict[str, list[str]] = {"losses": [], "percent on the held-out images": [], "attention's scalars": []}
+    panels: dict[str, list[str]] = {"losses": [], "fusion loss": [], "held-out images, percent": [], "scalars": []}
     for key in keys:
-        last = key.split(".")[-1].lower()
+        name = key.lower()
         if key == x:
             continue
-        if last.startswith(("delta", "alpha")):
-            panels["attention's scalars"].append(key)
-        elif any(part in last for part in ("top-", "loc", "acc")):
-            panels["percent on the held-out images"].append(key)
-        elif last.startswith("ce") or any(part in last for part in ("loss", "total", "fusion")):
+        if name.startswith(("delta", "alpha")):
+            panels["scalars"].append(key)
+        elif any(part in name for part in ("top-", "loc", "acc")):
+            panels["held-out images, percent"].append(key)
+        elif "fusion" in name:
+            panels["fusion loss"].append(key)
+        elif name == "total" or name.startswith("ce") or "loss" in name:
             panels["losses"].append(key)
     return panels
 
@@ -146,9 +144,9 @@ def tau_curves(
         raise UserError("tau curves: nothing to draw; give label -> IoU -> (taus, accuracy)")
     figure = Card(figsize=(WIDTH, 3.7 if len(ious) > 1 else 4.0), layout="constrained")
     axes = figure.subplots(1, len(ious), sharey=True, squeeze=False)[0]
-    colours = method_colours(results)
+    styles = line_styles(results)
     for ax, iou in zip(axes, ious, strict=True):
-        for i, (label, lines) in enumerate(results.items()):
+        for label, lines in results.items():
             if iou not in lines:
                 continue
             taus, accuracy = (as_array(v, f"tau curve of {label}", 1) for v in lines[iou])
@@ -156,17 +154,9 @@ def tau_curves(
                 raise UserError(
                     f"tau curve of {label}: {len(taus)} thresholds, {len(accuracy)} accuracies; give as many"
                 )
-            style = _DASHES[i % len(_DASHES)]
-            ax.plot(taus, accuracy, color=colours[label], linestyle=style, label=method_label(label))
             best = int(accuracy.argmax())
-            ax.plot(
-                taus[best],
-                accuracy[best],
-                MARKERS[i % len(MARKERS)],
-                color=colours[label],
-                markersize=8,
-                markeredgecolor="white",
-            )
+            marked = {"markevery": [best], "markersize": 8.5, "markeredgecolor": "white"}
+            ax.plot(taus, accuracy, **styles[label], **marked, label=method_label(label))
         level = baseline.get(iou) if isinstance(baseline, Mapping) else baseline
         if level is not None:
             ax.axhline(level, color=MUTED, linestyle=(0, (1, 1)), linewidth=1.8, label=baseline_label)
@@ -223,24 +213,21 @@ def evidence_lines(
         if not table:
             raise UserError(f"evidence: no row holds a number under '{metric}'")
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    colours = method_colours(methods)
+    styles = line_styles(methods)
     figure = Card(figsize=(WIDTH, 4.0), layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for ax, metric in zip(axes, metrics, strict=True):
-        for i, method in enumerate(methods):
+        for method in methods:
             line = sorted((d, m, s) for (name, d), (m, s, _) in tables[metric].items() if name == method)
             if not line:
                 continue
             at, mean, deviation = map(np.array, zip(*line, strict=True))
-            look = {
-                "color": colours[method],
-                "marker": MARKERS[i % len(MARKERS)],
-                "linestyle": _DASHES[i % len(_DASHES)],
-            }
-            ax.plot(at, mean, **look, markersize=7, markeredgecolor="white", label=method_label(method))
+            ax.plot(at, mean, **styles[method], markersize=7, markeredgecolor="white", label=method_label(method))
             if np.isfinite(deviation).any():
                 spread = np.nan_to_num(deviation)
-                ax.fill_between(at, mean - spread, mean + spread, color=colours[method], alpha=0.16, linewidth=0)
+                ax.fill_between(
+                    at, mean - spread, mean + spread, color=styles[method]["color"], alpha=0.16, linewidth=0
+                )
         ax.set(title=metric)
         ax.set_ylim(bottom=0)
         grid_lines(ax)

@@ -13,20 +13,23 @@ from cmr.figures.draw import (
     as_scoremap,
     badge,
     box_legend,
+    common_aspect,
     draw_boxes,
     heat_overlay,
     need,
     outline,
+    row_name,
     show_image,
+    tiles,
 )
-from cmr.figures.style import INK, WIDTH, Card, themed
+from cmr.figures.style import INK, Card, themed
 
 
 @themed
 def gallery(
     items: Sequence[Mapping] | Sequence[Sequence[Mapping]],
     columns: int = 3,
-    alpha: float = 0.85,
+    alpha: float = 0.8,
     iou_threshold: float = 0.5,
 ) -> Figure:
     """Images with their maps and boxes; several methods side by side (figure 6 of the paper).
@@ -36,8 +39,8 @@ def gallery(
             methods; the titles of the first row become the columns' headings). A record holds
             `image` (H, W, 3) uint8; and, each optional: `scoremap` (H, W) in [0, 1];
             `gt_boxes` (k, 4) and `box` (4,), both xyxy, pixels of `image`, half-open;
-            `iou` in [0, 1]; `title` above the tile; `label` (left of a row, or under the title
-            of a single tile).
+            `iou` in [0, 1]; `title` above the tile; `label`, of the first
+            record of a row, at its left.
         columns: tiles a row where `items` is one flat list.
         alpha: opacity of the heat.
         iou_threshold: from which IoU on a box counts as right.
@@ -68,19 +71,15 @@ def gallery(
             f"gallery: rows of {', '.join(str(len(row)) for row in rows)} items; give each row the same methods"
         )
     images = [as_image(item["image"]) for row in rows for item in row if not need(item, ["image"], "gallery's item")]
-    tall = float(np.median([image.shape[0] / image.shape[1] for image in images]))
-    tile = WIDTH / across
-    headings = 0.3 if nested else 0.3 * len(rows) * any("title" in item for row in rows for item in row)
-    figure = Card(figsize=(WIDTH, len(rows) * tile * min(max(tall, 0.6), 1.3) + headings + 0.5), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01)
-    grid = figure.subplots(len(rows), across, squeeze=False)
+    titled = [any(item.get("title") for item in row) for row in rows]
+    heads = [0.27 * (titled[i] and (i == 0 or not nested)) for i in range(len(rows))]
+    left = 0.28 * (nested and any("label" in row[0] for row in rows))
+    figure, grid = tiles(len(rows), across, common_aspect(images), heads, left, foot=0.36)
     for i, row in enumerate(rows):
         for ax, item in zip(grid[i], row, strict=False):
             _tile(ax, item, alpha, iou_threshold, title=item.get("title", "") if i == 0 or not nested else "")
         if nested and "label" in row[0]:
-            grid[i, 0].text(
-                -0.05, 0.5, row[0]["label"], transform=grid[i, 0].transAxes, rotation=90, va="center", ha="right"
-            )
+            row_name(grid[i, 0], row[0]["label"])
         for ax in grid[i, len(row) :]:
             ax.remove()
     box_legend(figure)
@@ -134,18 +133,14 @@ def contact_sheet(
         if given is not None and len(given) != len(images):
             raise UserError(f"contact sheet: {len(given)} {name} for {len(images)} images; give one an image")
     rows = -(-len(images) // columns)
-    tile = WIDTH / columns
-    tall = float(np.median([image.shape[0] / image.shape[1] for image in images]))
-    figure = Card(figsize=(WIDTH, rows * (tile * tall + 0.24 * (labels is not None)) + 0.1), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
-    grid = figure.subplots(rows, columns, squeeze=False)
+    figure, grid = tiles(rows, columns, common_aspect(images), heads=0.23 * (labels is not None))
     for i, ax in enumerate(grid.flat):
         if i >= len(images):
             ax.remove()
             continue
         show_image(ax, images[i])
         if labels is not None:
-            ax.set_title(labels[i], fontsize=10.5, pad=2)
+            ax.set_title(labels[i], fontsize=10, pad=3)
         if masks is not None:
             outline(ax, as_array(masks[i], "mask", 2))
         if boxes is not None:
@@ -195,7 +190,7 @@ def cover(
         image = as_image(item["image"])
         tall, wide = image.shape[:2]
         side = min(tall, wide)
-        _tile(ax, item, alpha=0.85, iou_threshold=0.5, title="")
+        _tile(ax, item, alpha=0.8, iou_threshold=0.5, title="")
         ax.set_xlim((wide - side) / 2, (wide + side) / 2)
         ax.set_ylim((tall + side) / 2, (tall - side) / 2)
     figure.text(0.32 / width, 0.56, title, color="white", fontsize=31, fontweight="bold", va="center", linespacing=1.05)

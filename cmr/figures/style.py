@@ -23,7 +23,7 @@ MUTED = "#5d6673"
 PAPER = "#fcfcfa"
 HEAT = "inferno"
 WIDTH = 7.2  # inches: at phone width (about 360 CSS px) 11 pt text is still 7.6 px high
-DPI = 200
+DPI = 144
 
 # seaborn's colour-blind palette (Okabe and Ito's, adjusted), one fixed colour a method
 METHOD_COLOURS: dict[str, str] = {
@@ -50,7 +50,9 @@ METHOD_LABELS: dict[str, str] = {
     "eil": "EIL",
     "danet": "DANet",
 }
-MARKERS = "osD^vPX*hd"
+
+_DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.1)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.6, 1.2)), (0, (9, 2)))
+_MARKERS = "osD^vPX*hd"
 
 _RC = {
     **sns.axes_style("ticks"),
@@ -160,6 +162,27 @@ def method_label(name: str) -> str:
         ('HaS', 'CMR, beta 0')
     """
     return METHOD_LABELS.get(name.lower(), name)
+
+
+def line_styles(names: Iterable[str]) -> dict[str, dict]:
+    """Colour, dash and marker of each name's line, as keywords of matplotlib's `plot`.
+
+    Args:
+        names: methods' names, in any case, or any other labels.
+
+    Returns:
+        name -> {"color", "linestyle", "marker"}; those of a method are the same in every figure.
+
+    Example:
+        >>> line_styles(["cmr"])["cmr"]
+        {'color': '#0173b2', 'linestyle': '-', 'marker': 'o'}
+    """
+    order = list(METHOD_COLOURS.values())
+    styles = {}
+    for name, colour in method_colours(names).items():
+        i = order.index(colour)
+        styles[name] = {"color": colour, "linestyle": _DASHES[i % len(_DASHES)], "marker": _MARKERS[i % len(_MARKERS)]}
+    return styles
 
 
 def method_colours(names: Iterable[str]) -> dict[str, str]:

@@ -12,11 +12,15 @@ from cmr.figures.draw import (
     as_image,
     as_scoremap,
     box_legend,
+    common_aspect,
     draw_boxes,
     heat_overlay,
     show_image,
+    tiles,
 )
 from cmr.figures.style import MUTED, WIDTH, Card, themed
+
+_NAME = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
 
 
 def arrow(figure: Figure, start, end, start_xy=(1.0, 0.5), end_xy=(0.0, 0.5), curve: float = 0.0) -> None:
@@ -123,18 +127,17 @@ def views_grid(image: np.ndarray, views: Mapping[object, tuple[np.ndarray, np.nd
     if not views:
         raise UserError("views: none given; give heading -> (X, X~)")
     columns = len(views) + 1
-    tall = image.shape[0] / image.shape[1]
-    tile = WIDTH / columns
-    figure = Card(figsize=(WIDTH, 2 * tile * tall + 0.4), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
-    grid = figure.add_gridspec(2, columns)
-    show_image(figure.add_subplot(grid[:, 0]), image, "image")
-    for column, (heading, (x, x_tilde)) in enumerate(views.items(), start=1):
-        for row, (name, view) in enumerate((("$X$", x), (r"$\tilde{X}$", x_tilde))):
-            ax = figure.add_subplot(grid[row, column])
-            view = as_image(view, f"view {heading}")
-            title = f"{heading} px" if isinstance(heading, int | np.integer) else str(heading)
-            show_image(ax, view, title if row == 0 else "")
-            if column == 1:
-                ax.text(-0.04, 0.5, name, transform=ax.transAxes, ha="right", va="center")
+    figure, grid = tiles(2, columns, common_aspect([image]), heads=(0.27, 0.0), left=0.0)
+    upper, lower = (ax.get_position() for ax in grid[:, 0])
+    for ax in grid[:, 0]:
+        ax.remove()
+    middle = (upper.y0 + lower.y0) / 2
+    show_image(figure.add_axes((upper.x0, middle, upper.width, upper.height)), image, "image")
+    for (heading, pair), axes in zip(views.items(), grid.T[1:], strict=True):
+        for name, view, ax in zip(("$X$", r"$\tilde{X}$"), pair, axes, strict=True):
+            show_image(ax, as_image(view, f"view {heading}"))
+            if ax is axes[0]:
+                ax.set_title(f"{heading} px" if isinstance(heading, int | np.integer) else str(heading), pad=4)
+            if ax in grid[:, 1]:
+                ax.text(0.04, 0.04, name, transform=ax.transAxes, bbox=_NAME, fontsize=10.5)
     return figure
