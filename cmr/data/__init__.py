@@ -1,27 +1,29 @@
 """Data sets by name: each module has `Settings` and `load(root, split, settings) -> Split`."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+from cmr.data import cub, folder, ilsvrc, openimages, toybirds
 from cmr.data.split import SPLITS, Split, fingerprint
 from cmr.errors import unknown
 
 DATASETS: dict[str, ModuleType] = {
-    name: importlib.import_module(f"cmr.data.{name}")
-    for name in ("toybirds", "cub", "ilsvrc", "openimages", "folder")
-    if importlib.util.find_spec(f"cmr.data.{name}")
+    "toybirds": toybirds,
+    "cub": cub,
+    "ilsvrc": ilsvrc,
+    "openimages": openimages,
+    "folder": folder,
 }
 
 __all__ = ["DATASETS", "SPLITS", "Split", "fingerprint", "load"]
 
 
-def load(name: str, root: str | Path, split: str, settings: object | None = None) -> Split:
+def load(name: str, root: str | Path | None, split: str, settings: object | None = None) -> Split:
     """Loads one split of a data set by name; the lists are checked, the images are not decoded.
 
     Args:
         name: "toybirds", "cub", "ilsvrc", "openimages" or "folder".
-        root: the folder of the data set (ToyBirds is generated and needs none).
+        root: the folder of the data set; None for ToyBirds, which is generated.
         split: "train", "val" or "test", as far as the data set has it.
         settings: the module's `Settings`; None for its defaults.
 

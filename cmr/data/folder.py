@@ -8,10 +8,11 @@
     owl/b.png,owl,,,,,train
 
 - `path`: relative to the root, with forward slashes. An image with several boxes has several lines.
-- `label`: the class, any text. K and the order come from `<root>/classes.txt` (one class a line) where it exists, otherwise
-  from the labels of the whole CSV in alphabetical order.
-- `x0,y0,x1,y1`: optional, the box in pixels of the image as a viewer shows it (EXIF orientation applied): left, top, and the
-  first pixel beyond right and bottom (x1 = x0 + width). Empty where an image has no box; boxes are needed only for testing.
+- `label`: the class, any text. K and the order come from `<root>/classes.txt` (one class a line) where it exists,
+  otherwise from the labels of the whole CSV in alphabetical order.
+- `x0,y0,x1,y1`: optional, the box in pixels of the image as a viewer shows it (EXIF orientation applied): left, top,
+  and the first pixel beyond right and bottom (x1 = x0 + width). Empty where an image has no box; only testing needs
+  boxes.
 - `split`: optional, train, val or test. Without this column `test_percent` of the images are `test` and the others
   `train`, chosen by a hash of the path: the choice stays when images are added.
 """
@@ -129,16 +130,17 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     known = ("path", "label", *SIDES, "split")
     for name in header:
         if name not in known:
-            raise UserError(
-                f"{path}, line {texts[0][0]}: {unknown('column', name, known)}; the first line names the columns"
-            )
+            raise UserError(f"{path}, line {texts[0][0]} names the columns: {unknown('column', name, known)}")
     lacking = [name for name in ("path", "label") if name not in header]
     if lacking:
         raise UserError(f"{path}, line {texts[0][0]}: the column '{lacking[0]}' is missing")
     if 0 < sum(side in header for side in SIDES) < 4:
         raise UserError(f"{path}, line {texts[0][0]}: a box needs all of the columns {','.join(SIDES)}")
     for number, text in texts[1:]:
-        fields = [field.strip() for field in next(csv.reader([text], strict=True))]
+        try:
+            fields = [field.strip() for field in next(csv.reader([text], strict=True))]
+        except csv.Error as error:
+            raise UserError(f"{path}, line {number}: {error}: '{text}'") from error
         if len(fields) != len(header):
             raise UserError(f"{path}, line {number}: {len(fields)} fields, expected {len(header)}: '{text}'")
         yield number, dict(zip(header, fields, strict=True))

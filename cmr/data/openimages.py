@@ -1,8 +1,8 @@
 """OpenImages30k (Choe et al., PAMI 2022; Benenson et al. 2019): list files and masks, scored by pixels.
 
-List files in the WSOL benchmark's format (`cmr.data.benchmark`) under `<root>/metadata/{train,val,test}/`, images and masks
-elsewhere under the root as the lists say. `localization.txt` (val and test) holds path,mask,ignore: one line an
-instance, the ignore file on an image's first line only.
+List files in the WSOL benchmark's format (`cmr.data.benchmark`) under `<root>/metadata/{train,val,test}/`, images and
+masks elsewhere under the root as the lists say. `localization.txt` (val and test) holds path,mask,ignore: one line
+an instance, the ignore file on an image's first line only.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         settings: see `Settings`.
 
     Returns:
-        The split, named "OpenImages30k" when there are 100 classes and "OpenImages-K" for a part with K. Its `masks` give the
-        foreground, any instance above 0.5; its `ignore` the ignore mask without the foreground.
+        The split, named "OpenImages30k" when there are 100 classes and "OpenImages-K" for a part with K. Its `masks`
+        give the foreground, any instance above 0.5; its `ignore` the ignore mask without the foreground.
 
     Raises:
         UserError: when a list is missing, empty or wrong, or an image or mask is missing, naming file and line.
@@ -66,7 +66,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
 
 
 def _classes(metadata: Path) -> tuple[str, ...]:
-    """Names class k by the folder of its images ("train/0bt_c3/x.jpg"), over all splits so that K is the same in each."""
+    """Names class k by the folder of its images ("train/0bt_c3/x.jpg"); all splits count, so that K is the same."""
     names: dict[int, str] = {}
     for split in ("train", "val", "test"):
         path = metadata / split / "class_labels.txt"
