@@ -1,0 +1,91 @@
+"""Boxes of the benchmark: on the network's grid, cut to whole pixels, with both ends inside the box."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cmr.errors import UserError
+
+
+def gt_boxes(boxes: Sequence[np.ndarray], sizes: np.ndarray, size: int | tuple[int, int] = 224) -> list[np.ndarray]:
+    """Brings true boxes from the original pixels to the network's grid, as the benchmark does (`resize_bbox`).
+
+    The benchmark multiplies a box's corners by the ratio of the sizes and cuts the fraction off (`int()`). It reads the
+    result as inclusive pixels although the boxes come in half-open, so a true box is about one pixel too wide and may
+    end at the pixel `W`, outside the grid; both are kept, since the published numbers have them.
+
+    Args:
+        boxes: n arrays (k, 4), xyxy, original pixels, half-open (x1 = x0 + width); k may be 0.
+        sizes: (n, 2) width and height of each original image, pixels.
+        size: width and height of the grid, pixels; one number for a square.
+
+    Returns:
+        n arrays (k, 4) int64, xyxy, grid pixels, to be read as inclusive.
+
+    Raises:
+        UserError: a box is not finite or its ends are in the wrong order, or lengths differ.
+
+    Example:
+        >>> gt_boxes([np.array([[1, 2, 4, 3]])], np.array([[10, 20]]), (35, 10))
+        [array([[ 3,  1, 14,  1]])]
+    """
+    sizes = np.asarray(sizes, np.float64).reshape(-1, 2)
+    if len(boxes) != len(sizes):
+        raise UserError(f"gt_boxes: {len(boxes)} images have boxes but {len(sizes)} have a size; give one of each")
+    width, height = (size, size) if np.isscalar(size) else size
+    grid = np.array([width, height, width, height], np.float64)
+    flat = np.concatenate([np.zeros((0, 4)), *(np.asarray(b, np.float64).reshape(-1, 4) for b in boxes)])
+    counts = [np.size(b) // 4 for b in boxes]
+    owner = np.repeat(np.arange(len(boxes)), counts)
+    _check(flat, "gt_boxes", owner)
+    # Multiply first, then divide: the order decides on which side of a whole number the product lies.
+    scaled = np.trunc(flat * grid / np.tile(sizes, 2)[owner]).astype(np.int64)
+    return np.split(scaled, np.cumsum(counts)[:-1]) if counts else []
+
+
+def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU of each box of `a` with each of `b`, areas counted in pixels with both ends inside.
+
+    The benchmark's `calculate_multiple_iou`.
+
+    Args:
+        a: (n, 4) xyxy, inclusive pixels.
+        b: (m, 4) likewise.
+
+    Returns:
+        (n, m) float64.
+
+    Raises:
+        UserError: a box is not finite or its ends are in the wrong order.
+
+    Example:
+        >>> box_iou(np.array([[1, 2, 5, 6]]), np.array([[3, 1, 4, 5]]))  # 8 shared pixels of 27
+        array([[0.2962963]])
+    """
+    a, b = (np.asarray(x, np.float64).reshape(-1, 4) for x in (a, b))
+    _check(a, "box_iou")
+    _check(b, "box_iou")
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2]) + 1  # (n, m, 2)
+    shared = sides.clip(min=0).prod(axis=2)
+    area_a, area_b = box_area(a), box_area(b)
+    return shared / (area_a[:, None] + area_b[None] - shared)
+
+
+def box_area(boxes: np.ndarray) -> np.ndarray:
+    """Area of boxes (..., 4), xyxy, inclusive pixels: (...) pixels.
+
+    Example:
+        >>> int(box_area(np.array([0, 0, 0, 0])))
+        1
+    """
+    return (boxes[..., 2] - boxes[..., 0] + 1) * (boxes[..., 3] - boxes[..., 1] + 1)
+
+
+def _check(boxes: np.ndarray, where: str, image: np.ndarray | None = None) -> None:
+    wrong = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2] >= boxes[:, 0]) & (boxes[:, 3] >= boxes[:, 1]))
+    if wrong.any():
+        row = int(wrong.argmax())
+        place = f"box {row}" if image is None else f"a box of image {image[row]}"
+        raise UserError(
+            f"{where}: {place} is {boxes[row].tolist()}; expected x0, y0, x1, y1 with x0 <= x1 and y0 <= y1"
+        )

@@ -1,0 +1,169 @@
+"""The box metrics as counts that add up over images and processes, and the percentages made of them at the end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cmr.metrics.breakdown import ERRORS, SIZES
+from cmr.metrics.levels import LevelScores
+
+HISTOGRAM_BINS = 20
+
+# IoU sums are kept as whole multiples of 2^-40: unlike sums of floats they do not depend on the order of the images.
+IOU_UNIT = 2.0**40
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What the counts are counted by.
+
+    Attributes:
+        threshold: the fixed tau.
+        taus: (T,) the list of which the best is chosen.
+        iou_thresholds: percents at which a box is right; MaxBoxAcc and all Loc metrics need 50 among them.
+    """
+
+    threshold: float
+    taus: np.ndarray
+    iou_thresholds: tuple[int, ...] = (30, 50, 70)
+
+    @property
+    def columns(self) -> np.ndarray:
+        """(T + 1,): the list, then the fixed tau."""
+        return np.append(self.taus, self.threshold)
+
+    @property
+    def half(self) -> int:
+        """Row of the IoU threshold 50."""
+        return self.iou_thresholds.index(50)
+
+
+def shapes(protocol: Protocol) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each count; the columns of a curve are `Protocol.columns`.
+
+    Example:
+        >>> shapes(Protocol(0.2, np.array([0.0, 0.5])))["right_largest"]
+        (3, 3)
+    """
+    deltas, columns = len(protocol.iou_thresholds), len(protocol.columns)
+    return {
+        "images": (),
+        "located": (),  # images with a true box
+        "classified": (),  # images with class scores
+        "top1": (),
+        "top5": (),
+        "right_all": (deltas, columns),  # best of all contours
+        "right_largest": (deltas, columns),
+        "right_top1": (columns,),  # largest contour right at IoU .5, and class right
+        "right_top5": (columns,),
+        "iou_all": (columns,),  # sums, in IOU_UNIT
+        "iou_largest": (columns,),
+        "size_images": (len(SIZES),),
+        "size_right": (len(SIZES), columns),  # largest contour, IoU .5
+        "errors": (len(ERRORS),),  # at the fixed tau
+        "histogram": (HISTOGRAM_BINS,),  # IoU at the fixed tau, largest contour
+    }
+
+
+def count(
+    protocol: Protocol,
+    levels: LevelScores,
+    located: np.ndarray,
+    top1: np.ndarray | None,
+    top5: np.ndarray | None,
+    sizes: np.ndarray,
+    errors: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Counts B images.
+
+    Args:
+        protocol: what is counted.
+        levels: the images' scores at all levels.
+        located: (B,) bool, has a true box; the others count for the class only.
+        top1, top5: (B,) bool, whether the class is right; `None` without class scores.
+        sizes, errors: (B,) indices into `SIZES` and `ERRORS`.
+
+    Returns:
+        int64 arrays of the `shapes`.
+    """
+    at = levels.levels(protocol.columns)[located]  # (b, T + 1)
+    iou_all = np.take_along_axis(levels.iou_all[located], at, axis=1)
+    iou_largest = np.take_along_axis(levels.iou_largest[located], at, axis=1)
+    deltas = np.array(protocol.iou_thresholds)[:, None, None] / 100
+    right_all, right_largest = iou_all >= deltas, iou_largest >= deltas  # (deltas, b, T + 1)
+    half = right_largest[protocol.half]
+    known = top1 is not None
+    bins = np.minimum((iou_largest[:, -1] * HISTOGRAM_BINS).astype(np.int64), HISTOGRAM_BINS - 1)
+    size = np.arange(len(SIZES))[:, None] == sizes[located]  # (sizes, b)
+    counts = {
+        "images": len(located),
+        "located": located.sum(),
+        "classified": len(located) if known else 0,
+        "top1": top1.sum() if known else 0,
+        "top5": top5.sum() if known else 0,
+        "right_all": right_all.sum(1),
+        "right_largest": right_largest.sum(1),
+        "right_top1": half[top1[located]].sum(0) if known else 0 * half.sum(0),
+        "right_top5": half[top5[located]].sum(0) if known else 0 * half.sum(0),
+        "iou_all": _whole(iou_all),
+        "iou_largest": _whole(iou_largest),
+        "size_images": size.sum(1),
+        "size_right": size.astype(np.int64) @ half.astype(np.int64),
+        "errors": np.bincount(errors[located], minlength=len(ERRORS)),
+        "histogram": np.bincount(bins, minlength=HISTOGRAM_BINS),
+    }
+    return {name: np.asarray(value, np.int64) for name, value in counts.items()}
+
+
+def _whole(iou: np.ndarray) -> np.ndarray:
+    return np.rint(iou * IOU_UNIT).astype(np.int64).sum(0)
+
+
+def percentages(protocol: Protocol, counts: dict[str, np.ndarray]) -> dict[str, object]:
+    """Makes the metrics of the counts; see `WSOLMetrics.compute` for the names."""
+    images, located, classified = (int(counts[k]) for k in ("images", "located", "classified"))
+    result: dict[str, object] = {"images": images}
+    if classified:
+        result["Top-1 Clas"] = 100 * int(counts["top1"]) / classified
+        result["Top-5 Clas"] = 100 * int(counts["top5"]) / classified
+    if not located:
+        return result
+
+    share_all, share_largest = (100 * counts[k] / located for k in ("right_all", "right_largest"))  # (deltas, T + 1)
+    half, taus = share_largest[protocol.half], protocol.taus
+    best = int(half[:-1].argmax())
+    iou_all, iou_largest = (100 * counts[k] / IOU_UNIT / located for k in ("iou_all", "iou_largest"))
+    loc = {"Top-1 Loc": 100 * counts["right_top1"] / located, "Top-5 Loc": 100 * counts["right_top5"] / located}
+    loc = loc if classified else {}
+    loc["GT-known Loc"] = half
+    result |= {name: float(curve[-1]) for name, curve in loc.items()}
+    result |= {f"{name} (best tau)": float(curve[:-1].max()) for name, curve in loc.items()}
+    result |= {
+        "MaxBoxAcc": float(half[best]),
+        "MaxBoxAccV2": float(share_all[:, :-1].max(axis=1).mean()),
+        "best tau": float(taus[best]),
+        "mean IoU": float(iou_largest[-1]),
+        "mean IoU (best tau)": float(iou_largest[best]),
+    }
+    for row, delta in enumerate(protocol.iou_thresholds):
+        result[f"MaxBoxAcc {delta} (all contours)"] = float(share_all[row, :-1].max())
+        result[f"MaxBoxAcc {delta} (largest contour)"] = float(share_largest[row, :-1].max())
+    result["sizes"] = {
+        name: {"images": int(n), "GT-known Loc": float(100 * right[-1] / n), "MaxBoxAcc": float(100 * right[best] / n)}
+        for name, n, right in zip(SIZES, counts["size_images"], counts["size_right"], strict=True)
+        if n
+    }  # fmt: skip
+    result["errors"] = {name: 100 * int(n) / located for name, n in zip(ERRORS, counts["errors"], strict=True)}
+    result["IoU histogram"] = counts["histogram"].tolist()
+    result["curves"] = {
+        "tau": taus.tolist(),
+        "all contours": _curves(protocol, share_all),
+        "largest contour": _curves(protocol, share_largest),
+        "mean IoU (all contours)": iou_all[:-1].tolist(),
+        "mean IoU (largest contour)": iou_largest[:-1].tolist(),
+    }
+    return result
+
+
+def _curves(protocol: Protocol, share: np.ndarray) -> dict[str, list[float]]:
+    return {str(delta): share[row, :-1].tolist() for row, delta in enumerate(protocol.iou_thresholds)}

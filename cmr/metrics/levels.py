@@ -1,0 +1,180 @@
+"""Score maps as 256 levels, and the best IoU at each of them: what every box metric is counted from."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmr.errors import UserError
+
+# cmr.metrics.trees is imported inside the functions that need it: numba takes a second to load.
+
+
+def tau_list(step: float | None = None) -> np.ndarray:
+    """The thresholds (tau, the benchmark's `cam_threshold_list`) at which maps are cut.
+
+    Maps have 256 levels and tau stands for the level int(tau * max), so a list of 1,000 thresholds holds at most 255
+    different ones. By default each of these is visited once, by the tau in its middle.
+
+    Args:
+        step: `None` for all 255 levels, else the benchmark's `cam_curve_interval` (it was run with .01 and .001).
+
+    Returns:
+        (T,) float64, ascending, in [0, 1).
+
+    Example:
+        >>> len(tau_list()), len(tau_list(0.01)), (tau_list() * 255).astype(int).tolist() == list(range(255))
+        (255, 100, True)
+    """
+    if step is None:
+        return (np.arange(255) + 0.5) / 255
+    if not 0 < step <= 1:
+        raise UserError(f"tau_list: step is {step}; expected a number above 0, at most 1")
+    return np.arange(0, 1, step)
+
+
+def quantise(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) -> np.ndarray:
+    """Checks score maps and cuts them to 256 levels, floor(255 * score), on the device they are on.
+
+    Args:
+        scoremaps: (B, H, W), any float type, in [0, 1]. uint8 maps are taken as they are.
+        ids: names for the error messages.
+
+    Returns:
+        (B, H, W) uint8 in main memory.
+
+    Raises:
+        UserError: wrong shape; NaN, an infinity or a score outside [0, 1], naming the image.
+
+    Example:
+        >>> quantise(np.array([[[0.0, 0.5, 1.0]]]))
+        array([[[  0, 127, 255]]], dtype=uint8)
+    """
+    maps = torch.as_tensor(scoremaps)
+    if maps.ndim != 3:
+        raise UserError(f"score maps have shape {tuple(maps.shape)}; expected three axes, (images, height, width)")
+    if ids is not None and len(ids) != len(maps):
+        raise UserError(f"{len(maps)} score maps come with {len(ids)} ids; give one of each")
+    if maps.dtype != torch.uint8:
+        if not maps.is_floating_point():
+            raise UserError(f"score maps are {maps.dtype}; expected a float type in [0, 1], or uint8")
+        # Half types would round 255 * score; float32 and float64 multiply as the reference does.
+        maps = maps.detach().float() if maps.dtype.itemsize < 4 else maps.detach()
+        if maps.numel():
+            low, high = torch.stack(torch.aminmax(maps.flatten(1), dim=1)).cpu()  # (2, B); NaN goes through
+            wrong = ~((low >= 0) & (high <= 1))
+            if wrong.any():
+                b = int(wrong.nonzero()[0])
+                name = f"image {b}" if ids is None else f"image '{ids[b]}'"
+                raise UserError(
+                    f"the score map of {name} lies between {low[b]:g} and {high[b]:g}; expected numbers in [0, 1] "
+                    "(see cmr.localize.normalise)"
+                )
+        maps = (maps * 255).to(torch.uint8)
+    return np.ascontiguousarray(maps.cpu().numpy())
+
+
+@dataclass(frozen=True)
+class LevelScores:
+    """The outcome of B images at each of the 256 thresholds u8 > t.
+
+    Attributes:
+        iou_all: (B, 256) best IoU of any contour's box with any true box (the benchmark's multi-contour rule, "v2").
+        iou_largest: (B, 256) best IoU of the largest contour's box with any true box ("v1").
+        box_largest: (B, 256, 4) int64, xyxy, inclusive grid pixels; zeros where no pixel is above the threshold.
+        highest: (B,) int64, the highest level of each map.
+    """
+
+    iou_all: np.ndarray
+    iou_largest: np.ndarray
+    box_largest: np.ndarray
+    highest: np.ndarray
+
+    def levels(self, taus: np.ndarray) -> np.ndarray:
+        """(B, T): the level that each tau stands for in each map, int(tau * max)."""
+        return (np.asarray(taus, np.float64) * self.highest[:, None]).astype(np.int64)
+
+
+def score_levels(
+    maps: np.ndarray, boxes: Sequence[np.ndarray], all_contours: bool = True, threads: int | None = None
+) -> LevelScores:
+    """Finds the best IoU at every threshold of every map, exactly as a contour search at each of them would.
+
+    Args:
+        maps: (B, H, W) uint8.
+        boxes: B arrays (k, 4) of true boxes, xyxy, inclusive grid pixels; IoU is 0 where k is 0.
+        all_contours: whether to score all contours, too (else `iou_all` is that of the largest).
+        threads: default torch's number.
+
+    Returns:
+        The scores of each level, see `LevelScores`.
+
+    Example:
+        >>> maps = np.zeros((1, 5, 6), np.uint8)
+        >>> maps[0, 1:3, 1:4] = 100
+        >>> maps[0, 1, 1] = 200
+        >>> scores = score_levels(maps, [np.array([[1, 1, 4, 3]])])
+        >>> scores.box_largest[0, [0, 100, 200]].tolist(), scores.iou_largest[0, 0].item()
+        ([[1, 1, 4, 3], [1, 1, 2, 2], [0, 0, 0, 0]], 1.0)
+    """
+    from cmr.metrics import trees
+
+    batch = len(maps)
+    if len(boxes) != batch:
+        raise UserError(f"{batch} score maps come with the boxes of {len(boxes)} images; give one list an image")
+    rows = [np.asarray(b, np.int64).reshape(-1, 4) for b in boxes]
+    truth = np.concatenate([np.zeros((0, 4), np.int64), *rows])
+    start = np.concatenate([[0], np.cumsum([len(r) for r in rows], dtype=np.int64)]).astype(np.int64)
+    iou_all, iou_largest = np.zeros((batch, trees.LEVELS)), np.zeros((batch, trees.LEVELS))
+    box_largest = np.zeros((batch, trees.LEVELS, 4), np.int64)
+    highest = np.zeros(batch, np.int64)
+    if maps.size:
+        highest[:] = maps.reshape(batch, -1).max(axis=1)
+
+        def work(part: slice) -> None:
+            first, last = part.start, part.stop
+            trees.score(
+                maps[part], truth, start[first : last + 1], all_contours, iou_all[part], iou_largest[part],
+                box_largest[part],
+            )  # fmt: skip
+
+        threads = max(1, min(threads or torch.get_num_threads(), batch))
+        cuts = np.linspace(0, batch, threads + 1).astype(int)
+        parts = [slice(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        if threads == 1:
+            work(parts[0])
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, parts))
+    return LevelScores(iou_all if all_contours else iou_largest, iou_largest, box_largest, highest)
+
+
+def contour_boxes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every contour of every threshold of one map, with the thresholds at which it exists.
+
+    Args:
+        image: (H, W) uint8.
+
+    Returns:
+        boxes (M, 4) int64, xyxy, the benchmark's (one pixel beyond the contour to the right and below, inclusive);
+        lo (M,) and hi (M,), the first and last threshold t at which it is a contour of {u8 > t}.
+
+    Example:
+        >>> ring = np.full((5, 5), 9, np.uint8)
+        >>> ring[2, 2] = 0
+        >>> boxes, lo, hi = contour_boxes(ring)
+        >>> boxes.tolist(), hi.tolist()  # the hole's outline runs on the pixels around it
+        ([[1, 1, 4, 4], [0, 0, 4, 4]], [8, 8])
+    """
+    from cmr.metrics import trees
+
+    nodes = np.empty((2 * image.size, 8), np.int32)
+    if image.size:
+        nodes = nodes[: trees.contours(np.array(image, np.uint8, order="C"), nodes)]
+    boxes = nodes[:, :4].astype(np.int64)
+    height, width = image.shape
+    boxes[:, 2:] = np.minimum(boxes[:, 2:] + 1, [width - 1, height - 1])
+    return boxes, nodes[:, 4].astype(np.int64), nodes[:, 5].astype(np.int64)

@@ -1,0 +1,66 @@
+"""A metric that knows which images it has seen: each exactly once, in however many processes."""
+
+from collections.abc import Sequence
+
+import torch
+from torchmetrics import Metric
+
+from cmr.errors import UserError
+
+
+class PerImageMetric(Metric):
+    """Counts how often each image was evaluated.
+
+    With the list of expected ids the counts are a state (4 bytes an image), added up over processes, so that an image
+    that a sampler left out, or repeated to make the processes' shares equal, is found by name. Without it only images
+    that come twice in the same process are found.
+
+    Args:
+        ids: the images that must come, each once; `None` when any may come.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+
+    def __init__(self, ids: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self.ids = None if ids is None else tuple(ids)
+        self._place = {name: i for i, name in enumerate(self.ids or ())}
+        if self.ids is not None:
+            if len(self._place) < len(self.ids):
+                twice = next(name for i, name in enumerate(self.ids) if self._place[name] != i)
+                raise UserError(f"the list of expected images names '{twice}' twice; ids must be unique")
+            self.add_state("seen", torch.zeros(len(self.ids), dtype=torch.int32), dist_reduce_fx="sum")
+        self._names: set[str] = set()
+
+    def _check_new(self, ids: Sequence[str]) -> None:
+        """Raises a `UserError` for an id that is not expected or was seen before; changes nothing."""
+        batch: set[str] = set()
+        for name in ids:
+            if self.ids is not None and name not in self._place:
+                raise UserError(f"image '{name}' is not among the {len(self.ids)} that are to be evaluated")
+            if name in batch or name in self._names:
+                raise UserError(f"image '{name}' is evaluated twice; use a sampler that does not pad or repeat")
+            batch.add(name)
+
+    def _note(self, ids: Sequence[str]) -> None:
+        self._names.update(ids)
+        if self.ids is not None:
+            places = torch.tensor([self._place[name] for name in ids], dtype=torch.int64, device=self.seen.device)
+            self.seen[places] += 1
+
+    def _check_all(self) -> None:
+        """Raises a `UserError` when an expected image is missing or came from two processes."""
+        if self.ids is None:
+            return
+        seen = self.seen.cpu()
+        for wrong, what in ((seen > 1, "evaluated twice; use a sampler that does not pad"), (seen == 0, "missing")):
+            if wrong.any():
+                first, more = self.ids[int(wrong.nonzero()[0])], int(wrong.sum()) - 1
+                others = f" and {more} more" if more else ""
+                raise UserError(f"image '{first}'{others} of the {len(self.ids)} to be evaluated: {what}")
+
+    def reset(self) -> None:
+        """Forgets all images."""
+        super().reset()
+        self._names = set()

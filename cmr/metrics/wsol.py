@@ -1,0 +1,165 @@
+"""Every box metric of weakly supervised localization, from score maps, as one torchmetrics `Metric`."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmr.errors import UserError
+from cmr.metrics.breakdown import box_sizes, error_kinds
+from cmr.metrics.counts import Protocol, count, percentages, shapes
+from cmr.metrics.levels import quantise, score_levels, tau_list
+from cmr.metrics.perimage import PerImageMetric
+
+
+class WSOLMetrics(PerImageMetric):
+    """Top-1/Top-5/GT-known Loc, Top-1/Top-5 Clas, MaxBoxAcc, MaxBoxAccV2 and what explains them.
+
+    The states are whole numbers that add up, so any number of processes gives exactly the result of one.
+
+    Args:
+        threshold: the fixed tau in [0, 1) of the Loc metrics, a share of each map's highest level.
+        step: distance of the taus in the list of which the best is chosen; `None` takes all 255 levels (`tau_list`).
+        iou_thresholds: percents at which a box counts as right; 50 must be among them.
+        ids: the images that must come, each once; see `PerImageMetric`.
+        threads: of the evaluator; default torch's number.
+
+    Raises:
+        UserError: a setting outside its range.
+
+    Example:
+        >>> metrics = WSOLMetrics(threshold=0.2)
+        >>> scoremaps = torch.zeros(1, 8, 8)
+        >>> scoremaps[0, 2:6, 2:6] = 1
+        >>> logits = torch.tensor([[0.1, 2.0, 0.3]])
+        >>> outcome = metrics.update(scoremaps, logits, torch.tensor([1]), [np.array([[2, 2, 6, 6]])], ["a.jpg"])
+        >>> outcome["box"].tolist(), outcome["iou"].tolist(), metrics.compute()["Top-1 Loc"]
+        ([[2, 2, 6, 6]], [1.0], 100.0)
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.2,
+        step: float | None = None,
+        iou_thresholds: Sequence[int] = (30, 50, 70),
+        ids: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(ids)
+        if not 0 <= threshold < 1:
+            raise UserError(f"WSOLMetrics: threshold is {threshold}; expected a number in [0, 1)")
+        if 50 not in iou_thresholds:
+            raise UserError(f"WSOLMetrics: iou_thresholds are {list(iou_thresholds)}; 50 must be among them")
+        self.protocol = Protocol(threshold, tau_list(step), tuple(iou_thresholds))
+        self.threads = threads
+        for name, shape in shapes(self.protocol).items():
+            self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+        self._outcome: dict[str, Tensor] = {}
+
+    def update(
+        self,
+        scoremaps: Tensor | np.ndarray,
+        logits: Tensor | np.ndarray | None,
+        labels: Tensor | np.ndarray | None,
+        boxes: Sequence[np.ndarray],
+        ids: Sequence[str],
+    ) -> dict[str, Tensor]:
+        """Counts a batch; a batch that is refused changes nothing.
+
+        Args:
+            scoremaps: (B, H, W) in [0, 1] (`cmr.localize.normalise`), any float type, any device, or numpy.
+            logits: (B, K) class scores, or `None`: then no class metric is computed.
+            labels: (B,) true classes, or `None` without logits.
+            boxes: B arrays (k, 4) on the map's grid (`gt_boxes`); an image without a box counts for its class only.
+            ids: B names.
+
+        Returns:
+            Per image, in main memory: "iou" (B,) float64, of the largest contour's box at the fixed tau with the
+            nearest true box (NaN without a box); "box" (B, 4) int64, xyxy, inclusive grid pixels; with logits "top5"
+            (B, min(5, K)) classes, best first, and "score" likewise, their softmax.
+
+        Raises:
+            UserError: shapes that do not fit; NaN, infinite or out-of-range scores; an image that came before or is not
+                expected. The message names the image.
+        """
+        self._check_new(ids)
+        maps = quantise(scoremaps, ids)
+        outcome = _classes(logits, labels, ids)
+        levels = score_levels(maps, boxes, threads=self.threads)
+
+        located = np.array([len(b) > 0 for b in boxes], bool)
+        level = levels.levels(np.array([self.protocol.threshold]))  # (B, 1)
+        box = np.take_along_axis(levels.box_largest, level[:, :, None], axis=1)[:, 0]  # (B, 4)
+        iou = np.take_along_axis(levels.iou_largest, level, axis=1)[:, 0]
+        top1 = top5 = None
+        if "top5" in outcome:
+            hit = (outcome["top5"] == torch.as_tensor(labels).cpu()[:, None]).numpy()
+            top1, top5 = hit[:, 0], hit.any(axis=1)
+        errors = error_kinds(box, boxes, iou >= 0.5, top1)
+        counts = count(self.protocol, levels, located, top1, top5, box_sizes(boxes, maps.shape[1:]), errors)
+        for name, value in counts.items():
+            state = getattr(self, name)
+            state += torch.from_numpy(value).to(state.device)
+        self._note(ids)
+        outcome |= {"iou": torch.from_numpy(np.where(located, iou, np.nan)), "box": torch.from_numpy(box)}
+        self._outcome = outcome
+        return outcome
+
+    def _wrap_update(self, update: Callable) -> Callable:
+        # torchmetrics wraps `update` in a function that returns nothing; the outcomes of the images would be lost.
+        wrapped = super()._wrap_update(update)
+
+        @functools.wraps(update)
+        def with_outcome(*args: object, **kwargs: object) -> dict[str, Tensor]:
+            wrapped(*args, **kwargs)
+            outcome, self._outcome = self._outcome, {}
+            return outcome
+
+        return with_outcome
+
+    def compute(self) -> dict[str, object]:
+        """Makes the metrics of the counts.
+
+        Returns:
+            Percentages. At the fixed tau, largest contour, IoU .5: "Top-1 Loc", "Top-5 Loc", "GT-known Loc"; the same
+            at the tau that is best for each, with " (best tau)" appended; "Top-1 Clas", "Top-5 Clas"; "MaxBoxAcc"
+            (largest contour, IoU .5, best tau) and its "best tau"; "MaxBoxAccV2" (all contours, the mean of the best at
+            each IoU threshold) with its members "MaxBoxAcc 30 (all contours)" and so on; "mean IoU" at the fixed tau
+            and at "best tau". "sizes": accuracy by size of the object; "errors": share of each kind; "IoU histogram":
+            counts of 20 bins; "curves": "tau" and, for both box rules, accuracy at each tau by IoU threshold and mean
+            IoU. Class metrics are left out when there were no logits, box metrics when no image has a box. "images":
+            their number.
+
+        Raises:
+            UserError: an expected image is missing or came twice; only some images came with logits; no image at all.
+        """
+        self._check_all()
+        counts = {name: getattr(self, name).cpu().numpy() for name in shapes(self.protocol)}
+        if not counts["images"]:
+            raise UserError("WSOLMetrics: no image was evaluated; call update first")
+        if 0 < counts["classified"] < counts["images"]:
+            raise UserError(
+                f"WSOLMetrics: {counts['classified']} of {counts['images']} images came with logits; give all or none"
+            )
+        return percentages(self.protocol, counts)
+
+
+def _classes(
+    logits: Tensor | np.ndarray | None, labels: Tensor | np.ndarray | None, ids: Sequence[str]
+) -> dict[str, Tensor]:
+    if logits is None:
+        return {}
+    logits = torch.as_tensor(logits).detach()
+    if labels is None or logits.ndim != 2 or len(logits) != len(ids) or len(labels) != len(ids):
+        given = "no labels" if labels is None else f"{len(labels)} labels"
+        raise UserError(
+            f"{len(ids)} images come with logits of shape {tuple(logits.shape)} and {given}; expected (B, K), B"
+        )
+    logits = logits.float().cpu()
+    wrong = ~logits.isfinite().all(dim=1)
+    if wrong.any():
+        raise UserError(f"the logits of image '{ids[int(wrong.nonzero()[0])]}' hold NaN or an infinity")
+    score, top5 = logits.softmax(dim=1).topk(min(5, logits.shape[1]), dim=1)
+    return {"top5": top5, "score": score}
