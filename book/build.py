@@ -1,0 +1,202 @@
+"""Builds the book: runs the notebooks, stages the pages as they lie in the repository, makes HTML, and swaps it in.
+
+python -m book.build            what `make book` does; warnings are errors, and nothing is replaced until all is well
+python -m book.build --draft    pages only, into book/_build/draft: notebooks as they last ran (or not run), what is
+                                missing left out, warnings allowed
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from book import mathjax
+from book.execute import run_notebooks, write_text
+from book.offline import external
+from cmr.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGED = ("book", "cmr", "results")  # the notebooks come as executed copies
+NOT_STAGED = shutil.ignore_patterns(
+    "_build", "_cache", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
+)
+COLOURS = re.compile("\x1b\\[[0-9;]*m")
+NOTE = "Formulas on these pages are drawn by MathJax from a public address: reading them needs a network."
+
+
+def build(root: Path = ROOT, draft: bool = False) -> Path:
+    """Builds the book of the repository at `root`.
+
+    Args:
+        root: holds `book/`, `notebooks/` and, where they exist, `cmr/` and `results/`.
+        draft: pages only, as they are.
+
+    Returns:
+        The folder with the HTML.
+
+    Raises:
+        UserError: a page is missing, a notebook failed, Sphinx warned, or a page would need a network. The book that
+            was there before stays.
+    """
+    made = root / "book" / "_build"
+    html = made / ("draft" if draft else "html")
+    toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    missing = [page for page in pages(toc) if source(root, page) is None]
+    if missing and not draft:
+        raise UserError(
+            f"book/_toc.yml: no file for {', '.join(missing)}; write it, or build what there is: make draft"
+        )
+    for page in missing:
+        print(f"left out, there is no such file: {page}")
+    notebooks = [file for page in pages(toc) if (file := source(root, page)) and file.suffix == ".ipynb"]
+    if not draft:
+        run_notebooks(notebooks, made / "notebooks", read_by_notebooks(root))
+
+    stage = made / f"{html.name}.stage"
+    formulas = mathjax.fetch(root / "book" / "_cache")
+    stage_tree(root, stage, without(toc, set(missing)), notebooks, formulas)
+    key = tree_hash(stage)
+    record = made / f"{html.name}.sha256"
+    if record.is_file() and record.read_text().strip() == key and (html / "index.html").is_file():
+        shutil.rmtree(stage)
+        print("book: current")
+        return html
+    start = time.monotonic()
+    run_sphinx(stage, strict=not draft)
+    built = stage / "_build" / "html"
+    found = external(built, allowed=() if formulas else ("mathjax",))
+    if found and not draft:
+        raise UserError("these pages would need a network:\n" + "\n".join(found))
+    swap(built, html)
+    write_text(key + "\n", record)
+    shutil.rmtree(stage)
+    print(f"book: built in {time.monotonic() - start:.0f} s")
+    return html
+
+
+def pages(toc: Any) -> Iterator[str]:
+    """The pages of a table of contents in reading order, without suffix."""
+    if isinstance(toc, list):
+        for item in toc:
+            yield from pages(item)
+    elif isinstance(toc, dict):
+        yield from (toc[name] for name in ("root", "file") if name in toc)
+        for name in ("parts", "chapters", "sections", "subtrees", "entries"):
+            yield from pages(toc.get(name))
+
+
+def without(toc: Any, missing: set[str]) -> Any:
+    """The table of contents less the missing pages, and less parts that have none left."""
+    if isinstance(toc, list):
+        kept = [without(item, missing) for item in toc]
+        return [item for item in kept if item is not None]
+    if isinstance(toc, dict):
+        if toc.get("file") in missing:
+            return None
+        kept = {name: without(item, missing) for name, item in toc.items()}
+        return None if kept.get("chapters") == [] else kept
+    return toc
+
+
+def source(root: Path, page: str) -> Path | None:
+    """The file of a page, or None."""
+    return next((file for suffix in (".md", ".ipynb") if (file := root / f"{page}{suffix}").is_file()), None)
+
+
+def read_by_notebooks(root: Path) -> list[Path]:
+    """What notebooks read besides the library: records, installed versions, and whether the shared material is here."""
+    shared = Path(os.environ.get("CMR_SHARED") or root.parent / "shared")
+    return [root / "results", root / "constraints.txt", shared / "README.md"]
+
+
+def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formulas: Path | None) -> None:
+    """Lays out what Sphinx reads: a mirror of the repository, its configuration at the top.
+
+    Args:
+        root: the repository.
+        stage: the folder to make anew.
+        toc: the table of contents.
+        notebooks: those in the book; the executed copy is taken where there is one.
+        formulas: MathJax's folder, or None to link it.
+    """
+    shutil.rmtree(stage, ignore_errors=True)
+    for name in STAGED:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, stage / name, ignore=NOT_STAGED)
+    (stage / "notebooks").mkdir(parents=True)
+    for notebook in notebooks:
+        executed = root / "book" / "_build" / "notebooks" / notebook.name
+        shutil.copy(executed if executed.is_file() else notebook, stage / "notebooks" / notebook.name)
+
+    config = yaml.safe_load((root / "book" / "_config.yml").read_text(encoding="utf-8"))
+    extensions = sorted((stage / "book" / "_ext").glob("*.py"))
+    config["sphinx"]["local_extensions"] = {file.stem: "book/_ext" for file in extensions}
+    config["sphinx"]["config"]["extensions"] += [file.stem for file in extensions]
+    if formulas:
+        shutil.copytree(formulas, stage / "book" / "_static" / "mathjax")
+        config["sphinx"]["config"]["mathjax_path"] = "mathjax/tex-svg-full.js"
+    else:
+        config["html"]["announcement"] = NOTE
+    for name, content in {"_config.yml": config, "_toc.yml": toc}.items():
+        (stage / name).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def tree_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of all files in a folder, and over Python's version."""
+    digest = hashlib.sha256(sys.version.encode())
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            digest.update(
+                f"{file.relative_to(folder).as_posix()}\0".encode() + hashlib.sha256(file.read_bytes()).digest()
+            )
+    return digest.hexdigest()
+
+
+def run_sphinx(stage: Path, strict: bool) -> None:
+    """Builds the HTML of a staged tree into its `_build/html`.
+
+    Raises:
+        UserError: Sphinx failed, or warned and `strict` is asked.
+    """
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage), "--all", "-q"]
+    if strict:
+        command += ["-W", "-n", "--keep-going"]
+    done = subprocess.run(command, cwd=stage, capture_output=True, text=True)
+    print(COLOURS.sub("", done.stderr).replace(f"{stage}/", ""), end="", file=sys.stderr)
+    if done.returncode:
+        raise UserError("the pages have mistakes, named above (each warning is an error); the book before stays")
+
+
+def swap(new: Path, old: Path) -> None:
+    """Puts the new folder in the place of the old one by renaming."""
+    aside = old.with_name(f"{old.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists():
+        old.rename(aside)
+    new.rename(old)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m book.build", description="Runs the notebooks and builds the book.")
+    parser.add_argument("--draft", action="store_true", help="pages only, as they are, into book/_build/draft")
+    try:
+        html = build(draft=parser.parse_args().draft)
+    except UserError as error:
+        print(f"book: {error}", file=sys.stderr)
+        return 1
+    print(f"open {html.relative_to(ROOT)}/index.html in a browser: {(html / 'index.html').as_uri()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
