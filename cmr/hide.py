@@ -56,20 +56,21 @@ def hide_masks(
                 [1, 1, 0, 0],
                 [1, 1, 0, 0]], dtype=torch.int32)
     """
-    if not sizes:
+    if len(sizes) == 0:
         raise UserError("hide sizes: the list is empty; give at least one patch size in pixels, e.g. 56")
-    if min(sizes) < 1:
-        raise UserError(f"hide sizes: {min(sizes)} is not a patch size in pixels; give 1 or more")
+    wrong = [size for size in sizes if size < 1 or size != int(size)]
+    if wrong:
+        raise UserError(f"hide sizes: {wrong[0]} is not a patch size in pixels; give a whole number, 1 or more")
     if not 0.0 <= p <= 1.0:
         raise UserError(f"hide probability: {p} is outside [0, 1]")
     if height < 1 or width < 1:
         raise UserError(f"hide masks: an image of {height} x {width} pixels has no cells")
     device = torch.get_default_device() if device is None else torch.device(device)
     draw_on = device if generator is None else generator.device
-    rows, cols = -(-height // min(sizes)), -(-width // min(sizes))
+    rows, cols = (-(-side // int(min(sizes))) for side in (height, width))  # enough for the smallest cells
     pick = torch.randint(len(sizes), (batch,), generator=generator, device=draw_on).to(device)
     bits = (torch.rand(batch, rows, cols, generator=generator, device=draw_on) < p).to(device)
-    size = torch.tensor(sizes, device=device)[pick, None]  # (B, 1)
+    size = torch.tensor([int(size) for size in sizes], device=device)[pick, None]  # (B, 1)
     row = torch.arange(height, device=device) // size  # (B, H) cell of each pixel row
     col = torch.arange(width, device=device) // size  # (B, W)
     image = torch.arange(batch, device=device)

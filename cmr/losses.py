@@ -11,11 +11,11 @@ _EPS = 1e-12  # a map with a smaller norm has no direction
 
 
 def _direction(maps: Tensor) -> Tensor:
-    """(B, H, W) -> (B, N) in float32 or better, of norm 1; an all-zero map stays zero and gets no gradient."""
+    """(B, H, W) -> (B, N) in float32 or better, of norm 1; an all-zero map stays zero."""
     v = maps.flatten(1).to(torch.promote_types(maps.dtype, torch.float32))  # (B, N)
     norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)  # (B, 1)
-    # Dividing by eps alone would hand a gradient of 1e12 to the weights at the first all-zero map.
-    return torch.where(norm > _EPS, v / norm.clamp_min(_EPS), 0.0)
+    # Division by the eps itself would hand a gradient of 1e12 to the weights at the first all-zero map.
+    return v / norm.masked_fill(norm <= _EPS, 1.0)
 
 
 def fusion_loss(a_x: Tensor, a_xt: Tensor, reduction: str = "mean") -> Tensor:
@@ -31,8 +31,8 @@ def fusion_loss(a_x: Tensor, a_xt: Tensor, reduction: str = "mean") -> Tensor:
             goes with sum pooling (equation 10). The batch is averaged in both.
 
     Returns:
-        Scalar, computed in float32 (float64 for float64 maps). An all-zero map counts as the zero vector and gets no
-        gradient.
+        Scalar, computed in float32 (float64 for float64 maps). A map of norm 1e-12 or less is not divided by it: an
+        all-zero map costs as the zero vector does, and its gradient stays bounded.
 
     Raises:
         UserError: maps of different or wrong shapes, or an unknown reduction.
