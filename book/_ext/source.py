@@ -2,8 +2,8 @@
 
     ```{source} cmr/hide.py::complementary_views
     ```
-shows a function, method or class without its docstrings; `:from:` and `:to:` cut it at the first lines that contain these
-texts. Code that has outgrown the book's 40 lines is a warning.
+shows a function, method or class without its docstrings; `:from:` and `:to:` cut it at the first lines that contain
+these texts. Code that has outgrown the book's 40 lines is a warning.
 
     ```{settings} cmr/methods/cmr.py::Settings
     ```
@@ -53,16 +53,17 @@ def without_docstrings(lines: list[str], node: ast.AST) -> list[tuple[int, str]]
 
 
 def dataclass_fields(lines: list[str], node: ast.ClassDef) -> list[tuple[str, str, str, str]]:
-    """(name, type, default, comment) of each annotated field; the comment is the block of lines above it."""
+    """(name, type, default, comment) of each annotated field; the comment stands behind it or on the lines above it."""
     rows = []
     for item in node.body:
         if isinstance(item, ast.AnnAssign):
+            behind = lines[item.end_lineno - 1].encode()[item.end_col_offset :].decode().strip()
             above, line = [], item.lineno - 1
-            while line > 0 and lines[line - 1].strip().startswith("#"):
+            while not behind and lines[line - 1].strip().startswith("#"):
                 above.insert(0, lines[line - 1].strip().lstrip("# "))
                 line -= 1
             default = "" if item.value is None else ast.unparse(item.value)
-            rows.append((item.target.id, ast.unparse(item.annotation), default, " ".join(above)))
+            rows.append((item.target.id, ast.unparse(item.annotation), default, behind.lstrip("# ") or " ".join(above)))
     return rows
 
 
