@@ -1,0 +1,5 @@
+"""`python -m cmr`, also under torchrun."""
+
+from cmr.cli import main
+
+main()

@@ -1,0 +1,226 @@
+"""The command line: cmr train | evaluate | localize | data | report | notebook."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Generic, Literal, TypeVar
+
+import tyro
+
+from cmr.errors import UserError, unknown
+
+C = TypeVar("C")
+Flat = tyro.conf.arg(name="")  # the fields of a nested dataclass, without a prefix
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Generic[C]):
+    """Train a method, test it, and leave one folder with the record, the outcomes and the model."""
+
+    config: Annotated[C, Flat]
+    # where the defaults come from: tiny (seconds), toybirds (minutes) or paper
+    preset: Literal["tiny", "toybirds", "paper"] = "toybirds"
+    # folder in which the run gets its folder
+    out: str = "runs"
+    # go on from the last checkpoint of the same run
+    resume: bool = False
+    # run again although the run is finished
+    rerun: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Test a trained run again, on its own data or on data given here."""
+
+    # folder of a trained run
+    run: str
+    # folder of the data set; as in the run where it is not given
+    data_root: str = ""
+    # minmax, max, pas or ivr; as in the run where it is not given
+    normalise: str = ""
+    # tau; as in the run where it is not given
+    threshold: float | None = None
+    # auto, cpu or cuda
+    device: str = "auto"
+    # JSON file for the metrics; none: print only
+    out: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Localize:
+    """Draw a box on one's own pictures, with a trained run or with an ImageNet classifier and its CAM."""
+
+    # a picture, or a folder of pictures
+    path: tyro.conf.Positional[str]
+    # folder for the annotated pictures and localizations.json
+    out: str = "localized"
+    # folder of a trained run; none: an ImageNet classifier
+    run: str = ""
+    # classifier, where there is no run: resnet50, resnet18 or squeezenet1_1
+    backbone: str = "resnet50"
+    # its weights: imagenet (fetched by timm) or a file
+    weights: str = "imagenet"
+    # side of the square image that the network sees, where there is no run
+    image_size: int = 224
+    # minmax, max, pas or ivr
+    normalise: Literal["minmax", "max", "pas", "ivr"] = "minmax"
+    # tau: the share of the map's maximum above which a pixel counts as object
+    threshold: float = 0.2
+    # auto, cpu or cuda
+    device: str = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(Generic[C]):
+    """Make a data set's pictures, check a data set before training, or show some of it."""
+
+    # make: write ToyBirds as image files; check: read every image and box; show: a contact sheet as a picture
+    action: tyro.conf.Positional[Literal["make", "check", "show"]]
+    settings: Annotated[C, Flat]
+    # toybirds, cub, ilsvrc, openimages or folder
+    data: str = "toybirds"
+    # folder of the data set
+    data_root: str = ""
+    # train, val or test; check does train and test where it is not given
+    split: str = ""
+    # make: folder to write; show: picture to write
+    out: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Print a table of all recorded runs, with mean and standard deviation over seeds."""
+
+    # folders that hold runs
+    roots: tyro.conf.Positional[tuple[str, ...]] = ("results", "runs")
+    # text or json
+    format: Literal["text", "json"] = "text"
+
+
+@dataclasses.dataclass(frozen=True)
+class Notebook:
+    """Run one notebook with other parameters; an unknown parameter is an error."""
+
+    # the notebook
+    path: tyro.conf.Positional[str]
+    # where the executed notebook goes
+    out: tyro.conf.Positional[str]
+    # NAME=VALUE, as often as needed
+    p: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command; a user's mistake ends in one message and exit status 2."""
+    try:
+        run(list(sys.argv[1:] if arguments is None else arguments))
+    except UserError as error:
+        print(f"cmr: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("cmr: stopped; a training run goes on with --resume", file=sys.stderr)
+        sys.exit(130)
+
+
+def run(arguments: list[str]) -> None:
+    """Finds the command and hands over to it."""
+    commands = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "localize": _localize,
+        "data": _data,
+        "report": _report,
+        "notebook": _notebook,
+    }
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__ + "\nEach command explains its fields: cmr COMMAND --help")
+        return
+    if arguments[0] not in commands:
+        raise unknown("command", arguments[0], commands)
+    commands[arguments[0]](arguments[1:])
+
+
+def _parse(kind: type, arguments: list[str], command: str, default=None):
+    extra = {} if default is None else {"default": default}
+    return tyro.cli(kind, args=arguments, prog=f"cmr {command}", **extra)
+
+
+def _peek(arguments: list[str], **defaults: str) -> dict[str, str]:
+    """The values of a few options before the whole line is parsed: they decide which other options there are."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name}", default=default)
+    return vars(parser.parse_known_args([a for a in arguments if a not in ("-h", "--help")])[0])
+
+
+def _train(arguments: list[str]) -> None:
+    from cmr import train
+    from cmr.config import PRESETS, Config, known, make
+    from cmr.report import summary
+
+    chosen = _peek(arguments, preset="toybirds", method=None, data=None)
+    known(chosen["preset"], "preset", PRESETS)
+    base = make(chosen["preset"], **{name: chosen[name] for name in ("method", "data") if chosen[name] is not None})
+    kind = Train[Config[type(base.settings), type(base.data_settings)]]
+    asked = _parse(kind, arguments, "train", Train(base, preset=chosen["preset"]))
+    print(summary(train.train(asked.config, asked.out, asked.resume, asked.rerun)))
+
+
+def _evaluate(arguments: list[str]) -> None:
+    from cmr import runs, train
+    from cmr.evaluate import evaluate
+    from cmr.report import metric_lines
+
+    asked = _parse(Evaluate, arguments, "evaluate")
+    finished = runs.read(asked.run)
+    changes = {
+        name: getattr(asked, name)
+        for name in ("data_root", "normalise", "threshold")
+        if getattr(asked, name) not in ("", None)
+    }
+    config = dataclasses.replace(finished.config, device=asked.device, **changes)
+    fabric = train.make_fabric(config)
+    _, split = train.splits(config)
+    method = fabric.setup(train.load_method(finished, len(split.classes)))
+    method.mark_forward_method("localize")
+    result, _ = evaluate(method.localize, split, train.batches_for_test(split, config, fabric.device), config)
+    print(metric_lines(result))
+    if asked.out:
+        runs.write_json(
+            Path(asked.out),
+            {"run": finished.id, "normalise": config.normalise, "threshold": config.threshold, "result": result},
+        )
+
+
+def _localize(arguments: list[str]) -> None:
+    from cmr.pictures import localize_pictures
+
+    localize_pictures(**dataclasses.asdict(_parse(Localize, arguments, "localize")))
+
+
+def _data(arguments: list[str]) -> None:
+    from cmr.config import known
+    from cmr.data import DATASETS
+    from cmr.data import commands as data_commands
+
+    chosen = _peek(arguments, data="toybirds")["data"]
+    known(chosen, "data set", DATASETS)
+    settings = DATASETS[chosen].Settings
+    asked = _parse(Data[settings], arguments, "data")
+    action = {"make": data_commands.make, "check": data_commands.check, "show": data_commands.show}[asked.action]
+    action(asked.data, asked.data_root, asked.split, asked.settings, asked.out)
+
+
+def _report(arguments: list[str]) -> None:
+    from cmr import report
+
+    asked = _parse(Report, arguments, "report")
+    print(report.render(report.table(*asked.roots), asked.format))
+
+
+def _notebook(arguments: list[str]) -> None:
+    from cmr.notebooks import parse_parameters, run_notebook
+
+    asked = _parse(Notebook, arguments, "notebook")
+    run_notebook(Path(asked.path), Path(asked.out), parse_parameters(asked.p))

@@ -1,0 +1,227 @@
+"""What determines a run: frozen dataclasses, one field a decision; and the presets."""
+
+import dataclasses
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
+
+from cmr.backbones import BACKBONES
+from cmr.data import DATASETS
+from cmr.errors import UserError, unknown
+from cmr.methods import METHODS
+
+MethodSettings = TypeVar("MethodSettings")
+DataSettings = TypeVar("DataSettings")
+
+
+@dataclass(frozen=True)
+class Config(Generic[MethodSettings, DataSettings]):
+    """Everything that determines a run's numbers, and where it runs.
+
+    Build one with `make`, which fills in the method's and the data set's own settings.
+    """
+
+    # the method's own settings (cmr/methods/<method>.py)
+    settings: Annotated[MethodSettings, tyro.conf.arg(name="")]
+    # the data set's own settings (cmr/data/<data>.py)
+    data_settings: DataSettings
+    # method: cam, has or cmr
+    method: str = "cmr"
+    # data set: toybirds, cub, ilsvrc, openimages or folder
+    data: str = "toybirds"
+    # folder of the data set; toybirds needs none
+    data_root: str = ""
+    # share of the training images, class by class, held out and used as the test split: for choosing settings
+    holdout: float = 0.0
+    # network: vgg16, resnet50, resnet18, inception_v3, squeezenet1_1 or tiny
+    backbone: str = "tiny"
+    # start: none, imagenet (fetched by timm), or a file (.safetensors, .safetensors.xz, .pth)
+    weights: str = "none"
+    # the file may lack some of the network's parameters, which then start from random values
+    partial_weights: bool = False
+    # input pixels per cell of the map; 0 takes the network's default (16: 14x14 at 224; 8: 28x28)
+    stride: int = 0
+    # side of the square image that the network sees, in pixels
+    image_size: int = 64
+    # side to which training images are resized before the random crop of image_size
+    resize: int = 72
+    # test images: resize to image_size, or classic (resize, then crop the centre)
+    test_crop: Literal["resize", "classic"] = "resize"
+    # passes over the training images
+    epochs: int = 12
+    # images a step, over all devices
+    batch_size: int = 32
+    # learning rate of the backbone
+    lr: float = 0.01
+    # factor on lr for everything that is not the backbone
+    lr_new: float = 10.0
+    # Nesterov momentum
+    momentum: float = 0.9
+    # weight decay; never on the scalars delta and alpha
+    weight_decay: float = 1e-4
+    # learning rate over time: one-cycle, or step (times lr_gamma every lr_step epochs)
+    schedule: Literal["onecycle", "step"] = "onecycle"
+    # epochs between two steps of the step schedule
+    lr_step: int = 15
+    # factor of each step of the step schedule
+    lr_gamma: float = 0.1
+    # largest norm of the gradient; 0 leaves it as it is
+    clip: float = 0.0
+    # re-estimate the batch-norm statistics on full images before testing
+    precise_bn: bool = False
+    # arithmetic: auto is bf16-mixed on a GPU and 32-true on a CPU
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    # epochs between two evaluations on the way; 0 evaluates at the end only
+    eval_every: int = 0
+    # how a map becomes a score map in [0, 1]
+    normalise: Literal["minmax", "max", "pas", "ivr"] = "minmax"
+    # tau: the share of the map's maximum above which a pixel counts as object
+    threshold: float = 0.2
+    # of everything that is random
+    seed: int = 0
+    # auto, cpu or cuda
+    device: str = "auto"
+    # keep the images on the device as uint8: auto (when they fit), yes or no
+    resident: Literal["auto", "yes", "no"] = "auto"
+    # processes that read images when they are not resident
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        known(self.method, "method", METHODS)
+        known(self.data, "data set", DATASETS)
+        known(self.backbone, "backbone", BACKBONES)
+        for settings in (self, self.settings, self.data_settings):
+            _check_choices(settings)
+        for name in ("image_size", "resize", "epochs", "batch_size", "lr", "lr_step"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name}: {getattr(self, name)} is not positive; give a number above 0")
+        if self.resize < self.image_size:
+            raise UserError(f"resize: {self.resize} is below image_size {self.image_size}; no crop would fit")
+        for name in ("threshold", "holdout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name}: {getattr(self, name)} is outside [0, 1)")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain types, for a JSON record."""
+        return dataclasses.asdict(self)
+
+
+# Fields that say where a run happens, not what it computes: they do not enter its identity.
+PLACE = ("data_root", "device", "resident", "workers", "eval_every")
+
+
+def known(name: str, what: str, names: Any) -> None:
+    """Raises for a name that is not in `names`, with the nearest that is."""
+    if name not in names:
+        raise unknown(what, name, names)
+
+
+def _check_choices(settings: Any) -> None:
+    """Raises for a field of `Literal` type that holds something else, and for one of the wrong type."""
+    hints = get_type_hints(type(settings))
+    for item in fields(settings):
+        value, hint = getattr(settings, item.name), hints[item.name]
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise UserError(f"{item.name}: {value!r} is not one of {', '.join(map(str, get_args(hint)))}")
+        if hint in (int, float, str, bool):
+            right = isinstance(value, (int, float) if hint is float else hint)
+            if not right or (isinstance(value, bool) and hint is not bool):
+                raise UserError(f"{item.name}: {value!r} is not of type {hint.__name__}")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Values that go together; a value for a method's or data set's own field counts where it has that field."""
+
+    general: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    data_settings: dict[str, Any] = field(default_factory=dict)
+
+
+# At 64 px the paper's cells of 16, 32, 44 and 56 in 224 become 5, 9, 13 and 16.
+_TOY = {"sizes": (5, 9, 13, 16)}
+PRESETS = {
+    # seconds on a CPU: for trying things out and for tests
+    "tiny": Preset(
+        {"epochs": 2, "image_size": 32, "resize": 36, "lr_new": 1.0},
+        {"sizes": (4, 8)},
+        {"train": 64, "test": 32, "classes": 4, "size": 36},
+    ),
+    # minutes on a CPU: the book's live results
+    "toybirds": Preset({"lr_new": 1.0}, _TOY, {}),  # the whole network starts from nothing
+    # section 4.2 of the paper, as far as it says; the rest from the field's usual recipe
+    "paper": Preset(
+        {
+            "data": "cub",
+            "backbone": "resnet50",
+            "weights": "imagenet",
+            "image_size": 224,
+            "resize": 256,
+            "epochs": 50,
+            "lr": 0.001,
+            "schedule": "step",
+        }
+    ),
+}
+
+
+def make(
+    preset: str = "toybirds", settings: dict | None = None, data_settings: dict | None = None, **general
+) -> Config:
+    """A configuration from a preset and what differs from it.
+
+    Args:
+        preset: tiny, toybirds or paper.
+        settings: the method's own settings that differ, by name.
+        data_settings: the data set's own settings that differ, by name.
+        **general: fields of `Config` that differ.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        UserError: an unknown name (the message names the nearest known one) or a value that cannot be.
+
+    Example:
+        >>> config = make("tiny", method="cmr", settings={"beta": 1.0}, epochs=3)
+        >>> config.epochs, config.settings.beta, config.settings.sizes
+        (3, 1.0, (4, 8))
+        >>> make("tiny", epoch=3)
+        Traceback (most recent call last):
+        cmr.errors.UserError: unknown parameter 'epoch': did you mean 'epochs'? Known: ...
+    """
+    known(preset, "preset", PRESETS)
+    chosen = PRESETS[preset]
+    names = {item.name for item in fields(Config)} - {"settings", "data_settings"}
+    for name in general:
+        known(name, "parameter", names)
+    values = chosen.general | general
+    method, data = values.get("method", Config.method), values.get("data", Config.data)
+    known(method, "method", METHODS)
+    known(data, "data set", DATASETS)
+    own = _settings(METHODS[method].Settings, chosen.settings, settings or {}, f"setting of method '{method}'")
+    data_own = _settings(
+        DATASETS[data].Settings, chosen.data_settings, data_settings or {}, f"setting of data set '{data}'"
+    )
+    return Config(own, data_own, **values)
+
+
+def _settings(kind: type, preset: dict, given: dict, what: str) -> Any:
+    names = {item.name for item in fields(kind)}
+    for name in given:
+        known(name, what, names)
+    values = {name: value for name, value in preset.items() if name in names} | given
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """The configuration that `Config.to_dict` wrote, as read from a JSON record."""
+    values = dict(values)
+    settings, data_settings = values.pop("settings"), values.pop("data_settings")
+    names = {item.name for item in fields(Config)}
+    for name in values:
+        known(name, "parameter", names)
+    own = _settings(METHODS[values["method"]].Settings, {}, settings, "setting")
+    data_own = _settings(DATASETS[values["data"]].Settings, {}, data_settings, "setting")
+    return Config(own, data_own, **values)

@@ -1,0 +1,110 @@
+"""Tables from run records: mean and standard deviation over seeds, never over different settings."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cmr import runs
+from cmr.config import PLACE
+from cmr.runs import Run
+
+METRICS = ("Top-1 Loc", "Top-5 Loc", "GT-known Loc", "Top-1 Clas", "MaxBoxAcc", "MaxBoxAccV2")  # all in percent
+
+
+def metric_lines(result: dict[str, Any]) -> str:
+    """The metrics of one test, one a line, in percent."""
+    return "\n".join(f"{name:<14}{result[name]:7.2f}" for name in METRICS if name in result)
+
+
+def summary(run: Run) -> str:
+    """What `cmr train` prints when it is done."""
+    where = run.record["data"].get("test") or run.record["data"]["holdout"]
+    head = f"{run.config.method} on {where['name']} ({where['images']} test images), {run.record['duration_s']} s"
+    return f"{head}\n{metric_lines(run.result)}\nrecord: {run.path / runs.RECORD}"
+
+
+def label(run: Run) -> tuple[str, ...]:
+    """What a row of a table is about: data, backbone, image size, method."""
+    where = run.record["data"].get("test") or run.record["data"]["holdout"]
+    config = run.record["config"]
+    return where["name"], config["backbone"], f"{config['image_size']} px", config["method"]
+
+
+def table(*roots: str | Path) -> list[dict[str, Any]]:
+    """One row for each setting, its seeds together.
+
+    Args:
+        *roots: folders that hold runs.
+
+    Returns:
+        Rows with data, backbone, size, method, variant (what differs from the other rows of the same method on the
+        same data), seeds, and for each metric of `METRICS` a pair (mean, standard deviation over seeds; None for one).
+    """
+    return rows_of(runs.find(*roots))
+
+
+def rows_of(found: Sequence[Run]) -> list[dict[str, Any]]:
+    """The rows of `table` for runs that are already read."""
+    groups: dict[str, list[Run]] = {}
+    for run in found:
+        groups.setdefault(json.dumps(_setting(run), sort_keys=True), []).append(run)
+    rows = []
+    for members in groups.values():
+        same = [other[0] for other in groups.values() if label(other[0]) == label(members[0])]
+        data, backbone, size, method = label(members[0])
+        row = {
+            "data": data,
+            "backbone": backbone,
+            "size": size,
+            "method": method,
+            "variant": _variant(members[0], same),
+        }
+        row["seeds"] = len({run.record["config"]["seed"] for run in members})
+        for name in METRICS:
+            values = [run.result[name] for run in members if name in run.result]
+            if values:
+                row[name] = (statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+        rows.append(row)
+    return sorted(
+        rows, key=lambda row: tuple(str(row[key]) for key in ("data", "backbone", "size", "method", "variant"))
+    )
+
+
+def _setting(run: Run) -> dict[str, Any]:
+    config = {name: value for name, value in run.record["config"].items() if name not in (*PLACE, "seed")}
+    return {"config": config, "data": run.record["data"], "weights": run.record["weights"]}
+
+
+def _flat(run: Run) -> dict[str, Any]:
+    config = _setting(run)["config"]
+    return {**config, **config["settings"], **config["data_settings"], "settings": None, "data_settings": None}
+
+
+def _variant(run: Run, same: Sequence[Run]) -> str:
+    mine = _flat(run)
+    differing = [name for name in mine if any(_flat(other).get(name) != mine[name] for other in same)]
+    return ", ".join(f"{name}={mine[name]}" for name in differing)
+
+
+def cell(value: tuple[float, float | None] | None) -> str:
+    """How a table prints a metric: "61.2 ± 0.8", "61.2", or "not run"."""
+    if value is None:
+        return "not run"
+    mean, deviation = value
+    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
+
+
+def render(rows: Sequence[dict[str, Any]], form: str = "text") -> str:
+    """The table as text in columns or as JSON."""
+    if form == "json":
+        return json.dumps(list(rows), indent=1)
+    if not rows:
+        return "no runs found"
+    names = ["data", "backbone", "size", "method", "variant", "seeds", *METRICS]
+    lines = [names] + [[cell(row.get(name)) if name in METRICS else str(row[name]) for name in names] for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

@@ -1,0 +1,223 @@
+"""Run records: what ran, on what, with which result. One folder a run."""
+
+import hashlib
+import json
+import lzma
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import safetensors.torch
+import torch
+
+import cmr
+from cmr.config import PLACE, Config, from_dict
+from cmr.errors import UserError
+
+RECORD = "record.json"
+OUTCOMES = "outcomes.safetensors.xz"
+CHECKPOINT = "checkpoint.pt"
+MODEL = "model.safetensors"
+MAPS_KEPT = 32  # test images whose raw maps go into the record, spread evenly over the test split
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder.
+
+    Args:
+        path: the folder.
+        record: the content of record.json.
+    """
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The run's identity: a readable start and a hash of what determines its numbers."""
+        return self.record["id"]
+
+    @property
+    def config(self) -> Config:
+        """The configuration it ran with."""
+        return from_dict(self.record["config"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The metrics on the test split, in percent."""
+        return self.record["result"]
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One row an epoch: losses, learning rate, seconds."""
+        return self.record["history"]
+
+    def outcomes(self) -> dict[str, np.ndarray]:
+        """Per test image: label, top5 (5), score (5), iou, box (4, xyxy inclusive, network pixels); and the kept maps.
+
+        `maps` is (32, h, w), the raw map of the true class; `map_index` (32,) says of which test image.
+        """
+        return safetensors.numpy.load(lzma.decompress((self.path / OUTCOMES).read_bytes()))
+
+
+def identity(config: Config, fingerprints: dict[str, str]) -> str:
+    """The id of the run that `config` describes on data and weights with these fingerprints.
+
+    Fields that say only where a run happens (`cmr.config.PLACE`) do not count.
+    """
+    determining = {name: value for name, value in config.to_dict().items() if name not in PLACE}
+    if fingerprints.get("weights"):  # the file's content counts, not where it lies
+        determining["weights"] = fingerprints["weights"]
+    text = json.dumps({"config": determining, "fingerprints": fingerprints}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return f"{config.data}-{config.method}-{config.backbone}-s{config.seed}-{digest}"
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: beside its place first, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    aside.write_bytes(content)
+    aside.replace(path)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Writes JSON whole or not at all, one line a key or a row; NaN is refused, since JSON has none."""
+    lines = []
+    for key, value in values.items():
+        text = json.dumps(value, allow_nan=False)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n  " + ",\n  ".join(json.dumps(row, allow_nan=False) for row in value) + "\n ]"
+        lines.append(f" {json.dumps(key)}: {text}")
+    write_aside(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a run happened on: commit, versions, device, driver."""
+    root = Path(cmr.__file__).parent.parent
+    versions = {
+        name: sys.modules[name].__version__ for name in ("torch", "torchvision", "timm", "numpy") if name in sys.modules
+    }
+    values = {
+        "commit": _git(root, "rev-parse", "HEAD") or "unknown",
+        "dirty": bool(_git(root, "status", "--porcelain", "--", "cmr", "pyproject.toml")),
+        "cmr": cmr.__version__,
+        "python": platform.python_version(),
+        "versions": versions,
+        "device": _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if device.type == "cuda":
+        values |= {"driver": _driver(), "cuda": torch.version.cuda}
+    return values
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _driver() -> str:
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return (
+            subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.split("\n")[0].strip() or "unknown"
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory in use so far: of the GPU's allocator, or of this process."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes here
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
+
+
+def command_line() -> str:
+    """The command that started this process, without the machine's own paths."""
+    first = Path(sys.argv[0]).name
+    if first in ("cmr", "__main__.py"):
+        return shlex.join(["cmr", *sys.argv[1:]])
+    return "notebook" if "ipykernel" in first else first
+
+
+def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray]) -> Run:
+    """Writes a run's record; record.json last, since its presence says that the run is finished."""
+    packed = lzma.compress(
+        safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
+    )
+    write_aside(folder / OUTCOMES, packed)
+    record = {**record, "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    write_json(folder / RECORD, record)
+    return Run(folder, record)
+
+
+def read(folder: str | Path) -> Run:
+    """Reads one run.
+
+    Args:
+        folder: the run's folder, which holds record.json.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: no record there, or one that is not JSON.
+
+    Example:
+        >>> read("no/such/run")
+        Traceback (most recent call last):
+        cmr.errors.UserError: no/such/run: no finished run there (record.json is missing)
+    """
+    folder = Path(folder)
+    path = folder / RECORD
+    if not path.is_file():
+        raise UserError(f"{folder}: no finished run there (record.json is missing)")
+    try:
+        return Run(folder, json.loads(path.read_text()))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from None
+
+
+def find(*roots: str | Path, **wanted: Any) -> list[Run]:
+    """All finished runs below the given folders, in the order of their names.
+
+    Args:
+        *roots: folders whose children are runs; one that is missing holds none.
+        **wanted: fields of the configuration that must be equal, for example `data="cub", method="cmr"`.
+
+    Returns:
+        The runs.
+    """
+    found = [read(path.parent) for root in roots for path in sorted(Path(root).glob(f"*/{RECORD}"))]
+    return [run for run in found if all(run.record["config"].get(name) == value for name, value in wanted.items())]
+
+
+def save_model(folder: Path, method: torch.nn.Module) -> None:
+    """Writes the trained parameters and statistics as safetensors."""
+    state = {name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()}
+    write_aside(folder / MODEL, safetensors.torch.save(state))

@@ -1,0 +1,359 @@
+"""Algorithm 1: one visible training loop, for every method."""
+
+import logging
+import math
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cmr import runs
+from cmr.backbones import build_backbone
+from cmr.config import Config
+from cmr.data import load
+from cmr.data.images import Batches, normalise, random_crop_flip
+from cmr.data.split import Split
+from cmr.errors import UserError
+from cmr.evaluate import evaluate
+from cmr.methods import METHODS
+from cmr.weights import weights_fingerprint
+
+logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
+CHECK_EVERY = 20  # steps between two looks at the losses; each look waits for the device
+
+
+def train(
+    config: Config, out: str | Path = "runs", resume: bool = False, rerun: bool = False, progress: bool = True
+) -> runs.Run:
+    """Trains a method and tests it; leaves one folder with the record, the outcomes and the model.
+
+    Paper: Algorithm 1 and section 4.2. The method is known here only by its calls `losses` and `localize`.
+
+    Args:
+        config: what to run.
+        out: where the run's folder goes.
+        resume: go on from the last checkpoint of the same run, exactly as if it had not been stopped.
+        rerun: run again although the run is finished.
+        progress: show a bar with losses and the time left.
+
+    Returns:
+        The finished run; one that was already there is returned as it is.
+
+    Raises:
+        UserError: data, weights or settings that cannot be; an unfinished run in the way; a loss that is not finite.
+    """
+    fabric = make_fabric(config)
+    train_split, test_split = splits(config)
+    fingerprints = {"train": train_split.fingerprint, "test": test_split.fingerprint}
+    fingerprints["weights"] = weights_fingerprint(config.weights, config.backbone)
+    folder = Path(out) / runs.identity(config, fingerprints)
+    if (folder / runs.RECORD).is_file() and not rerun:
+        return runs.read(folder)
+    checkpoint = folder / runs.CHECKPOINT
+    if checkpoint.is_file() and not resume and not rerun:
+        raise UserError(f"{folder}: an unfinished run is there; go on with --resume, or start over with --rerun")
+
+    torch.manual_seed(config.seed)
+    method = build(config, len(train_split.classes))
+    wrapped, optimizer = fabric.setup(method, make_optimizer(method, config))
+    wrapped.mark_forward_method("losses")
+    wrapped.mark_forward_method("localize")
+    images = Batches(
+        train_split, config.resize, config.batch_size // fabric.world_size, fabric.device, **reading(config, progress)
+    )
+    tests = batches_for_test(test_split, config, fabric.device, progress)
+
+    history: list[dict] = []
+    spent = 0.0
+    if resume and checkpoint.is_file():
+        state = torch.load(checkpoint, map_location=fabric.device, weights_only=True)
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+        history, spent = state["history"], state["spent"]
+    started = time.perf_counter() - spent
+
+    steps = len(train_split) // config.batch_size
+    if steps == 0:
+        raise UserError(f"batch_size: {config.batch_size} is more than the {len(train_split)} training images")
+    bar = tqdm(
+        total=config.epochs * steps,
+        initial=len(history) * steps,
+        desc=folder.name,
+        disable=not progress or fabric.global_rank > 0,
+    )
+    for epoch in range(len(history), config.epochs):
+        # Everything random of an epoch follows from (seed, epoch): this is what makes --resume exact.
+        torch.manual_seed(_mix(config.seed, epoch))
+        order = torch.randperm(len(train_split))[: steps * config.batch_size]  # the same on every process
+        mine = order.view(steps, fabric.world_size, -1)[:, fabric.global_rank].reshape(-1)
+        torch.manual_seed(_mix(config.seed, epoch, 1 + fabric.global_rank))
+        epoch_started = time.perf_counter()
+        wrapped.train()
+        logged: list[dict[str, Tensor]] = []
+        for step, (batch, labels, _) in enumerate(images.epoch(mine)):
+            factor = lr_factor(config, epoch * steps + step, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+            losses = wrapped.losses(normalise(random_crop_flip(batch, config.image_size)), labels)
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(losses["total"])
+            if config.clip:
+                fabric.clip_gradients(wrapped, optimizer, max_norm=config.clip)
+            optimizer.step()
+            logged.append({name: value.detach() for name, value in losses.items()})
+            bar.update()
+            if len(logged) % CHECK_EVERY == 0 or step == steps - 1:
+                require_finite(logged, epoch, steps, folder)
+                bar.set_postfix({name: f"{value.item():.3g}" for name, value in logged[-1].items()}, refresh=False)
+        row = {name: _round(torch.stack([item[name] for item in logged]).float().mean().item()) for name in logged[0]}
+        row = {
+            "epoch": epoch + 1,
+            **row,
+            "lr": _round(factor * config.lr),
+            "seconds": round(time.perf_counter() - epoch_started, 2),
+        }
+        if config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs:
+            wrapped.eval()
+            result, _ = evaluate(
+                wrapped.localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress
+            )
+            row |= {name: value for name, value in result.items() if isinstance(value, float)}
+        history.append(row)
+        if not all(parameter.isfinite().all() for parameter in method.parameters()):
+            raise UserError(
+                f"{folder}: parameters stopped being finite in epoch {epoch + 1}; the checkpoint before it is kept"
+            )
+        if fabric.global_rank == 0:
+            save_checkpoint(checkpoint, method, optimizer, history, time.perf_counter() - started)
+    bar.close()
+
+    if config.precise_bn:
+        reestimate_batch_norm(wrapped, images, config)
+    wrapped.eval()
+    result, outcomes = evaluate(
+        wrapped.localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress
+    )
+    record = {
+        "id": folder.name,
+        "result": rounded(result),
+        "config": portable(config).to_dict(),
+        "data": {
+            part.split: {
+                "name": part.dataset,
+                "images": len(part),
+                "classes": len(part.classes),
+                "fingerprint": part.fingerprint,
+            }
+            for part in (train_split, test_split)
+        },
+        "weights": fingerprints["weights"],
+        "seeds": {"seed": config.seed},
+        "environment": runs.environment(fabric.device)
+        | {"precision": precision(config, fabric.device), "processes": fabric.world_size},
+        "command": runs.command_line(),
+        "duration_s": round(time.perf_counter() - started, 1),
+        "peak_memory_mb": runs.peak_memory_mb(fabric.device),
+        "classes": list(train_split.classes),
+        "parameters": sum(p.numel() for p in method.parameters()),
+        "maps_of": [test_split.ids[i] for i in outcomes["map_index"]],
+        "history": history,
+    }
+    if fabric.global_rank == 0:
+        runs.save_model(folder, method)
+        runs.write(folder, record, outcomes)
+        checkpoint.unlink(missing_ok=True)
+    fabric.barrier()
+    return runs.read(folder)
+
+
+def make_fabric(config: Config) -> Fabric:
+    """The one place that decides device, processes and precision."""
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device: '{config.device}' is not one of auto, cpu, cuda")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda was asked for, but torch sees no GPU; take --device cpu")
+    accelerator = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=processes,
+        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
+        strategy="ddp" if "LOCAL_WORLD_SIZE" in os.environ else "auto",
+        precision=precision(config, torch.device(accelerator)),
+    )
+    if config.batch_size % fabric.world_size:
+        raise UserError(
+            f"batch_size: {config.batch_size} cannot be shared by {fabric.world_size} processes; give a multiple"
+        )
+    fabric.launch()
+    return fabric
+
+
+def precision(config: Config, device: torch.device) -> str:
+    """The arithmetic in Fabric's words; "auto" is bfloat16 on a GPU and float32 on a CPU."""
+    if config.precision != "auto":
+        return config.precision
+    return "bf16-mixed" if device.type == "cuda" else "32-true"
+
+
+def splits(config: Config) -> tuple[Split, Split]:
+    """The training and the test split; with `holdout`, both come from the training images and test is untouched."""
+    train_split = load(config.data, config.data_root, "train", config.data_settings)
+    if not config.holdout:
+        test_split = load(config.data, config.data_root, "test", config.data_settings)
+        if train_split.classes != test_split.classes:
+            raise UserError(f"{train_split.dataset}: the training and the test split have different classes")
+        return train_split, test_split
+    generator = np.random.default_rng(0)  # the held-out part is the same for every seed
+    held = np.zeros(len(train_split), dtype=bool)
+    for label in range(len(train_split.classes)):
+        members = np.flatnonzero(train_split.labels == label)
+        held[generator.permutation(members)[: round(config.holdout * len(members))]] = True
+    return train_split.subset(np.flatnonzero(~held)), replace(train_split.subset(np.flatnonzero(held)), split="holdout")
+
+
+def build(config: Config, classes: int) -> nn.Module:
+    """The untrained method of a configuration, its backbone with the weights that it starts from."""
+    backbone = build_backbone(config.backbone, config.weights, config.stride or None, partial=config.partial_weights)
+    return METHODS[config.method](backbone, classes, config.settings)
+
+
+def load_method(run: runs.Run, classes: int) -> nn.Module:
+    """The trained method of a finished run, on the CPU, ready for `localize`.
+
+    Args:
+        run: a finished run whose folder holds model.safetensors.
+        classes: K.
+
+    Raises:
+        UserError: the folder holds a record only (records are committed, models are not).
+    """
+    import safetensors.torch
+
+    path = run.path / runs.MODEL
+    if not path.is_file():
+        raise UserError(
+            f"{run.path}: no {runs.MODEL} there; only the record was kept. Train it again with: {run.record['command']}"
+        )
+    method = build(replace(run.config, weights="none"), classes)
+    method.load_state_dict(safetensors.torch.load_file(path))
+    return method.eval()
+
+
+def reading(config: Config, progress: bool) -> dict:
+    """How images come to the device, as keyword arguments of `Batches`."""
+    resident = {"auto": None, "yes": True, "no": False}[config.resident]
+    return {"resident": resident, "workers": config.workers, "progress": progress}
+
+
+def batches_for_test(split: Split, config: Config, device: torch.device, progress: bool = True) -> Batches:
+    """The test images at the size that the test crop needs."""
+    side = config.resize if config.test_crop == "classic" else config.image_size
+    return Batches(split, side, 2 * config.batch_size, device, **reading(config, progress))
+
+
+def make_optimizer(method: nn.Module, config: Config) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum: the backbone at lr, all else at lr * lr_new, scalars without weight decay."""
+    old = {id(parameter) for parameter in method.backbone.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in method.parameters():
+        if parameter.requires_grad:
+            lr = config.lr * (1.0 if id(parameter) in old else config.lr_new)
+            decay = 0.0 if parameter.ndim == 0 else config.weight_decay
+            groups.setdefault((lr, decay), []).append(parameter)
+    return torch.optim.SGD(
+        [{"params": ps, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), ps in groups.items()],
+        lr=config.lr,
+        momentum=config.momentum,
+        nesterov=config.momentum > 0,
+    )
+
+
+def lr_factor(config: Config, step: int, steps: int) -> float:
+    """The factor on every learning rate at a step, `steps` of which make an epoch.
+
+    Example:
+        >>> from cmr.config import make
+        >>> config = make("tiny", schedule="step", lr_step=15, epochs=40)
+        >>> [round(lr_factor(config, epoch * 10, 10), 4) for epoch in (0, 14, 15, 30)]
+        [1.0, 1.0, 0.1, 0.01]
+    """
+    if config.schedule == "step":
+        return config.lr_gamma ** (step // steps // config.lr_step)
+    total, rise = config.epochs * steps, 0.3  # up for 30 % of the steps, then down to nothing, both along a cosine
+    done = (step + 0.5) / total
+    if done < rise:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * done / rise)) / 2
+    return (1 + math.cos(math.pi * (done - rise) / (1 - rise))) / 2
+
+
+def require_finite(logged: list[dict[str, Tensor]], epoch: int, steps: int, folder: Path) -> None:
+    """Raises at the first step of this epoch whose total loss is not finite."""
+    recent = logged[-CHECK_EVERY:]
+    finite = torch.stack([item["total"] for item in recent]).isfinite().tolist()
+    if not all(finite):
+        step = len(logged) - len(recent) + finite.index(False)
+        kept = f"the checkpoint after epoch {epoch} is kept" if epoch else "no epoch was finished"
+        raise UserError(
+            f"{folder}: the loss became {logged[step]['total'].item()} at step {epoch * steps + step + 1} "
+            f"(epoch {epoch + 1}, step {step + 1} of {steps}); {kept}. Lower lr or beta, or set clip"
+        )
+
+
+def save_checkpoint(
+    path: Path, method: nn.Module, optimizer: torch.optim.Optimizer, history: list, spent: float
+) -> None:
+    """Writes the state after an epoch, aside first, then renamed over the last one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    torch.save(
+        {"method": method.state_dict(), "optimizer": optimizer.state_dict(), "history": history, "spent": spent}, aside
+    )
+    aside.replace(path)
+
+
+@torch.no_grad()
+def reestimate_batch_norm(method: nn.Module, images: Batches, config: Config) -> None:
+    """Replaces the batch-norm statistics by the plain average over whole training images."""
+    norms = [module for module in method.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    method.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative average
+        norm.train()
+    for batch, _, _ in images.epoch():
+        method.localize(normalise(random_crop_flip(batch, config.image_size)))
+
+
+def portable(config: Config) -> Config:
+    """The configuration without this machine's paths: of an absolute path only the last part is kept."""
+    short = {
+        name: Path(getattr(config, name)).name
+        for name in ("data_root", "weights")
+        if Path(getattr(config, name)).is_absolute()
+    }
+    return replace(config, **short)
+
+
+def rounded(values: Any) -> Any:
+    """A result with its numbers to four decimals, since a record is read and compared by people too."""
+    if isinstance(values, dict):
+        return {name: rounded(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [rounded(value) for value in values]
+    return round(values, 4) if isinstance(values, float) else values
+
+
+def _mix(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.5g}")
