@@ -15,9 +15,12 @@ from cmr.data.toyart.brush import (
     Patch,
     blend,
     clip01,
+    dots,
     ellipse,
+    lookup,
     mix,
     noise,
+    scallops,
     smooth_min,
     taper,
     wave,
@@ -160,11 +163,11 @@ def head_mark(kind: str, u: Field, v: Field) -> Field:
     if kind == "crown":
         return np.maximum(v + 0.42 + 0.18 * u, -0.75 - u)
     if kind == "mask":
-        return np.maximum(np.abs(v + 0.06 + 0.12 * u) - 0.27, -0.55 - u)
+        return _stripe(u, v + 0.06 + 0.12 * u, -0.42) - 0.27
     if kind == "eyeline":
-        return np.maximum(np.abs(v + 0.08 + 0.10 * u) - 0.10, -0.85 - u)
+        return _stripe(u, v + 0.08 + 0.10 * u, -0.72) - 0.12
     if kind == "brow":
-        return np.maximum(np.abs(v + 0.46 - 0.10 * u) - 0.17, -0.9 - u)
+        return _stripe(u, v + 0.46 - 0.10 * u, -0.70) - 0.18
     if kind == "bib":
         return np.maximum(0.24 - v + 0.15 * u, -0.45 - u)
     if kind == "cheek":
@@ -181,6 +184,12 @@ def head_mark(kind: str, u: Field, v: Field) -> Field:
         ring = np.sqrt((u - 0.26) * (u - 0.26) + (v + 0.10) * (v + 0.10))
         return ring - 0.42
     raise ValueError(kind)
+
+
+def _stripe(u: Field, v: Field, end: float) -> Field:
+    """Distance to the line v = 0 that comes from the beak and ends at u = `end`."""
+    over = np.maximum(end - u, 0.0)
+    return np.sqrt(over * over + v * v)
 
 
 def head_colours(head: Head, u: Field, v: Field, pixel: float) -> np.ndarray:
@@ -241,7 +250,7 @@ def _torso(canvas: Canvas, pose: Pose, head: Head, body, ruffles: Field) -> None
     elif body.pattern != "plain":
         p, q = u * 0.94 + v * 0.34, v * 0.94 - u * 0.34
         if body.pattern == "spots":
-            field = -0.5 * (wave((p + q * 0.5) * 3.6) + wave((p - q * 0.5) * 3.6)) - 0.30
+            field = 0.9 - 3.0 * dots(p * 4.2, q * 4.2)
         elif body.pattern == "streaks":
             field = -wave(q * 4.0) - 0.7 - 0.9 * wave(p * 1.7)
             field = np.minimum(field, -wave(q * 4.0) - 0.25)
@@ -250,7 +259,7 @@ def _torso(canvas: Canvas, pose: Pose, head: Head, body, ruffles: Field) -> None
         tint = blend(tint, clip01(field * (0.10 / pixel) + 0.5) * flank * 0.9, body.ink)
 
     # Plumage of the head, whose border to the body is ruffled.
-    ragged = _lookup(ruffles, u * 2.6, v * 2.6)
+    ragged = lookup(ruffles, u * 2.6, v * 2.6)
     border = skull_edge * per - 0.05 + 0.16 * (ragged - 0.5)
     r = 0.54
     hu, hv = skull.u * (per / r) - 0.35 * pose.turn, skull.v * (per / r)
@@ -262,7 +271,7 @@ def _torso(canvas: Canvas, pose: Pose, head: Head, body, ruffles: Field) -> None
     glow = clip01(1.0 - 1.6 * np.sqrt((u - pose.head[0]) * (u - pose.head[0]) + (v - pose.head[1] + 0.3) ** 2))
     tint = blend(tint, glow * 0.16, (1.0, 0.98, 0.92))
     if per < 0.06:
-        fine = _lookup(ruffles, u * 9.0 + v * 4.0, v * 16.0 - u * 7.0) - 0.5
+        fine = lookup(ruffles, u * 9.0 + v * 4.0, v * 16.0 - u * 7.0) - 0.5
         tint = tint * (1.0 + 0.16 * fine)
     line = 0.035 * unit * size
     canvas.paint(patch, edge - line, _inked(body.back), 0.9, owner=BODY)
@@ -277,18 +286,6 @@ def _moved(patch: Patch, u: Field, v: Field, origin: tuple[float, float], angle:
     du, dv = u - origin[0], v - origin[1]
     side = -1.0 if flip else 1.0
     return Patch(patch.rows, patch.cols, du * cos + dv * sin, dv * (cos * side) - du * (sin * side))
-
-
-def _lookup(table: Field, x: Field, y: Field) -> Field:
-    """Noise at any place: the table is repeated, and smooth between its cells."""
-    n = table.shape[0]
-    left, top = np.floor(x), np.floor(y)
-    fx, fy = x - left, y - top
-    i, j = left.astype(np.intp) % n, top.astype(np.intp) % n
-    k, m = (i + 1) % n, (j + 1) % n
-    upper = table[j, i] + (table[j, k] - table[j, i]) * fx
-    lower = table[m, i] + (table[m, k] - table[m, i]) * fx
-    return upper + (lower - upper) * fy
 
 
 def _inked(colour: Colour) -> Colour:
@@ -397,15 +394,14 @@ def _wing(canvas: Canvas, pose: Pose, wing: Wing, far: bool) -> None:
     v, pixel = patch.v * per, max(per * 1.5, 0.03)
     colour = blend(wing.coverts, clip01(0.25 + v * 1.6) * 0.25, wing.flight)
     if per < 0.07:
-        scales = np.maximum(wave(along * 4.0 + v * 0.9), wave(along * 4.0 - v * 0.9 + 0.5))
-        colour = colour * (1.0 - 0.10 * clip01(scales * 1.5 - 0.3))
+        colour = colour * (0.88 + 0.24 * scallops(along * 5.0, v * 4.6))
     if wing.pattern in ("bar", "bars"):
         cover = clip01((0.055 - np.abs(along - 0.88 + 0.55 * v)) * (1.0 / pixel) + 0.5)
         if wing.pattern == "bars":
             cover = np.maximum(cover, clip01((0.05 - np.abs(along - 0.52 + 0.55 * v)) * (1.0 / pixel) + 0.5))
         colour = blend(colour, cover, wing.ink)
     elif wing.pattern == "spots":
-        field = -0.5 * (wave(along * 3.4 + v * 2.2) + wave(along * 3.4 - v * 2.2)) - 0.22
+        field = 0.85 - 2.6 * dots(along * 4.4 + 0.3, v * 5.2)
         colour = blend(colour, clip01(field * (0.12 / pixel) + 0.5), wing.ink)
     elif wing.pattern == "edges":
         colour = blend(colour, clip01((wave(along * 3.2) + 0.1) * (-0.12 / pixel) + 0.3) * 0.7, wing.ink)
@@ -425,17 +421,21 @@ def _legs(canvas: Canvas, pose: Pose, legs: Legs) -> None:
             knee, foot = (hip_x + gap - 0.10, hip_y + 0.35), (hip_x + gap - 0.42, foot_y - 0.05)
         else:
             knee, foot = (hip_x + gap - 0.10, hip_y + 0.42), (foot_x + gap, ground)
-        strokes = [((hip_x + gap, hip_y), knee, legs.width * 2.6), (knee, foot, legs.width)]
+        strokes = [((hip_x + gap, hip_y), knee, legs.width * 2.2), (knee, foot, legs.width)]
         tilt = pose.slope * (-1 if pose.left else 1) if pose.stance == "perch" else 0.0
         for toe, long in ((tilt + 0.12, 0.30), (tilt + 0.55, 0.24), (math.pi + tilt - 0.1, 0.2)):
             end = (foot[0] + long * math.cos(toe), foot[1] + long * math.sin(toe))
             strokes.append((foot, end, legs.width * 0.85))
+        edges = []
         for start, end, width in strokes:
             length = math.hypot(end[0] - start[0], end[1] - start[1])
             angle = math.atan2(end[1] - start[1], end[0] - start[0])
             patch = pose.patch(canvas, *start, angle, 0.5 * length + 0.2, 0.5 * length, pitched=False)
-            edge, _ = taper(canvas, patch, length * unit, max(width * unit, 0.55 / canvas.size), width * 0.8 * unit)
+            first = max(width * unit, 0.55 / canvas.size)
+            edges.append((patch, taper(canvas, patch, length * unit, first, legs.width * 0.8 * unit)[0]))
+        for patch, edge in edges:  # all the ink first, so that joints show no lines
             canvas.paint(patch, edge - 0.02 * unit * canvas.size, _inked(colour), 0.8, owner=LEGS)
+        for patch, edge in edges:
             canvas.paint(patch, edge, colour, owner=LEGS)
 
 

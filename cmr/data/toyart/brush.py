@@ -46,6 +46,23 @@ def wave(phase: Field) -> Field:
     return out
 
 
+def dots(across: Field, down: Field) -> Field:
+    """Distance to the nearest point of a staggered lattice with one row and one column per unit."""
+    row = np.floor(down + 0.5)
+    y = down - row
+    across = across + 0.5 * row
+    x = across - np.floor(across + 0.5)
+    return np.sqrt(x * x + y * y)
+
+
+def scallops(along: Field, across: Field) -> Field:
+    """Rows of overlapping feathers, 0 at the root of each to 1 at its rounded tip."""
+    row = np.floor(along)
+    bulge = wave(across + 0.5 * row)
+    phase = along + 0.3 * bulge * bulge
+    return phase - np.floor(phase)
+
+
 @dataclass(frozen=True)
 class Patch:
     """A window of the canvas with its own axes: `u` along, `v` across, both in pixels from the patch's origin."""
@@ -88,8 +105,8 @@ class Canvas:
         """
         size, cos, sin = self.size, math.cos(angle), math.sin(angle)
         middle_x, middle_y, half = (x + ahead * cos) * size, (y + ahead * sin) * size, reach * size + 2.0
-        left, right = (min(max(int(e), 0), size) for e in (middle_x - half, middle_x + half + 1))
-        top, bottom = (min(max(int(e), 0), size) for e in (middle_y - half, middle_y + half + 1))
+        left, right = min(max(int(middle_x - half), 0), size), min(max(int(middle_x + half) + 1, 0), size)
+        top, bottom = min(max(int(middle_y - half), 0), size), min(max(int(middle_y + half) + 1, 0), size)
         dx = self.grid[left:right] - x * size
         dy = self.grid[top:bottom, None] - y * size
         side = -1.0 if mirror else 1.0
@@ -225,3 +242,15 @@ def clouds(rng: np.random.Generator, size: int, across: int, down: int, octaves:
         total += noise(rng, size, across << octave, down << octave) * weight
     total *= 1.0 / (2.0 - weight)
     return total
+
+
+def lookup(table: Field, x: Field, y: Field) -> Field:
+    """Noise at any place: the table is repeated, and smooth between its cells."""
+    n = table.shape[0]
+    left, top = np.floor(x), np.floor(y)
+    fx, fy = x - left, y - top
+    i, j = left.astype(np.intp) % n, top.astype(np.intp) % n
+    k, m = (i + 1) % n, (j + 1) % n
+    upper = table[j, i] + (table[j, k] - table[j, i]) * fx
+    lower = table[m, i] + (table[m, k] - table[m, i]) * fx
+    return upper + (lower - upper) * fy

@@ -8,8 +8,23 @@ import math
 import numpy as np
 
 from cmr.data.toyart.bird import Pose, head_colours
-from cmr.data.toyart.brush import Canvas, Colour, Field, Patch, blend, clip01, clouds, ellipse, mix, noise, taper, wave
-from cmr.data.toyart.species import INK, SPECIES, _rgb
+from cmr.data.toyart.brush import (
+    Canvas,
+    Colour,
+    Field,
+    Patch,
+    blend,
+    clip01,
+    clouds,
+    dots,
+    ellipse,
+    lookup,
+    mix,
+    noise,
+    taper,
+    wave,
+)
+from cmr.data.toyart.species import INK, SPECIES, Species, _rgb
 
 #: For each habitat: sky or far light, middle, shade, leaf, blossom or berry, bark or stone.
 PALETTES = {
@@ -130,16 +145,16 @@ def _habitat(painter: Painter) -> None:
             _blade(painter, 1.02, between(0.35, 0.9), reed=painter.rng.random() < 0.4)
     if habitat == "meadow":
         _ground(painter, between(0.55, 0.8))
-        for _ in range(3 + int(between(0.0, 4.0))):
-            _blade(painter, between(0.9, 1.02), between(0.15, 0.4), reed=False)
+        for _ in range(8 + int(between(0.0, 6.0))):
+            _blade(painter, between(0.85, 1.02), between(0.1, 0.35), reed=False)
         for _ in range(1 + int(between(0.0, 4.0))):
-            _flower(painter, between(0.03, 0.06), painter.vary(painter.colours[4], 0.12))
+            _wild_flower(painter, between(0.03, 0.06))
     if habitat in ("spring", "sky", "wood", "autumn"):
         for _ in range(4 + int(between(0.0, 5.0))):
             _leaf(painter, between(0.0, 1.0), between(0.0, 1.0), between(0.0, 6.3), between(0.05, 0.12))
     if habitat in ("spring",):
         for _ in range(1 + int(between(0.0, 3.0))):
-            _flower(painter, between(0.03, 0.055), painter.vary(painter.colours[4], 0.06))
+            _wild_flower(painter, between(0.03, 0.055))
 
 
 def _trunk(painter: Painter) -> None:
@@ -160,8 +175,8 @@ def _ground(painter: Painter, horizon: float) -> None:
     edge = (horizon * canvas.size - canvas.grid)[:, None] + (noise(painter.rng, canvas.size, 4, 2) - 0.5) * (
         0.16 * canvas.size
     )
-    tufts = noise(painter.rng, canvas.size, 48, 12)
-    colour = blend(mix(painter.colours[3], painter.colours[1], 0.5), clip01(tufts * 1.4 - 0.3), painter.colours[2])
+    tufts = noise(painter.rng, canvas.size, 110, 14) * 0.5 + clouds(painter.rng, canvas.size, 3, 6, 3) * 0.5
+    colour = blend(mix(painter.colours[3], painter.colours[1], 0.5), clip01(tufts * 2.4 - 0.8), painter.colours[2])
     canvas.paint(patch, edge, colour, 0.92, 0.02)
 
 
@@ -174,7 +189,7 @@ def _blade(painter: Painter, y: float, length: float, reed: bool) -> None:
     colour = mix(painter.colours[3], painter.colours[int(between(0.0, 3.0))], between(0.0, 0.6))
     canvas.paint(patch, edge, blend(mix(colour, INK, 0.25), along, colour), 0.95, between(0.002, 0.01))
     if reed:
-        head = np.maximum(np.abs(along - 0.88) * (length * canvas.size) - 0.04 * canvas.size, 0.0)
+        head = np.maximum(np.abs(patch.u - 0.86 * length * canvas.size) - 0.04 * canvas.size, 0.0)
         across = patch.v - along * along * (bend * canvas.size)
         plume = np.sqrt(head * head + across * across) - 0.014 * canvas.size
         canvas.paint(patch, plume, mix(painter.colours[5], painter.colours[4], 0.4), 0.95, 0.003)
@@ -193,10 +208,13 @@ def _leaf(
     edge, along = taper(canvas, patch, length, 0.0, 0.0, width, bend)
     if edge.size == 0:
         return
+    if length * canvas.size < 12.0:  # its two halves would be under two pixels wide
+        canvas.paint(patch, edge, mix(colour, INK, 0.04), 0.95, soft)
+        return
     middle = patch.v - along * along * (bend * canvas.size)
     half = clip01(middle * (1.0 / max(1.0, 0.006 * canvas.size)) + 0.5)
     tone = blend(mix(colour, painter.colours[0], 0.22), half, mix(colour, INK, 0.16))
-    if soft == 0.0 and length * canvas.size > 12.0:
+    if soft == 0.0:
         canvas.paint(patch, edge - 0.003 * canvas.size, mix(colour, INK, 0.55), 0.7)
         canvas.paint(patch, edge, tone)
         vein = np.maximum(np.abs(middle) - 0.0018 * canvas.size, edge)
@@ -207,7 +225,7 @@ def _leaf(
 
 def _twig(painter: Painter, blurred: bool) -> None:
     """A twig from outside the image, with leaves and sometimes berries."""
-    canvas, between = painter.canvas, painter.between
+    between = painter.between
     side, place = painter.rng.random(), painter.rng.random()
     if side < 0.36:
         x, y, angle = -0.03, place, between(-0.6, 0.5)
@@ -253,8 +271,10 @@ def _branch(
     down = (patch.v - along * along * (bend * canvas.size)) * ((1.0 if math.cos(angle) >= 0 else -1.0) / canvas.size)
     dark = clip01(0.5 + down * (0.5 / start))
     if soft == 0.0 and start * canvas.size > 3.0:
-        rough = wave(along * (9.0 * length / 0.3) + down * (0.5 / start)) * wave(along * 5.3 + down * (1.1 / start))
-        dark = clip01(dark + 0.22 * rough)
+        table = noise(painter.rng, 32, 32, 32)
+        grain = lookup(table, along * (length * 22.0), down * (2.6 / start)) - 0.5
+        fine = lookup(table, along * (length * 70.0), down * (6.0 / start)) - 0.5
+        dark = clip01(dark + 0.9 * grain + 0.35 * fine)
     tone = blend(mix(bark, painter.colours[0], 0.35), dark, mix(bark, INK, 0.45))
     if soft == 0.0:
         canvas.paint(patch, edge - 0.004 * canvas.size, mix(bark, INK, 0.7), 0.75)
@@ -273,71 +293,130 @@ def _berry(painter: Painter, x: float, y: float, radius: float) -> None:
     canvas.paint(patch, glint - 0.22 * scale, (1.0, 0.98, 0.94), 0.8)
 
 
-def _flower(painter: Painter, radius: float, colour: Colour) -> None:
-    canvas, between = painter.canvas, painter.between
-    x, y, first = between(0.0, 1.0), between(0.0, 1.0), between(0.0, 1.2)
+def _flower(painter: Painter, x: float, y: float, first: float, radius: float, colour: Colour, heart: Colour) -> None:
+    canvas = painter.canvas
     for k in range(5):
         angle = first + k * 2.0 * math.pi / 5
         patch = canvas.patch(x, y, angle, radius * 0.75, ahead=radius * 0.5)
         edge, along = taper(canvas, patch, radius * 0.8, radius * 0.10, radius * 0.22, radius * 0.22)
         canvas.paint(patch, edge - 0.0025 * canvas.size, mix(colour, INK, 0.5), 0.6)
-        canvas.paint(patch, edge, blend(mix(colour, painter.colours[2], 0.35), along, colour))
+        canvas.paint(patch, edge, blend(mix(colour, heart, 0.45), along, colour))
     patch = canvas.patch(x, y, 0.0, radius * 0.4)
     near = np.sqrt(patch.u * patch.u + patch.v * patch.v) - 0.24 * radius * canvas.size
-    canvas.paint(patch, near, mix(colour, (0.95, 0.75, 0.15), 0.7))
+    canvas.paint(patch, near - 0.0025 * canvas.size, mix(heart, INK, 0.6), 0.6)
+    canvas.paint(patch, near, heart)
+
+
+def _wild_flower(painter: Painter, radius: float) -> None:
+    between, colour = painter.between, painter.vary(painter.colours[4], 0.1)
+    heart = mix(colour, (0.93, 0.72, 0.15), 0.7)
+    _flower(painter, between(0.0, 1.0), between(0.0, 1.0), between(0.0, 1.2), radius, colour, heart)
 
 
 def _distractor(painter: Painter) -> None:
     """Something with the colours and patterns of a species drawn at random, but not a bird."""
-    kind = painter.rng.random()
-    species = SPECIES[int(painter.rng.random() * len(SPECIES))]
-    canvas, between = painter.canvas, painter.between
-    x, y, angle = between(0.02, 0.98), between(0.02, 0.98), between(0.0, 6.28)
-    if kind < 0.34:  # a painted pebble: the head's marking without eye or beak
-        a, b = between(0.03, 0.075), 0.0
-        b = a * between(0.7, 0.95)
-        patch = canvas.patch(x, y, angle, a * 1.3)
-        edge = ellipse(canvas, patch, a, b)
-        scale = 1.0 / (b * canvas.size)
-        colour = head_colours(species.head, patch.u * scale, patch.v * scale, scale)
-    elif kind < 0.62:  # a moth: four wings in the wing's colours
-        _moth(painter, x, y, angle, between(0.03, 0.065), species.wing.coverts, species.wing.ink)
-        return
-    elif kind < 0.82:  # a leaf in the tail's colours
-        _leaf(painter, x, y, angle, between(0.08, 0.17), colour=species.tail.base)
-        return
-    else:  # a speckled egg in the body's
-        a = between(0.03, 0.065)
-        b = a * 0.75
-        patch = canvas.patch(x, y, angle, a * 1.3)
-        edge = ellipse(canvas, patch, a, b)
-        scale = 1.0 / (a * canvas.size)
-        u, v = patch.u * scale, patch.v * scale
-        dots = -0.5 * (wave(u * 1.5 + v * 0.8) + wave(u * 1.5 - v * 0.8)) - 0.2
-        colour = blend(species.body.belly, clip01(dots * 3.0 + 0.4), species.body.ink)
-    if edge.size == 0:
-        return
-    low = (canvas.grid[patch.rows, None] - y * canvas.size) * (0.22 / (a * canvas.size))
-    canvas.paint(patch, edge - 0.004 * canvas.size, mix(species.body.ink, INK, 0.7), 0.7)
-    canvas.paint(patch, edge, colour * (1.0 - low), 1.0)
+    rng, between = painter.rng, painter.between
+    species = SPECIES[int(rng.random() * len(SPECIES))]
+    draw = (_beetle, _moth, _plume, _fruit, _blossom)[int(rng.random() * 5)]
+    draw(painter, species, between(0.04, 0.96), between(0.04, 0.96), between(0.0, 6.28))
 
 
-def _moth(painter: Painter, x: float, y: float, angle: float, reach: float, colour: Colour, ink: Colour) -> None:
-    canvas = painter.canvas
-    for turn, share in ((0.75, 1.0), (-0.75, 1.0), (2.2, 0.75), (-2.2, 0.75)):
-        patch = canvas.patch(x, y, angle + turn, reach * 0.85, ahead=reach * 0.6)
-        edge, along = taper(canvas, patch, reach * share, reach * 0.05, reach * 0.34, reach * 0.1)
-        canvas.paint(patch, edge - 0.003 * canvas.size, mix(colour, INK, 0.6), 0.8)
-        band = clip01((along - 0.72) * 12.0 + 0.5)
-        canvas.paint(patch, edge, blend(colour, band, ink))
-    patch = canvas.patch(x, y, angle, reach * 0.7)
+def _beetle(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
+    """A beetle on a leaf, its back in the head's colours and markings."""
+    canvas, a = painter.canvas, painter.between(0.026, 0.058)
+    cos, sin = math.cos(angle + 0.5), math.sin(angle + 0.5)
+    _leaf(painter, x - 2.0 * a * cos, y - 2.0 * a * sin, angle + 0.5, 4.4 * a)
+    for turn in (0.9, 1.57, 2.3, -0.9, -1.57, -2.3):
+        patch = canvas.patch(x, y, angle + turn, 1.4 * a)
+        edge, _ = taper(canvas, patch, 1.2 * a, 0.07 * a, 0.05 * a)
+        canvas.paint(patch, edge, INK, 0.8)
+    patch = canvas.patch(x + 0.9 * a * math.cos(angle), y + 0.9 * a * math.sin(angle), angle, a)
+    canvas.paint(patch, ellipse(canvas, patch, 0.3 * a, 0.4 * a), mix(INK, species.beak.colour, 0.2))
+    patch = canvas.patch(x, y, angle, 1.2 * a)
+    edge = ellipse(canvas, patch, a, 0.76 * a)
+    scale = 1.0 / (a * canvas.size)
+    u, v = patch.u * scale, patch.v * scale
+    colour = head_colours(species.head, u, np.abs(v) * 1.6 - 0.4, scale)
+    colour = blend(colour, clip01((0.035 - np.abs(v)) * (0.6 / scale) + 0.4) * 0.8, INK)
+    rim = clip01(edge * (scale * 2.2) + 1.0)
+    canvas.paint(patch, edge - 0.07 / scale, INK, 0.85)
+    canvas.paint(patch, edge, colour * (1.04 - 0.3 * rim))
+    glint = canvas.patch(x - 0.25 * a, y - 0.3 * a, 0.5, 0.3 * a)
+    canvas.paint(glint, ellipse(canvas, glint, 0.2 * a, 0.09 * a), (1.0, 1.0, 0.97), 0.6)
+
+
+def _moth(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
+    """A butterfly in the wing's colours."""
+    canvas, reach, wing = painter.canvas, painter.between(0.035, 0.075), species.wing
+    for turn, share in ((2.25, 0.72), (-2.25, 0.72), (1.05, 1.0), (-1.05, 1.0)):
+        patch = canvas.patch(x, y, angle + turn, reach * 0.95, ahead=reach * 0.55)
+        edge, along = taper(canvas, patch, 0.75 * reach * share, reach * 0.04, reach * 0.36 * share, reach * 0.06)
+        line = 0.05 * reach * canvas.size
+        rim = clip01((edge + 3.0 * line) * (1.0 / line) + 0.5)
+        colour = blend(blend(wing.coverts, along * along * 0.5, wing.flight), rim, wing.flight)
+        spot = ellipse(canvas, _shifted(patch, 0.62 * reach * share * canvas.size), 0.14 * reach, 0.14 * reach)
+        colour = blend(colour, clip01(0.5 - spot), wing.ink)
+        canvas.paint(patch, edge - line, mix(wing.flight, INK, 0.75), 0.85)
+        canvas.paint(patch, edge, colour)
+    patch = canvas.patch(x, y, angle, reach * 0.8)
     edge, _ = taper(canvas, patch, reach * 0.5, reach * 0.09, reach * 0.07)
     canvas.paint(patch, edge, INK, 0.9)
+    for turn in (0.35, -0.35):
+        patch = canvas.patch(x, y, angle + turn, reach, ahead=0.5 * reach)
+        edge, _ = taper(canvas, patch, reach * 0.9, reach * 0.02, reach * 0.025)
+        canvas.paint(patch, edge, INK, 0.7)
+
+
+def _shifted(patch: Patch, ahead: float) -> Patch:
+    return Patch(patch.rows, patch.cols, patch.u - ahead, patch.v)
+
+
+def _plume(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
+    """A falling feather in the tail's colours and pattern."""
+    canvas, length = painter.canvas, painter.between(0.10, 0.22)
+    bend = length * painter.between(-0.25, 0.25)
+    patch = canvas.patch(x, y, angle, 0.75 * length, ahead=0.5 * length)
+    quill, _ = taper(canvas, patch, length, 0.008 * length, 0.008 * length, 0.0, bend)
+    canvas.paint(patch, quill - 0.3, mix(species.tail.base, INK, 0.5), 0.8)
+    vane = _shifted(patch, 0.22 * length * canvas.size)
+    edge, along = taper(canvas, vane, 0.76 * length, 0.05 * length, 0.06 * length, 0.06 * length, bend)
+    bands = {"bands": wave(along * 3.5), "tip": (along - 0.8) * 8.0, "root": (0.5 - along) * 8.0}
+    cover = bands.get(species.tail.pattern, (edge * (1.0 / (length * canvas.size)) + 0.03) * 40.0)
+    colour = blend(species.tail.base, clip01(cover * 2.0 + 0.5), species.tail.ink)
+    canvas.paint(patch, edge - 0.018 * length * canvas.size, mix(species.tail.base, INK, 0.7), 0.8)
+    canvas.paint(patch, edge, colour * (0.9 + 0.2 * along))
+    canvas.paint(patch, np.maximum(quill, edge), mix(species.tail.base, INK, 0.6), 0.7)
+
+
+def _fruit(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
+    """A speckled fruit on a stalk, in the body's colours."""
+    canvas, a = painter.canvas, painter.between(0.026, 0.055)
+    stalk = painter.between(2.5, 6.0) * a
+    patch = canvas.patch(x, y, -math.pi / 2, 0.5 * stalk + a, ahead=0.5 * stalk)
+    edge, _ = taper(canvas, patch, stalk, 0.07 * a, 0.05 * a, 0.0, painter.between(-a, a))
+    canvas.paint(patch, edge, mix(painter.colours[5], INK, 0.3), 0.9)
+    patch = canvas.patch(x, y, 0.0, 1.3 * a)
+    edge = ellipse(canvas, patch, 0.86 * a, a)
+    scale = 1.0 / (a * canvas.size)
+    u, v = patch.u * scale, patch.v * scale
+    colour = blend(species.body.belly, clip01(0.3 - 1.2 * v), species.body.back)
+    if species.body.pattern != "plain":
+        colour = blend(colour, clip01(1.2 - 3.4 * dots(u * 2.3, v * 2.3)), species.body.ink)
+    canvas.paint(patch, edge - 0.07 / scale, mix(species.body.back, INK, 0.75), 0.85)
+    canvas.paint(patch, edge, colour * (1.02 - 0.2 * clip01(edge * (2.0 * scale) + 1.0) - 0.12 * v))
+    for turn in (0.5, 2.6):
+        _leaf(painter, x, y - a, turn + math.pi, 1.7 * a)
+
+
+def _blossom(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
+    """A flower whose petals have the head's colour and whose eye has its marking's."""
+    heart = species.head.marks[0][1]
+    _flower(painter, x, y, angle, painter.between(0.035, 0.07), species.head.base, heart)
 
 
 def _perch(painter: Painter, pose: Pose) -> None:
     """What the bird's feet stand on."""
-    canvas, between = painter.canvas, painter.between
+    between = painter.between
     x, y = pose.foot
     bark = mix(painter.colours[5], painter.colours[2], between(0.0, 0.25))
     if pose.stance == "perch":
@@ -362,14 +441,42 @@ def _perch(painter: Painter, pose: Pose) -> None:
             turn = pose.slope + (1 if painter.rng.random() < 0.5 else -1) * between(0.5, 1.3)
             _leaf(painter, px, py, turn, between(0.06, 0.14))
     elif pose.stance == "ground":
-        wide = pose.unit * between(1.0, 1.9)
-        tall = wide * between(0.35, 0.6)
-        patch = canvas.patch(x, y + tall * 0.93, 0.0, wide * 1.2)
-        edge = ellipse(canvas, patch, wide, tall)
-        edge += (noise(painter.rng, canvas.size, 9, 9)[patch.rows, patch.cols] - 0.5) * (0.05 * wide * canvas.size)
-        stone = mix(painter.colours[5], (0.62, 0.61, 0.58), between(0.3, 0.9))
-        low = clip01(0.5 + patch.v * (0.5 / (tall * canvas.size)))
-        grain = noise(painter.rng, canvas.size, 40, 40)[patch.rows, patch.cols]
-        tone = blend(mix(stone, (1.0, 1.0, 0.95), 0.25), low, mix(stone, INK, 0.55)) * (0.9 + 0.2 * grain)
-        canvas.paint(patch, edge - 0.004 * canvas.size, mix(stone, INK, 0.75), 0.8)
-        canvas.paint(patch, edge, tone)
+        (_boulder if y > 0.6 else _post)(painter, x, y, pose.unit, bark)
+
+
+def _boulder(painter: Painter, x: float, y: float, unit: float, bark: Colour) -> None:
+    """A stone that rests below the image's lower border, so that nothing floats."""
+    canvas, between = painter.canvas, painter.between
+    tall = max(0.62 * (1.04 - y), 0.5 * unit)
+    wide = max(unit * between(1.1, 1.9), tall * between(1.0, 1.6))
+    patch = canvas.patch(x + between(-0.3, 0.3) * unit, y + tall * 0.96, 0.0, 1.2 * max(wide, tall))
+    edge = ellipse(canvas, patch, wide, tall)
+    edge += (noise(painter.rng, canvas.size, 7, 7)[patch.rows, patch.cols] - 0.5) * (0.07 * unit * canvas.size)
+    grain = clouds(painter.rng, canvas.size, 12, 12, 3)[patch.rows, patch.cols]
+    stone = mix(bark, (0.62, 0.61, 0.58), between(0.4, 0.9))
+    down = patch.v * (1.0 / (unit * canvas.size)) + tall / unit
+    tone = blend(mix(stone, (1.0, 1.0, 0.95), 0.3), clip01(0.1 + 0.55 * down), mix(stone, INK, 0.5))
+    moss = clip01((grain - 0.42) * 5.0) * clip01(1.1 - 1.6 * down)
+    tone = blend(tone, moss * 0.8, mix(painter.colours[3], painter.colours[2], 0.3)) * (0.86 + 0.28 * grain)
+    canvas.paint(patch, edge - 0.004 * canvas.size, mix(stone, INK, 0.75), 0.8)
+    canvas.paint(patch, edge, tone)
+
+
+def _post(painter: Painter, x: float, y: float, unit: float, bark: Colour) -> None:
+    """A weathered post that goes down to the image's lower border."""
+    canvas, wide = painter.canvas, unit * painter.between(0.55, 0.8)
+    patch = canvas.patch(x, y, math.pi / 2, 1.0 - y + 0.1 + wide, ahead=0.5 * (1.1 - y))
+    flat = np.maximum(np.abs(patch.v) - wide * canvas.size, -patch.u)
+    per = 1.0 / (wide * canvas.size)
+    table = noise(painter.rng, 32, 32, 32)
+    grain = lookup(table, patch.u * (per * 1.1), patch.v * (per * 7.0)) - 0.5
+    wood = mix(bark, (0.70, 0.66, 0.58), painter.between(0.2, 0.6))
+    tone = blend(
+        mix(wood, (1.0, 0.97, 0.9), 0.2), clip01(0.45 + patch.v * (-0.4 * per) + 0.7 * grain), mix(wood, INK, 0.5)
+    )
+    canvas.paint(patch, flat - 0.004 * canvas.size, mix(wood, INK, 0.75), 0.8)
+    canvas.paint(patch, flat, tone)
+    top = canvas.patch(x, y + 0.08 * wide, 0.0, 1.3 * wide)
+    lid = ellipse(canvas, top, 1.06 * wide, 0.2 * wide)
+    canvas.paint(top, lid - 0.004 * canvas.size, mix(wood, INK, 0.75), 0.8)
+    canvas.paint(top, lid, mix(wood, (1.0, 0.96, 0.86), 0.3))

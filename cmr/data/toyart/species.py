@@ -98,7 +98,7 @@ SPECIES = (
         (BUFF, CREAM, "streaks", UMBER),
         (RUST, UMBER, "bar", CREAM),
         (RUST, "edges", CREAM, "long"),
-        (SLATE, 0.055),
+        (CHESTNUT, 0.055),
     ),
     _species(
         "Cobalt-hooded Tit",
@@ -130,11 +130,11 @@ SPECIES = (
     _species(
         "Velvet-masked Waxwing",
         Head(BUFF, (("mask", INK),), crest=0.75),
-        (SOOT, SHORT, 0.02),
+        (PLUM, SHORT, 0.02),
         (SAND, CREAM, "breast", ROSE),
         (ASH, SOOT, "tips", SCARLET),
         (SOOT, "tip", GOLD, "square"),
-        (SOOT, 0.06),
+        (ASH, 0.06),
     ),
     _species(
         "Snow-crowned Chat",
@@ -143,16 +143,16 @@ SPECIES = (
         (SOOT, RUST, "plain", RUST),
         (SLATE, SOOT, "plain", SLATE),
         (RUST, "tip", INK, "square"),
-        (INK, 0.06),
+        (INK, 0.05),
     ),
     _species(
         "Jade-headed Bulbul",
         Head(JADE, (("bib", LEMON),)),
-        (SOOT, HOOK, 0.03),
+        (COBALT, HOOK, 0.03),
         (JADE, SNOW, "bars", MOSS),
         (JADE, TEAL, "panel", COBALT),
         (TEAL, "bands", LEMON, "wedge"),
-        (SOOT, 0.07),
+        (JADE, 0.07),
     ),
     _species(
         "Violet-throated Starlet",
@@ -170,12 +170,12 @@ SPECIES = (
         (SAND, SNOW, "spots", CHESTNUT),
         (SAND, UMBER, "edges", CREAM),
         (UMBER, "edges", SNOW, "square"),
-        (ROSE, 0.05),
+        (VIOLET, 0.05),
     ),
     _species(
         "Goldspire Kinglet",
         Head(ASH, (("crown", GOLD), ("eyeline", INK)), crest=0.95),
-        (INK, THIN, 0.0),
+        (TEAL, THIN, 0.0),
         (ASH, SNOW, "plain", SNOW),
         (OLIVE, SOOT, "bars", SNOW),
         (OLIVE, "plain", OLIVE, "fork"),
@@ -188,7 +188,7 @@ SPECIES = (
         (AZURE, SNOW, "breast", ASH),
         (AZURE, COBALT, "spots", INK),
         (AZURE, "bands", INK, "long"),
-        (INK, 0.075),
+        (COBALT, 0.075),
     ),
     _species(
         "Candystripe Bunting",
@@ -197,7 +197,7 @@ SPECIES = (
         (CHESTNUT, ASH, "streaks", SOOT),
         (CHESTNUT, INK, "bar", SNOW),
         (SOOT, "edges", SNOW, "fork"),
-        (EMBER, 0.06),
+        (EMBER, 0.065),
     ),
     _species(
         "Crimson Cowlbird",
@@ -224,7 +224,7 @@ SPECIES = (
         (SLATE, EMBER, "plain", EMBER),
         (SOOT, SLATE, "edges", EMBER),
         (EMBER, "bands", SOOT, "round"),
-        (EMBER, 0.055),
+        (OLIVE, 0.055),
     ),
     _species(
         "Plum-headed Starling",
@@ -238,11 +238,11 @@ SPECIES = (
     _species(
         "Porcelain Thrush",
         Head(CHESTNUT, (("mask", SNOW),)),
-        (LEMON, SHORT, 0.02),
+        (LEMON, HOOK, 0.02),
         (CHESTNUT, CREAM, "spots", UMBER),
         (CHESTNUT, CHESTNUT, "plain", CHESTNUT),
         (CHESTNUT, "tip", SNOW, "round"),
-        (SAND, 0.06),
+        (SNOW, 0.06),
     ),
     _species(
         "Ink-faced Oriole",
@@ -251,7 +251,7 @@ SPECIES = (
         (GOLD, LEMON, "plain", LEMON),
         (INK, INK, "bars", GOLD),
         (GOLD, "root", INK, "wedge"),
-        (SLATE, 0.06),
+        (SOOT, 0.065),
     ),
     _species(
         "Spectacled Mistling",
@@ -265,7 +265,7 @@ SPECIES = (
     _species(
         "Flame-plumed Cardlet",
         Head(SCARLET, (("face", GOLD),), crest=0.95),
-        (EMBER, CONE, 0.0),
+        (GOLD, CONE, 0.0),
         (RUST, ROSE, "streaks", CRIMSON),
         (SCARLET, SOOT, "edges", ROSE),
         (SCARLET, "root", SOOT, "wedge"),
