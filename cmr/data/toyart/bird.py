@@ -107,7 +107,7 @@ def draw_pose(rng: np.random.Generator) -> Pose:
     stance = "perch" if kind < 0.62 else "ground" if kind < 0.9 else "air"
     lift = between(0.75, 1.0) if stance == "air" or raised < 0.22 else between(0.0, 0.12)
     pitch = between(-0.15, 0.2) if stance == "air" else between(-0.75, 0.2)
-    back = rng.random() < 0.18
+    back = rng.random() < 0.2 and lift < 0.5  # a raised wing would cover the face
     head = (between(0.62, 0.82) - 0.28 * back, between(-0.92, -0.72))
     pose = Pose(
         x=0.0,
@@ -116,7 +116,7 @@ def draw_pose(rng: np.random.Generator) -> Pose:
         left=rng.random() < 0.5,
         pitch=pitch,
         head=head,
-        nod=-pitch * 0.8 + between(-0.35, 0.35),
+        nod=(pitch if back else -pitch) * 0.8 + between(-0.35, 0.35),
         back=back,
         turn=between(0.0, 0.55),
         raised=lift,

@@ -448,16 +448,20 @@ def _boulder(painter: Painter, x: float, y: float, unit: float, bark: Colour) ->
     """A stone that rests below the image's lower border, so that nothing floats."""
     canvas, between = painter.canvas, painter.between
     tall = max(0.62 * (1.04 - y), 0.5 * unit)
-    wide = max(unit * between(1.1, 1.9), tall * between(1.0, 1.6))
+    wide = max(unit * between(1.1, 1.9), tall * between(1.3, 2.2))
     patch = canvas.patch(x + between(-0.3, 0.3) * unit, y + tall * 0.96, 0.0, 1.2 * max(wide, tall))
     edge = ellipse(canvas, patch, wide, tall)
     edge += (noise(painter.rng, canvas.size, 7, 7)[patch.rows, patch.cols] - 0.5) * (0.07 * unit * canvas.size)
     grain = clouds(painter.rng, canvas.size, 12, 12, 3)[patch.rows, patch.cols]
     stone = mix(bark, (0.62, 0.61, 0.58), between(0.4, 0.9))
     down = patch.v * (1.0 / (unit * canvas.size)) + tall / unit
-    tone = blend(mix(stone, (1.0, 1.0, 0.95), 0.3), clip01(0.1 + 0.55 * down), mix(stone, INK, 0.5))
-    moss = clip01((grain - 0.42) * 5.0) * clip01(1.1 - 1.6 * down)
-    tone = blend(tone, moss * 0.8, mix(painter.colours[3], painter.colours[2], 0.3)) * (0.86 + 0.28 * grain)
+    tone = blend(
+        mix(stone, (1.0, 1.0, 0.95), 0.3),
+        clip01(0.1 + 0.42 * down * unit / tall + 0.9 * (grain - 0.5)),
+        mix(stone, INK, 0.5),
+    )
+    moss = clip01((grain - 0.42) * 6.0) * clip01(1.5 - 1.4 * down)
+    tone = blend(tone, moss * 0.85, mix(painter.colours[3], painter.colours[2], 0.2)) * (0.86 + 0.28 * grain)
     canvas.paint(patch, edge - 0.004 * canvas.size, mix(stone, INK, 0.75), 0.8)
     canvas.paint(patch, edge, tone)
 
