@@ -95,15 +95,14 @@ def pages(toc: Any) -> Iterator[str]:
 
 
 def without(toc: Any, missing: set[str]) -> Any:
-    """The table of contents less the missing pages, and less parts that have none left."""
+    """The table of contents less the missing pages and the lists that they leave empty; None where nothing is left."""
     if isinstance(toc, list):
-        kept = [without(item, missing) for item in toc]
-        return [item for item in kept if item is not None]
+        return [item for item in (without(item, missing) for item in toc) if item is not None]
     if isinstance(toc, dict):
-        if toc.get("file") in missing:
-            return None
         kept = {name: without(item, missing) for name, item in toc.items()}
-        return None if kept.get("chapters") == [] else kept
+        kept = {name: item for name, item in kept.items() if item != []}
+        gone = toc.get("file") in missing or ("chapters" in toc and "chapters" not in kept and "root" not in toc)
+        return None if gone else kept
     return toc
 
 
@@ -113,9 +112,9 @@ def source(root: Path, page: str) -> Path | None:
 
 
 def read_by_notebooks(root: Path) -> list[Path]:
-    """What notebooks read besides the library: records, installed versions, and whether the shared material is here."""
+    """What notebooks read: the library, records, installed versions, and whether the shared material is here."""
     shared = Path(os.environ.get("CMR_SHARED") or root.parent / "shared")
-    return [root / "results", root / "constraints.txt", shared / "README.md"]
+    return [root / "cmr", root / "results", root / "constraints.txt", shared / "README.md"]
 
 
 def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formulas: Path | None) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cmr
 from cmr.notebooks import read_notebook, run_notebook
 
 
@@ -19,12 +18,12 @@ def run_notebooks(
 ) -> list[Path]:
     """Runs notebooks in order, leaving out those whose executed copy is current.
 
-    A copy is current when notebook, parameters, library, versions and `sources` are as they were when it was made.
+    A copy is current when notebook, parameters, Python's version and `sources` are as they were when it was made.
 
     Args:
         paths: the notebooks, in the order in which they run.
         out: folder for the executed copies, and beside each a JSON file with the fingerprint and the time it took.
-        sources: further files the notebooks read, such as run records; folders are taken with all they hold.
+        sources: what the notebooks read, such as the library and run records: files, and folders with all they hold.
         parameters: the same for all of them.
 
     Returns:
@@ -60,15 +59,15 @@ def fingerprint(path: str | Path, parameters: Mapping[str, Any], sources: Iterab
     Args:
         path: the notebook; its cells count, stored outputs and other metadata do not.
         parameters: as for `run_notebook`.
-        sources: further files and folders.
+        sources: files and folders; one that is not there counts as such.
 
     Returns:
-        16 hex digits of SHA-256 over the cells, the parameters, the library's source files, Python's version
-        and `sources`.
+        16 hex digits of SHA-256 over the cells, the parameters, Python's version and `sources`.
     """
     cells = [(cell.cell_type, cell.source, cell.metadata) for cell in read_notebook(path).cells]
     digest = hashlib.sha256(json.dumps([cells, dict(parameters), sys.version], sort_keys=True, default=str).encode())
-    for folder in [Path(cmr.__file__).parent, *map(Path, sources)]:
+    for folder in map(Path, sources):
+        digest.update(folder.name.encode())
         files = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
         for file in files:
             if file.is_file() and "__pycache__" not in file.parts:

@@ -201,6 +201,7 @@ def run_notebook(
             language="python",
             progress_bar=bar if shown else False,
             cwd=str(path.resolve().parent),
+            start_timeout=300,
             kernel_manager_class=_own_kernel(),
         )
     except PapermillExecutionError as error:
@@ -221,22 +222,23 @@ def run_notebook(
 
 def _own_kernel() -> type:
     """A kernel manager that starts this interpreter with this library; installed kernel specs are not looked at."""
+    from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
 
     library = str(Path(cmr.__file__).resolve().parent.parent)
     paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    # no history file: kernels that run at the same time would wait for each other's lock on it
-    arguments = ["-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False"]
-    spec = KernelSpec(
-        argv=[sys.executable, *arguments],
-        display_name="Python 3",
-        language="python",
-        env={"PYTHONPATH": os.pathsep.join(dict.fromkeys(str(Path(p).resolve()) for p in paths))},
-    )
+    found = get_kernel_dict()
+    found["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(str(Path(p).resolve()) for p in paths))}
+    spec = KernelSpec(**found)
 
     class OwnKernel(AsyncKernelManager):
         kernel_spec = property(lambda self: spec)
+
+        @default("transport")
+        def _unreachable_from_outside(self) -> str:
+            return "ipc" if os.name == "posix" else "tcp"
 
     return OwnKernel
 

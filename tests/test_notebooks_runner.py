@@ -181,7 +181,7 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     assert names() == ["a"]
 
 
-def test_the_fingerprint_sees_cells_parameters_and_library_but_not_stored_outputs(tmp_path):
+def test_the_fingerprint_sees_cells_parameters_and_sources_but_not_stored_outputs(tmp_path):
     path = write(tmp_path / "a.ipynb", "1")
     before = fingerprint(path, {})
     notebook = nbformat.read(path, as_version=4)
@@ -189,6 +189,13 @@ def test_the_fingerprint_sees_cells_parameters_and_library_but_not_stored_output
     nbformat.write(notebook, path)
     assert fingerprint(path, {}) == before
     assert fingerprint(path, {"epochs": 3}) != before
+    source = tmp_path / "cmr" / "hide.py"
+    with_none = fingerprint(path, {}, [source.parent])
+    source.parent.mkdir()
+    source.write_text("1")
+    with_one = fingerprint(path, {}, [source.parent])
+    source.write_text("2")
+    assert len({with_none, with_one, fingerprint(path, {}, [source.parent])}) == 3
     write(path, "2")
     assert fingerprint(path, {}) != before
 

@@ -1,0 +1,233 @@
+"""The book's build: what it stages, what stops it, what it leaves in place, and that its pages need no network."""
+
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from book import build as book
+from book import mathjax
+from book.offline import external
+from cmr.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+INTRO = """\
+# Intro
+
+A number from a run: {glue:text}`../notebooks/toy.ipynb::answer:.1f`. An equation:
+
+$$ a = b $$ (first)
+
+```{toggle}
+Equation {eq}`first`, and [the notebook](../notebooks/toy).
+```
+"""
+
+
+def write_notebook(path: Path, source: str) -> None:
+    first = nbformat.v4.new_code_cell("value: float = 41.5  # a parameter")
+    first.metadata.tags = ["parameters"]
+    cells = [nbformat.v4.new_markdown_cell("# Toy"), first, nbformat.v4.new_code_cell(source)]
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+
+
+@pytest.fixture(scope="module")
+def formulas(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("mathjax")
+    (folder / "tex-svg-full.js").write_text("// MathJax")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A repository with a book of two pages and the real book's configuration."""
+    root = tmp_path_factory.mktemp("repository")
+    (root / "book" / "_static").mkdir(parents=True)
+    shutil.copy(ROOT / "book" / "_config.yml", root / "book")
+    for name in ("logo.svg", "book.css"):
+        shutil.copy(ROOT / "book" / "_static" / name, root / "book" / "_static")
+    toc = {"format": "jb-book", "root": "book/intro", "chapters": [{"file": "notebooks/toy"}]}
+    (root / "book" / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
+    (root / "book" / "references.bib").write_text("")
+    (root / "book" / "intro.md").write_text(INTRO)
+    write_notebook(root / "notebooks" / "toy.ipynb", "from myst_nb import glue\nglue('answer', value + 1)")
+    return root
+
+
+@pytest.fixture(scope="module")
+def built(root, formulas) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mathjax, "fetch", lambda cache: formulas)
+        return book.build(root)
+
+
+@pytest.fixture(autouse=True)
+def _no_npm(monkeypatch, formulas, request):
+    if "npm" not in request.keywords:
+        monkeypatch.setattr(mathjax, "fetch", lambda cache: formulas)
+
+
+def test_pages_hold_the_notebooks_numbers_and_need_no_network(root, built):
+    assert built == root / "book" / "_build" / "html"
+    intro = (built / "book" / "intro.html").read_text()
+    assert 'A number from a run: <span class="pasted-text">42.5</span>.' in intro
+    assert 'src="../_static/mathjax/tex-svg-full.js' in intro
+    assert (built / "_static" / "mathjax" / "tex-svg-full.js").read_text() == "// MathJax"
+    assert 'href="../notebooks/toy.html"' in intro
+    assert "book/intro.html" in (built / "index.html").read_text()
+    assert external(built) == []
+    for page in built.rglob("*.html"):
+        for server in ("unpkg.com", "jsdelivr", "cdnjs", "googleapis"):
+            assert server not in page.read_text(), page
+    assert str(root) not in "".join(page.read_text() for page in built.rglob("*.html"))
+    assert sorted(p.name for p in (root / "book" / "_build").iterdir()) == ["html", "html.sha256", "notebooks"]
+
+
+def test_a_second_call_does_nothing(root, built, capsys):
+    before = (built / "book" / "intro.html").stat()
+    assert book.build(root) == built
+    assert "0 to run, 1 current" in (told := capsys.readouterr().out)
+    assert "book: current" in told
+    after = (built / "book" / "intro.html").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_warning_fails_the_build_and_the_last_good_book_stays(root, built, capfd):
+    page = root / "book" / "intro.md"
+    good = (built / "book" / "intro.html").read_text()
+    page.write_text(INTRO + "\n[gone](../notebooks/gone)\n")
+    try:
+        with pytest.raises(UserError, match="the pages have mistakes"):
+            book.build(root)
+    finally:
+        page.write_text(INTRO)
+    assert "book/intro.md:11: WARNING: 'myst' cross-reference target not found" in capfd.readouterr().err
+    assert (built / "book" / "intro.html").read_text() == good
+    assert book.build(root) == built
+
+
+def test_a_failing_notebook_is_named_and_the_last_good_book_stays(root, built):
+    path = root / "notebooks" / "toy.ipynb"
+    good, text = (built / "notebooks" / "toy.html").read_text(), path.read_text()
+    write_notebook(path, "1 / 0")
+    try:
+        with pytest.raises(UserError, match=r"toy\.ipynb, cell 3 \(In \[2\]\): ZeroDivisionError: division by zero"):
+            book.build(root)
+    finally:
+        path.write_text(text)
+    assert (built / "notebooks" / "toy.html").read_text() == good
+
+
+def test_a_missing_page_fails_the_build_but_a_draft_leaves_it_out(root, built, capsys, monkeypatch):
+    toc = root / "book" / "_toc.yml"
+    text = toc.read_text()
+    toc.write_text(text + "- file: notebooks/later\n")
+    try:
+        with pytest.raises(UserError, match="no file for notebooks/later; .* make draft"):
+            book.build(root)
+        monkeypatch.setattr(mathjax, "fetch", lambda cache: None)
+        draft = book.build(root, draft=True)
+    finally:
+        toc.write_text(text)
+    assert draft == root / "book" / "_build" / "draft"
+    assert "left out, there is no such file: notebooks/later" in capsys.readouterr().out
+    assert built.is_dir()
+    # without npm the formulas need a network, and the page says so
+    intro = (draft / "book" / "intro.html").read_text()
+    assert book.NOTE in intro
+    assert [line for line in external(draft) if "mathjax" not in line] == []
+    assert any(line.startswith("book/intro.html: https://") for line in external(draft))
+
+
+def test_pages_that_would_fetch_from_elsewhere_are_found(tmp_path):
+    (tmp_path / "good.html").write_text(
+        '<a href="https://example.org">a link to follow</a><img src="data:image/png;base64,AA"><script src="x.js">'
+        "</script><p>url(https://example.org/only-text.png)</p>"
+    )
+    (tmp_path / "bad.html").write_text(
+        '<script src="//cdn.example/a.js"></script><link rel="icon" href="https://b.example/b.svg">'
+        '<link rel="canonical" href="https://c.example"><img src="http://d.example/d.png">'
+        '<p style="background: url(https://e.example/e.png)"></p><style>@import "https://f.example/f.css";</style>'
+    )
+    (tmp_path / "a.css").write_text(
+        "p { background: url('https://g.example/g.woff') } q { background: url(local.png) }"
+    )
+    assert external(tmp_path, allowed=("d.example",)) == [
+        "a.css: https://g.example/g.woff",
+        "bad.html: //cdn.example/a.js",
+        "bad.html: https://b.example/b.svg",
+        "bad.html: https://e.example/e.png",
+        "bad.html: https://f.example/f.css",
+    ]
+
+
+def test_a_table_of_contents_is_walked_and_pruned():
+    toc = {
+        "format": "jb-book",
+        "root": "a",
+        "parts": [
+            {"caption": "one", "chapters": [{"file": "b", "sections": [{"file": "c"}]}, {"file": "d"}]},
+            {"caption": "two", "chapters": [{"file": "e"}]},
+        ],
+    }
+    assert list(book.pages(toc)) == ["a", "b", "c", "d", "e"]
+    assert book.without(toc, {"d", "e"}) == {
+        "format": "jb-book",
+        "root": "a",
+        "parts": [{"caption": "one", "chapters": [{"file": "b", "sections": [{"file": "c"}]}]}],
+    }
+    assert book.without(toc, {"c"})["parts"][0]["chapters"][0] == {"file": "b"}
+
+
+def archive(path: Path, **members: bytes) -> Path:
+    with tarfile.open(path, "w:gz") as packed:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(content)
+            packed.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_another_mathjax_than_the_known_one_is_refused(tmp_path):
+    packed = archive(tmp_path / "a.tgz", **{"es5/tex-svg-full.js": b"alert(1)", "LICENSE": b"free"})
+    with pytest.raises(ValueError, match=r"tex-svg-full\.js has SHA-256 [0-9a-f]{64}, expected a4354ff9"):
+        mathjax.unpack(packed, tmp_path)
+    assert not (tmp_path / "tex-svg-full.js").exists()
+    with pytest.raises(ValueError, match="holds no package/es5/tex-svg-full.js"):
+        mathjax.unpack(archive(tmp_path / "b.tgz", LICENSE=b"free"), tmp_path)
+
+
+@pytest.mark.npm
+def test_without_npm_mathjax_is_not_fetched(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert mathjax.fetch(tmp_path / "cache") is None
+    assert "npm is not installed; the pages will need a network" in capsys.readouterr().out
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'npm error network' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    assert mathjax.fetch(tmp_path / "cache") is None
+    assert "npm failed (npm error network)" in capsys.readouterr().out
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.npm
+def test_mathjax_comes_from_npm_once(tmp_path, capsys, monkeypatch):
+    folder = mathjax.fetch(tmp_path)
+    if folder is None:
+        pytest.skip(capsys.readouterr().out.strip())
+    assert sorted(p.name for p in folder.iterdir()) == ["LICENSE", "tex-svg-full.js"]
+    monkeypatch.setenv("PATH", "")
+    assert mathjax.fetch(tmp_path) == folder
+
+
+def test_every_page_of_the_book_is_listed_and_every_listed_page_is_there():
+    listed = list(book.pages(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())))
+    assert len(set(listed)) == len(listed)
+    assert [page for page in listed if book.source(ROOT, page) is None] == []
+    written = [file for file in (ROOT / "book").rglob("*.md") if not {"_build", "_cache"} & set(file.parts)]
+    assert {file.relative_to(ROOT).with_suffix("").as_posix() for file in written} <= set(listed)
