@@ -41,9 +41,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     """
     root = Path(root)
     if split not in ("train", "test"):
-        raise UserError(
-            f"split '{split}': CUB-200-2011 has only train and test (val is not part of the official release)"
-        )
+        raise UserError(f"split '{split}': CUB-200-2011 has train and test only; its official release has no val")
 
     # Official class numbers start at 1 and need not be contiguous in a part of the data set.
     classes = {
@@ -52,19 +50,20 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     }
     images_list = root / "images.txt"
     images = _by_id(images_list, 2, lambda fields, number: (fields[0], number))
-    wanted = _by_id(root / "train_test_split.txt", 2, lambda fields, number: fields[0] == "1")
+    split_list = root / "train_test_split.txt"
+    wanted = _by_id(split_list, 2, lambda fields, number: _is_train(fields[0], split_list, number))
     labels_list = root / "image_class_labels.txt"
     labels = _by_id(labels_list, 2, lambda fields, number: (integer(fields[0], "class", labels_list, number), number))
     boxes_list = root / "bounding_boxes.txt"
     boxes = _by_id(boxes_list, 5, lambda fields, number: (reals(fields, "box", boxes_list, number), number))
-    for path, known in ((root / "train_test_split.txt", wanted), (labels_list, labels), (boxes_list, boxes)):
+    for path, known in ((split_list, wanted), (labels_list, labels), (boxes_list, boxes)):
         missing = next((i for i in images if i not in known), None)
         if missing is not None:
             raise UserError(f"{path}: no line for image {missing} ({images_list}, line {images[missing][1]})")
 
     chosen = [i for i in images if wanted[i] == (split == "train")]
     if not chosen:
-        raise UserError(f"{root / 'train_test_split.txt'}: no image of {images_list} belongs to split {split}")
+        raise UserError(f"{split_list}: no image of {images_list} belongs to split {split}")
     for i in chosen:
         label, number = labels[i]
         if label not in classes:
@@ -89,6 +88,12 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         read=files,
         fingerprint=fingerprint(ids, indices, sizes, xyxy, file_bytes(files)),
     )
+
+
+def _is_train(text: str, path: Path, number: int) -> bool:
+    if text not in ("0", "1"):
+        raise UserError(f"{path}, line {number}: '{text}' is neither 1 (train) nor 0 (test)")
+    return text == "1"
 
 
 def _by_id(path: Path, count: int, parse: Callable[[list[str], int], Any]) -> dict[int, Any]:

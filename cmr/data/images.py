@@ -68,7 +68,7 @@ def resize_image(image: np.ndarray, size: int) -> np.ndarray:
     """
     if image.shape[:2] == (size, size):
         return image
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def load_images(split: Split, size: int, device: torch.device | str = "cpu", progress: bool = True) -> Tensor:

@@ -35,14 +35,15 @@ def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ())
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error
     empty = True
     for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+        line = line.strip()
+        if not line:
             continue
         empty = False
-        fields = [item.strip() for item in line.split(separator)]
+        fields = line.split(separator)
         if counts and len(fields) not in counts:
             expected = " or ".join(map(str, counts))
-            raise UserError(f"{path}, line {number}: {len(fields)} fields, expected {expected}: '{line.strip()}'")
-        yield number, fields
+            raise UserError(f"{path}, line {number}: {len(fields)} fields, expected {expected}: '{line}'")
+        yield number, [item.strip() for item in fields] if " " in line else fields
     if empty:
         raise UserError(f"{path}: the list is empty; it must name at least one image")
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cmr.data import benchmark
 from cmr.data.lists import inside, lines
-from cmr.data.split import NO_BOXES, READ_ERRORS, ImageFiles, Split, fingerprint
+from cmr.data.split import NO_BOXES, READ_ERRORS, ImageFiles, Split, fingerprint, reason
 from cmr.errors import UserError
 
 
@@ -121,7 +121,7 @@ class MaskFiles:
         except FileNotFoundError:
             raise self._error(name, line, "there is no such file") from None
         except READ_ERRORS as error:
-            raise self._error(name, line, f"cannot be read as a mask ({str(error).split(' file ')[0]})") from error
+            raise self._error(name, line, f"cannot be read as a mask ({reason(error)})") from error
 
     def _error(self, name: str, line: int, what: str) -> UserError:
         return UserError(f"{self.root / name}: {what} ({self.list_file}, line {line})")

@@ -22,6 +22,11 @@ NO_BOXES.flags.writeable = False
 READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
+def reason(error: Exception) -> str:
+    """Gives what PIL says without the path, which it puts last: "cannot identify image file '/a/b.jpg'"."""
+    return str(error).split(" '")[0] or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Split:
     """One split of one data set; loaders make it, everything else only reads it.
@@ -210,8 +215,7 @@ class ImageFiles:
         if isinstance(error, FileNotFoundError):
             what = "there is no such file"
         else:
-            # PIL says "cannot identify image file '/a/b.jpg'": the path stands in the message already.
-            what = f"cannot be read as an image ({str(error).split(' file ')[0]})"
+            what = f"cannot be read as an image ({reason(error)})"
         place, remedy = "", "replace the file or remove it"
         if self.list_file is not None and self.lines is not None:
             place, remedy = f" ({self.list_file}, line {self.lines[i]})", "replace the file or remove the line"

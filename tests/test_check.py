@@ -1,0 +1,68 @@
+"""The check that decodes every image before training."""
+
+import numpy as np
+from PIL import Image
+
+from cmr.data import cub
+from cmr.data.check import check
+from cmr.data.split import NO_BOXES, Split
+
+
+def make(root, n=5):
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir()
+    for i in range(1, n + 1):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(root / "images" / f"{i}.jpg")
+    lines = {
+        "images": "{0} {0}.jpg",
+        "image_class_labels": "{0} 1",
+        "train_test_split": "{0} 1",
+        "bounding_boxes": "{0} 1 1 9 9",
+    }
+    for name, line in lines.items():
+        (root / f"{name}.txt").write_text("\n".join(line.format(i) for i in range(1, n + 1)))
+    (root / "classes.txt").write_text("1 bird")
+    return cub.load(root, "train")
+
+
+def test_a_whole_split_has_no_problem(tmp_path, capsys):
+    split = make(tmp_path)
+    assert check(split) == []
+    assert "checking CUB-1 train: 100%" in capsys.readouterr().err
+    assert check(split, progress=False) == []
+    assert capsys.readouterr().err == ""
+
+
+def test_all_problems_are_listed_in_the_order_of_the_list(tmp_path):
+    split = make(tmp_path)
+    whole = (tmp_path / "images" / "4.jpg").read_bytes()
+    (tmp_path / "images" / "4.jpg").write_bytes(whole[: len(whole) - 200])
+    (tmp_path / "images" / "2.jpg").write_bytes(b"\0" * 300)
+    (tmp_path / "images" / "5.jpg").unlink()
+    problems = check(split, progress=False)
+    assert [p.split(": ")[0] for p in problems] == [str(tmp_path / "images" / f"{i}.jpg") for i in (2, 4, 5)]
+    for problem, line, what in zip(problems, (2, 4, 5), ("identify", "truncated", "no such file"), strict=True):
+        assert f"({tmp_path / 'images.txt'}, line {line})" in problem
+        assert what in problem
+    # A part of the split names the lines of the whole list.
+    assert check(split.subset([3]), progress=False) == [problems[1]]
+
+
+def test_an_image_of_another_kind_is_a_problem():
+    read = lambda i: np.zeros((4, 4), np.uint8)  # noqa: E731
+    split = Split(
+        "Grey", "test", ("a",), np.zeros(1, np.int64), np.full((1, 2), 4), (NO_BOXES,), ("x",), read, "0" * 16
+    )
+    assert check(split, progress=False) == ["a: (4, 4) uint8, expected (height, width, 3) uint8"]
+
+
+def test_more_images_than_one_piece():
+    def read(i: int) -> np.ndarray:
+        return np.zeros((2, 2, 3 if i % 1000 else 4), np.uint8)
+
+    n = 2500
+    ids = tuple(map(str, range(n)))
+    split = Split(
+        "Many", "test", ids, np.zeros(n, np.int64), np.full((n, 2), 2), (NO_BOXES,) * n, ("x",), read, "0" * 16
+    )
+    assert [problem.split(":")[0] for problem in check(split, progress=False)] == ["0", "1000", "2000"]

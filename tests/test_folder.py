@@ -1,0 +1,142 @@
+"""One's own images: a folder with a CSV."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmr.data import folder
+from cmr.data.check import check
+from cmr.errors import UserError
+
+CSV = """path,label,x0,y0,x1,y1,split
+heron/a.png,heron,1,2,20,10,test
+owl/b.png,"owl, barn",,,,,train
+heron/a.png,heron,0.5,0,3,4,test
+heron/c.png,heron,,,,,train
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    path = tmp_path / "garden"
+    (path / "heron").mkdir(parents=True)
+    (path / "owl").mkdir()
+    for i, name in enumerate(("heron/a", "owl/b", "heron/c")):
+        Image.new("RGB", (20 + i, 10), (i, 0, 0)).save(path / f"{name}.png")
+    (path / "images.csv").write_text(CSV)
+    return path
+
+
+def test_by_hand(root):
+    train, test = folder.load(root, "train"), folder.load(root, "test")
+    assert train.dataset == "garden"
+    assert train.classes == test.classes == ("heron", "owl, barn")
+    assert train.ids == ("owl/b.png", "heron/c.png")
+    assert train.labels.tolist() == [1, 0]
+    assert test.ids == ("heron/a.png",)
+    assert test.sizes.tolist() == [[20, 10]]
+    assert test.boxes[0].tolist() == [[1, 2, 20, 10], [0.5, 0, 3, 4]]
+    assert train.boxes[0].shape == (0, 4)
+    assert train.read(1)[0, 0].tolist() == [2, 0, 0]
+    assert check(train, progress=False) == []
+
+
+def test_columns_in_any_order_and_boxes_optional(root):
+    (root / "list.csv").write_text("\ufefflabel, path\r\nheron,heron/a.png\r\n\r\nowl,owl/b.png\r\n", encoding="utf-8")
+    split = folder.load(root, "test", folder.Settings(csv="list.csv", test_percent=100))
+    assert split.ids == ("heron/a.png", "owl/b.png")
+    assert split.classes == ("heron", "owl")
+    with pytest.raises(UserError, match="list.csv: the list has no image of split train"):
+        folder.load(root, "train", folder.Settings(csv="list.csv", test_percent=100))
+
+
+def test_without_a_split_column_the_division_is_stable(root):
+    names = [f"heron/{i}.png" for i in range(300)]
+    for name in names:
+        Image.new("L", (2, 2)).save(root / name)
+    header = "path,label\n"
+    (root / "images.csv").write_text(header + "".join(f"{name},heron\n" for name in names[:200]))
+    train, test = (set(folder.load(root, split).ids) for split in ("train", "test"))
+    assert train | test == set(names[:200])
+    assert not train & test
+    assert 20 <= len(test) <= 60
+    (root / "images.csv").write_text(header + "".join(f"{name},heron\n" for name in names[::-1]))
+    assert test < set(folder.load(root, "test").ids)
+    assert train < set(folder.load(root, "train").ids)
+    assert test < set(folder.load(root, "test", folder.Settings(test_percent=60)).ids)
+
+
+def test_classes_txt_gives_the_order(root):
+    (root / "classes.txt").write_text("wren\nowl, barn\nheron\n")
+    assert folder.load(root, "train").classes == ("wren", "owl, barn", "heron")
+    assert folder.load(root, "train").labels.tolist() == [1, 2]
+    (root / "classes.txt").write_text("wren\nheron\n")
+    with pytest.raises(UserError, match="images.csv, line 3: unknown class 'owl, barn'"):
+        folder.load(root, "test")
+    (root / "classes.txt").write_text("wren\nheron\nwren\n")
+    with pytest.raises(UserError, match="classes.txt, line 3: class 'wren' is listed twice, first in line 1"):
+        folder.load(root, "test")
+
+
+def test_photographs_are_turned_upright_and_boxes_are_in_what_is_seen(root):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (20, 10)).save(root / "heron" / "a.png", exif=exif)
+    with pytest.raises(UserError, match="line 2: box 1,2,20,10 lies outside its image of 10x20 pixels"):
+        folder.load(root, "test")
+    (root / "images.csv").write_text(CSV.replace("1,2,20,10", "1,2,10,20"))
+    split = folder.load(root, "test")
+    assert split.sizes.tolist() == [[10, 20]]
+    assert split.read(0).shape == (20, 10, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (CSV, "", "images.csv: the list is empty"),
+        (CSV, "path,label\n", "images.csv: the list is empty"),
+        ("label,", "lable,", "images.csv, line 1 names the columns: unknown column 'lable': did you mean 'label'"),
+        ("path,label,", "path,split,", "line 1: the column '(label|split)' (is missing|is named twice)"),
+        ("y1,split", "split", "images.csv, line 1: a box needs all of the columns x0,y0,x1,y1"),
+        ("heron/c.png", "heron/../../c.png", "images.csv, line 5: path 'heron/../../c.png' may lead out"),
+        ("heron/c.png", "/c.png", "images.csv, line 5: path '/c.png' may lead out"),
+        ("heron/c.png", "", "images.csv, line 5: path '' may lead out"),
+        ("heron/c.png,heron", "heron/c.png,", "images.csv, line 5: 'heron/c.png' has no label"),
+        ("heron/c.png", "heron/x.png", r"heron.x.png: there is no such file \(.*images.csv, line 5\)"),
+        (",,,,train\nheron/a", ",,,,trian\nheron/a", "images.csv, line 3: unknown split 'trian': did you mean 'train'"),
+        ("heron,0.5,0", "owl,0.5,0", "line 4: 'heron/a.png' is owl of test here, but heron of test in line 2"),
+        ("3,4,test", "3,4,train", "line 4: 'heron/a.png' is heron of train here, but heron of test in line 2"),
+        ("1,2,20,10", "1,2,21,10", "images.csv, line 2: box 1,2,21,10 lies outside its image of 20x10 pixels"),
+        ("0.5,0,3,4", "0.5,0,3,", "images.csv, line 4: box '0.5,0,3,' is not made of finite numbers"),
+        ("0.5,0,3,4", "5,0,3,4", "images.csv, line 4: box 5,0,3,4 has no area"),
+        (",,,,train\nheron/a", ",,,train\nheron/a", "images.csv, line 3: 6 fields, expected 7"),
+        ('"owl, barn"', '"owl', "images.csv, line 3: unexpected end of data"),
+    ],
+)
+def test_mistakes_name_file_and_line(root, old, new, message):
+    assert old in CSV
+    (root / "images.csv").write_text(CSV.replace(old, new, 1))
+    with pytest.raises(UserError, match=message) as caught:
+        [folder.load(root, split) for split in ("train", "test")]
+    assert "\n" not in str(caught.value)
+
+
+def test_other_mistakes(root):
+    with pytest.raises(UserError, match="list.csv: there is no such list file"):
+        folder.load(root, "train", folder.Settings(csv="list.csv"))
+    with pytest.raises(UserError, match="images.csv: the list has no image of split val"):
+        folder.load(root, "val")
+    with pytest.raises(UserError, match="test_percent: 101 is not a percentage; give 0 to 100"):
+        folder.load(root, "train", folder.Settings(test_percent=101))
+    (root / "images.csv").write_bytes(b"path,label\n\xff\xfe,heron\n")
+    with pytest.raises(UserError, match="images.csv: cannot be read as UTF-8 text"):
+        folder.load(root, "train")
+
+
+def test_a_path_through_a_link_stays_a_path(root, tmp_path):
+    """Images may be linked into the root; only the list may not lead out of it."""
+    (tmp_path / "store").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "store" / "d.png")
+    (root / "linked").symlink_to(tmp_path / "store")
+    (root / "images.csv").write_text("path,label,split\nlinked/d.png,heron,train\n")
+    assert np.array_equal(folder.load(root, "train").sizes, [[4, 4]])
