@@ -11,6 +11,7 @@ from cmr.errors import UserError
 from cmr.figures.draw import (
     grid_lines,
     is_number,
+    legend_of,
     need,
 )
 from cmr.figures.style import INK, MUTED, WIDTH, Card, method_colours, method_label, themed
@@ -121,7 +122,7 @@ def bars(
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
         grid_lines(ax, "x")
-    handles, labels = axes[0].get_legend_handles_labels()
+    handles, labels = legend_of(axes)
     if split_by:
         handles = [Patch(facecolor=MUTED, **_split_look(j)) for j in range(len(splits))] + handles
         labels = [str(part) for part in splits] + labels

@@ -4,7 +4,8 @@ Ground truth is red and solid, prediction green and dashed (figure 6 of the pape
 colours); the line style and the halo tell them apart where the colours do not.
 """
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -98,6 +99,8 @@ def show_image(ax: Axes, image: np.ndarray, title: str = "", **kwargs) -> None:
     Image (H, W, 3) or map (H, W); the axes run from (0, 0) at the top left to (W, H).
     """
     height, width = image.shape[:2]
+    if image.ndim == 3:
+        kwargs = {"interpolation": "bicubic" if height < 160 else "antialiased"} | kwargs
     shown = ax.imshow(image, extent=(0, width, height, 0), **kwargs)
     rounding = 0.035 * min(height, width)
     corners = FancyBboxPatch(
@@ -151,6 +154,11 @@ def tiles(
 def common_aspect(images: Sequence[np.ndarray]) -> float:
     """Height by width that suits most of these images (H, W, 3), within 0.6 to 1.4."""
     return float(np.clip(np.median([image.shape[0] / image.shape[1] for image in images]), 0.6, 1.4))
+
+
+def wrapped(text: str, inches: float, points: float) -> str:
+    """Breaks a text into lines that are about so wide in letters of so many points."""
+    return textwrap.fill(text, max(int(inches * 72 / (0.6 * points)), 8))
 
 
 def row_name(ax: Axes, text: str) -> None:
@@ -230,6 +238,14 @@ def grid_lines(ax: Axes, axis: str = "both") -> None:
     """Puts a thin grid behind what is drawn."""
     ax.grid(True, axis=axis, linewidth=0.8)
     ax.set_axisbelow(True)
+
+
+def legend_of(axes: Iterable[Axes]) -> tuple[list, list[str]]:
+    """The legend that several axes share: each label once, in order of first appearance."""
+    pairs = [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
+    first = {label: handle for handle, label in reversed(pairs)}
+    labels = list(dict.fromkeys(label for _, label in pairs))
+    return [first[label] for label in labels], labels
 
 
 def is_number(value: object) -> bool:

@@ -12,6 +12,7 @@ from cmr.figures.draw import (
     as_array,
     grid_lines,
     is_number,
+    legend_of,
     need,
 )
 from cmr.figures.style import MUTED, WIDTH, Card, line_styles, method_label, themed
@@ -175,7 +176,7 @@ def tau_curves(
         grid_lines(ax)
     axes[0].set_ylabel("localized (percent)")
     figure.supxlabel(r"threshold $\tau$ on the map", fontsize=11.5)
-    handles, labels = axes[0].get_legend_handles_labels()
+    handles, labels = legend_of(axes)
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), handlelength=2.6)
     return figure
 
@@ -233,6 +234,6 @@ def evidence_lines(
         grid_lines(ax)
     axes[0].set_ylabel("percent")
     figure.supxlabel(xlabel, fontsize=11.5)
-    handles, labels = axes[0].get_legend_handles_labels()
+    handles, labels = legend_of(axes)
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), handlelength=2.8)
     return figure

@@ -21,8 +21,9 @@ from cmr.figures.draw import (
     row_name,
     show_image,
     tiles,
+    wrapped,
 )
-from cmr.figures.style import INK, Card, themed
+from cmr.figures.style import INK, WIDTH, Card, themed
 
 
 @themed
@@ -73,13 +74,13 @@ def gallery(
     images = [as_image(item["image"]) for row in rows for item in row if not need(item, ["image"], "gallery's item")]
     titled = [any(item.get("title") for item in row) for row in rows]
     heads = [0.27 * (titled[i] and (i == 0 or not nested)) for i in range(len(rows))]
-    left = 0.28 * (nested and any("label" in row[0] for row in rows))
+    left = 0.45 * (nested and any("label" in row[0] for row in rows))
     figure, grid = tiles(len(rows), across, common_aspect(images), heads, left, foot=0.36)
     for i, row in enumerate(rows):
         for ax, item in zip(grid[i], row, strict=False):
             _tile(ax, item, alpha, iou_threshold, title=item.get("title", "") if i == 0 or not nested else "")
         if nested and "label" in row[0]:
-            row_name(grid[i, 0], row[0]["label"])
+            row_name(grid[i, 0], wrapped(row[0]["label"], WIDTH / max(across, 2), 11))
         for ax in grid[i, len(row) :]:
             ax.remove()
     box_legend(figure)
@@ -133,14 +134,16 @@ def contact_sheet(
         if given is not None and len(given) != len(images):
             raise UserError(f"contact sheet: {len(given)} {name} for {len(images)} images; give one an image")
     rows = -(-len(images) // columns)
-    figure, grid = tiles(rows, columns, common_aspect(images), heads=0.23 * (labels is not None))
+    names = [wrapped(text, WIDTH / columns, 10) for text in labels or []]
+    lines = max((name.count("\n") + 1 for name in names), default=0)
+    figure, grid = tiles(rows, columns, common_aspect(images), heads=0.08 + 0.165 * lines if lines else 0.0)
     for i, ax in enumerate(grid.flat):
         if i >= len(images):
             ax.remove()
             continue
         show_image(ax, images[i])
-        if labels is not None:
-            ax.set_title(labels[i], fontsize=10, pad=3)
+        if names:
+            ax.set_title(names[i], fontsize=10, pad=3, linespacing=1.05)
         if masks is not None:
             outline(ax, as_array(masks[i], "mask", 2))
         if boxes is not None:
@@ -193,7 +196,7 @@ def cover(
         _tile(ax, item, alpha=0.8, iou_threshold=0.5, title="")
         ax.set_xlim((wide - side) / 2, (wide + side) / 2)
         ax.set_ylim((tall + side) / 2, (tall - side) / 2)
-    figure.text(0.32 / width, 0.56, title, color="white", fontsize=31, fontweight="bold", va="center", linespacing=1.05)
+    figure.text(0.32 / width, 0.6, title, color="white", fontsize=31, fontweight="bold", va="center", linespacing=1.05)
     figure.text(
         0.34 / width, 0.56 - 1.0 / height, subtitle, color="#c9d1d9", fontsize=12.5, va="center", linespacing=1.3
     )
