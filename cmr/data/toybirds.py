@@ -14,8 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from cmr.data.split import Split, fingerprint
-from cmr.data.toyart.bird import PARTS, draw_bird, draw_pose
+from cmr.data.toyart.bird import draw_bird
 from cmr.data.toyart.brush import Canvas
+from cmr.data.toyart.pose import PARTS, draw_pose
 from cmr.data.toyart.scene import draw_background, draw_foreground
 from cmr.data.toyart.species import SPECIES
 from cmr.errors import UserError, unknown

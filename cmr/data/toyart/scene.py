@@ -1,4 +1,4 @@
-"""What is around the bird: habitats, perches, leaves in front, and distractors with the colours of birds.
+"""What is around the bird: habitats, perches, and leaves in front.
 
 Nothing here depends on the bird's class: the only thing a background can teach a classifier is to look elsewhere.
 """
@@ -7,55 +7,11 @@ import math
 
 import numpy as np
 
-from cmr.data.toyart.bird import Pose, head_colours
-from cmr.data.toyart.brush import (
-    Canvas,
-    Colour,
-    Field,
-    Patch,
-    blend,
-    clip01,
-    clouds,
-    dots,
-    ellipse,
-    lookup,
-    mix,
-    noise,
-    taper,
-    wave,
-)
-from cmr.data.toyart.species import INK, SPECIES, Species, _rgb
-
-#: For each habitat: sky or far light, middle, shade, leaf, blossom or berry, bark or stone.
-PALETTES = {
-    "wood": ("dfe6c4", "86a05a", "2f4a34", "6f9440", "d9485a", "6b5442"),
-    "spring": ("f3efe2", "bcd3a4", "6d9a74", "8fb04a", "f2b6c6", "7a6250"),
-    "autumn": ("f4e2bc", "cf9a4c", "6b4630", "d07a2c", "b3282d", "5a4434"),
-    "sky": ("f6f0e2", "b9d7e4", "6fa7c9", "6c8f4e", "e8e2d0", "75604d"),
-    "marsh": ("e9ecd9", "a5c2b4", "4d7a7e", "8d9a4c", "c98b4a", "7f6f50"),
-    "meadow": ("d8e8ea", "a9c370", "5f8138", "7da23e", "f2d14a", "8d8676"),
-    "dusk": ("f7d9b8", "c98f8c", "4d4a68", "58664c", "e9a23b", "4a3d3a"),
-    "frost": ("f2f4f2", "c3d0d6", "77899a", "8a9a86", "c4344a", "64605e"),
-}
-
-
-class Painter:
-    """A canvas, the chance that fills it, and the colours of its habitat."""
-
-    def __init__(self, canvas: Canvas, rng: np.random.Generator):
-        self.canvas, self.rng = canvas, rng
-        self.habitat = list(PALETTES)[int(rng.random() * len(PALETTES))]
-        self.colours = [self.vary(_rgb(code), 0.05) for code in PALETTES[self.habitat]]
-
-    def between(self, low: float, high: float) -> float:
-        return low + (high - low) * self.rng.random()
-
-    def vary(self, colour: Colour, width: float) -> Colour:
-        red, green, blue = (min(max(c + self.between(-width, width), 0.0), 1.0) for c in colour)
-        return red, green, blue
-
-    def whole(self) -> Patch:
-        return self.canvas.patch(0.5, 0.5, 0.0, 0.5)
+from cmr.data.toyart.brush import Canvas, Colour, Field, blend, clip01, clouds, ellipse, lookup, mix, noise, taper
+from cmr.data.toyart.distractors import draw_distractor
+from cmr.data.toyart.plants import Painter, blade, branch, leaf, twig, wild_flower
+from cmr.data.toyart.pose import Pose
+from cmr.data.toyart.species import INK
 
 
 def draw_background(canvas: Canvas, pose: Pose, rng: np.random.Generator) -> Painter:
@@ -64,12 +20,12 @@ def draw_background(canvas: Canvas, pose: Pose, rng: np.random.Generator) -> Pai
     _far(painter)
     _bokeh(painter)
     for _ in range(1 + int(painter.between(0.0, 3.0))):
-        _twig(painter, blurred=True)
+        twig(painter, blurred=True)
     _habitat(painter)
     for _ in range(1 + int(painter.between(0.0, 2.5))):
-        _twig(painter, blurred=False)
+        twig(painter, blurred=False)
     for _ in range(1 + int(painter.between(0.0, 3.0))):
-        _distractor(painter)
+        draw_distractor(painter)
     _perch(painter, pose)
     return painter
 
@@ -142,19 +98,19 @@ def _habitat(painter: Painter) -> None:
             _trunk(painter)
     if habitat == "marsh":
         for _ in range(5 + int(between(0.0, 6.0))):
-            _blade(painter, 1.02, between(0.35, 0.9), reed=painter.rng.random() < 0.4)
+            blade(painter, 1.02, between(0.35, 0.9), reed=painter.rng.random() < 0.4)
     if habitat == "meadow":
         _ground(painter, between(0.55, 0.8))
         for _ in range(8 + int(between(0.0, 6.0))):
-            _blade(painter, between(0.85, 1.02), between(0.1, 0.35), reed=False)
+            blade(painter, between(0.85, 1.02), between(0.1, 0.35), reed=False)
         for _ in range(1 + int(between(0.0, 4.0))):
-            _wild_flower(painter, between(0.03, 0.06))
+            wild_flower(painter, between(0.03, 0.06))
     if habitat in ("spring", "sky", "wood", "autumn"):
         for _ in range(4 + int(between(0.0, 5.0))):
-            _leaf(painter, between(0.0, 1.0), between(0.0, 1.0), between(0.0, 6.3), between(0.05, 0.12))
+            leaf(painter, between(0.0, 1.0), between(0.0, 1.0), between(0.0, 6.3), between(0.05, 0.12))
     if habitat in ("spring",):
         for _ in range(1 + int(between(0.0, 3.0))):
-            _wild_flower(painter, between(0.03, 0.055))
+            wild_flower(painter, between(0.03, 0.055))
 
 
 def _trunk(painter: Painter) -> None:
@@ -180,240 +136,6 @@ def _ground(painter: Painter, horizon: float) -> None:
     canvas.paint(patch, edge, colour, 0.92, 0.02)
 
 
-def _blade(painter: Painter, y: float, length: float, reed: bool) -> None:
-    canvas, between = painter.canvas, painter.between
-    x, angle, width = between(0.0, 1.0), -math.pi / 2 + between(-0.3, 0.3), between(0.005, 0.011)
-    bend = between(-0.12, 0.12)
-    patch = canvas.patch(x, y, angle, 0.5 * length + 0.14, ahead=0.5 * length)
-    edge, along = taper(canvas, patch, length, width, 0.001, 0.0, bend)
-    colour = mix(painter.colours[3], painter.colours[int(between(0.0, 3.0))], between(0.0, 0.6))
-    canvas.paint(patch, edge, blend(mix(colour, INK, 0.25), along, colour), 0.95, between(0.002, 0.01))
-    if reed:
-        head = np.maximum(np.abs(patch.u - 0.86 * length * canvas.size) - 0.04 * canvas.size, 0.0)
-        across = patch.v - along * along * (bend * canvas.size)
-        plume = np.sqrt(head * head + across * across) - 0.014 * canvas.size
-        canvas.paint(patch, plume, mix(painter.colours[5], painter.colours[4], 0.4), 0.95, 0.003)
-
-
-def _leaf(
-    painter: Painter, x: float, y: float, angle: float, length: float, soft: float = 0.0, colour: Colour | None = None
-) -> None:
-    canvas, between = painter.canvas, painter.between
-    if colour is None:
-        colour = painter.vary(
-            mix(painter.colours[3], painter.colours[int(between(0.0, 3.0))], between(0.0, 0.45)), 0.05
-        )
-    width, bend = length * between(0.14, 0.24), length * between(-0.2, 0.2)
-    patch = canvas.patch(x, y, angle, 0.62 * length, ahead=0.5 * length)
-    edge, along = taper(canvas, patch, length, 0.0, 0.0, width, bend)
-    if edge.size == 0:
-        return
-    if length * canvas.size < 12.0:  # its two halves would be under two pixels wide
-        canvas.paint(patch, edge, mix(colour, INK, 0.04), 0.95, soft)
-        return
-    middle = patch.v - along * along * (bend * canvas.size)
-    half = clip01(middle * (1.0 / max(1.0, 0.006 * canvas.size)) + 0.5)
-    tone = blend(mix(colour, painter.colours[0], 0.22), half, mix(colour, INK, 0.16))
-    if soft == 0.0:
-        canvas.paint(patch, edge - 0.003 * canvas.size, mix(colour, INK, 0.55), 0.7)
-        canvas.paint(patch, edge, tone)
-        vein = np.maximum(np.abs(middle) - 0.0018 * canvas.size, edge)
-        canvas.paint(patch, vein, mix(colour, painter.colours[0], 0.5), 0.6)
-    else:
-        canvas.paint(patch, edge, tone, 0.95, soft)
-
-
-def _twig(painter: Painter, blurred: bool) -> None:
-    """A twig from outside the image, with leaves and sometimes berries."""
-    between = painter.between
-    side, place = painter.rng.random(), painter.rng.random()
-    if side < 0.36:
-        x, y, angle = -0.03, place, between(-0.6, 0.5)
-    elif side < 0.72:
-        x, y, angle = 1.03, place, math.pi + between(-0.5, 0.6)
-    else:
-        x, y, angle = place, -0.03, math.pi / 2 + between(-0.7, 0.7)
-    length, width, bend = between(0.25, 0.7), between(0.006, 0.013), between(-0.12, 0.12)
-    soft = between(0.012, 0.03) if blurred else 0.0
-    bark = mix(painter.colours[5], painter.colours[1 if blurred else 2], 0.45 if blurred else 0.15)
-    _branch(painter, x, y, angle, length, width, 0.3 * width, bend, bark, soft)
-    berries = painter.rng.random() < 0.35 and not blurred
-    for _ in range(3 + int(between(0.0, 4.0))):
-        along = between(0.25, 1.0)
-        cos, sin = math.cos(angle), math.sin(angle)
-        across = bend * along * along
-        px, py = x + length * along * cos - across * sin, y + length * along * sin + across * cos
-        turn = angle + (1 if painter.rng.random() < 0.5 else -1) * between(0.4, 1.2)
-        if berries and painter.rng.random() < 0.6:
-            _berry(painter, px + 0.02 * math.cos(turn), py + 0.02 * abs(math.sin(turn)), between(0.012, 0.022))
-        else:
-            _leaf(painter, px, py, turn, between(0.06, 0.13) * (1.5 if blurred else 1.0), soft)
-
-
-def _branch(
-    painter: Painter,
-    x: float,
-    y: float,
-    angle: float,
-    length: float,
-    start: float,
-    end: float,
-    bend: float,
-    bark: Colour,
-    soft: float = 0.0,
-) -> None:
-    """A stroke of bark, light above and dark below."""
-    canvas = painter.canvas
-    patch = canvas.patch(x, y, angle, 0.5 * length + start + abs(bend), ahead=0.5 * length)
-    edge, along = taper(canvas, patch, length, start, end, 0.0, bend)
-    if edge.size == 0:
-        return
-    down = (patch.v - along * along * (bend * canvas.size)) * ((1.0 if math.cos(angle) >= 0 else -1.0) / canvas.size)
-    dark = clip01(0.5 + down * (0.5 / start))
-    if soft == 0.0 and start * canvas.size > 3.0:
-        table = noise(painter.rng, 32, 32, 32)
-        grain = lookup(table, along * (length * 22.0), down * (2.6 / start)) - 0.5
-        fine = lookup(table, along * (length * 70.0), down * (6.0 / start)) - 0.5
-        dark = clip01(dark + 0.9 * grain + 0.35 * fine)
-    tone = blend(mix(bark, painter.colours[0], 0.35), dark, mix(bark, INK, 0.45))
-    if soft == 0.0:
-        canvas.paint(patch, edge - 0.004 * canvas.size, mix(bark, INK, 0.7), 0.75)
-    canvas.paint(patch, edge, tone, 0.97, soft)
-
-
-def _berry(painter: Painter, x: float, y: float, radius: float) -> None:
-    canvas = painter.canvas
-    patch = canvas.patch(x, y, 0.6, radius * 1.6)
-    near = np.sqrt(patch.u * patch.u + patch.v * patch.v)
-    scale = radius * canvas.size
-    colour = painter.vary(painter.colours[4], 0.06)
-    canvas.paint(patch, near - 1.12 * scale, mix(colour, INK, 0.6), 0.8)
-    canvas.paint(patch, near - scale, blend(colour, clip01(0.4 + patch.u * (0.6 / scale)), mix(colour, INK, 0.35)))
-    glint = np.sqrt((patch.u + 0.4 * scale) ** 2 + (patch.v + 0.1 * scale) ** 2)
-    canvas.paint(patch, glint - 0.22 * scale, (1.0, 0.98, 0.94), 0.8)
-
-
-def _flower(painter: Painter, x: float, y: float, first: float, radius: float, colour: Colour, heart: Colour) -> None:
-    canvas = painter.canvas
-    for k in range(5):
-        angle = first + k * 2.0 * math.pi / 5
-        patch = canvas.patch(x, y, angle, radius * 0.75, ahead=radius * 0.5)
-        edge, along = taper(canvas, patch, radius * 0.8, radius * 0.10, radius * 0.22, radius * 0.22)
-        canvas.paint(patch, edge - 0.0025 * canvas.size, mix(colour, INK, 0.5), 0.6)
-        canvas.paint(patch, edge, blend(mix(colour, heart, 0.45), along, colour))
-    patch = canvas.patch(x, y, 0.0, radius * 0.4)
-    near = np.sqrt(patch.u * patch.u + patch.v * patch.v) - 0.24 * radius * canvas.size
-    canvas.paint(patch, near - 0.0025 * canvas.size, mix(heart, INK, 0.6), 0.6)
-    canvas.paint(patch, near, heart)
-
-
-def _wild_flower(painter: Painter, radius: float) -> None:
-    between, colour = painter.between, painter.vary(painter.colours[4], 0.1)
-    heart = mix(colour, (0.93, 0.72, 0.15), 0.7)
-    _flower(painter, between(0.0, 1.0), between(0.0, 1.0), between(0.0, 1.2), radius, colour, heart)
-
-
-def _distractor(painter: Painter) -> None:
-    """Something with the colours and patterns of a species drawn at random, but not a bird."""
-    rng, between = painter.rng, painter.between
-    species = SPECIES[int(rng.random() * len(SPECIES))]
-    draw = (_beetle, _moth, _plume, _fruit, _blossom)[int(rng.random() * 5)]
-    draw(painter, species, between(0.04, 0.96), between(0.04, 0.96), between(0.0, 6.28))
-
-
-def _beetle(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
-    """A beetle on a leaf, its back in the head's colours and markings."""
-    canvas, a = painter.canvas, painter.between(0.026, 0.058)
-    cos, sin = math.cos(angle + 0.5), math.sin(angle + 0.5)
-    _leaf(painter, x - 2.0 * a * cos, y - 2.0 * a * sin, angle + 0.5, 4.4 * a)
-    for turn in (0.9, 1.57, 2.3, -0.9, -1.57, -2.3):
-        patch = canvas.patch(x, y, angle + turn, 1.4 * a)
-        edge, _ = taper(canvas, patch, 1.2 * a, 0.07 * a, 0.05 * a)
-        canvas.paint(patch, edge, INK, 0.8)
-    patch = canvas.patch(x + 0.9 * a * math.cos(angle), y + 0.9 * a * math.sin(angle), angle, a)
-    canvas.paint(patch, ellipse(canvas, patch, 0.3 * a, 0.4 * a), mix(INK, species.beak.colour, 0.2))
-    patch = canvas.patch(x, y, angle, 1.2 * a)
-    edge = ellipse(canvas, patch, a, 0.76 * a)
-    scale = 1.0 / (a * canvas.size)
-    u, v = patch.u * scale, patch.v * scale
-    colour = head_colours(species.head, u, np.abs(v) * 1.6 - 0.4, scale)
-    colour = blend(colour, clip01((0.035 - np.abs(v)) * (0.6 / scale) + 0.4) * 0.8, INK)
-    rim = clip01(edge * (scale * 2.2) + 1.0)
-    canvas.paint(patch, edge - 0.07 / scale, INK, 0.85)
-    canvas.paint(patch, edge, colour * (1.04 - 0.3 * rim))
-    glint = canvas.patch(x - 0.25 * a, y - 0.3 * a, 0.5, 0.3 * a)
-    canvas.paint(glint, ellipse(canvas, glint, 0.2 * a, 0.09 * a), (1.0, 1.0, 0.97), 0.6)
-
-
-def _moth(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
-    """A butterfly in the wing's colours."""
-    canvas, reach, wing = painter.canvas, painter.between(0.035, 0.075), species.wing
-    for turn, share in ((2.25, 0.72), (-2.25, 0.72), (1.05, 1.0), (-1.05, 1.0)):
-        patch = canvas.patch(x, y, angle + turn, reach * 0.95, ahead=reach * 0.55)
-        edge, along = taper(canvas, patch, 0.75 * reach * share, reach * 0.04, reach * 0.36 * share, reach * 0.06)
-        line = 0.05 * reach * canvas.size
-        rim = clip01((edge + 3.0 * line) * (1.0 / line) + 0.5)
-        colour = blend(blend(wing.coverts, along * along * 0.5, wing.flight), rim, wing.flight)
-        spot = ellipse(canvas, _shifted(patch, 0.62 * reach * share * canvas.size), 0.14 * reach, 0.14 * reach)
-        colour = blend(colour, clip01(0.5 - spot), wing.ink)
-        canvas.paint(patch, edge - line, mix(wing.flight, INK, 0.75), 0.85)
-        canvas.paint(patch, edge, colour)
-    patch = canvas.patch(x, y, angle, reach * 0.8)
-    edge, _ = taper(canvas, patch, reach * 0.5, reach * 0.09, reach * 0.07)
-    canvas.paint(patch, edge, INK, 0.9)
-    for turn in (0.35, -0.35):
-        patch = canvas.patch(x, y, angle + turn, reach, ahead=0.5 * reach)
-        edge, _ = taper(canvas, patch, reach * 0.9, reach * 0.02, reach * 0.025)
-        canvas.paint(patch, edge, INK, 0.7)
-
-
-def _shifted(patch: Patch, ahead: float) -> Patch:
-    return Patch(patch.rows, patch.cols, patch.u - ahead, patch.v)
-
-
-def _plume(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
-    """A falling feather in the tail's colours and pattern."""
-    canvas, length = painter.canvas, painter.between(0.10, 0.22)
-    bend = length * painter.between(-0.25, 0.25)
-    patch = canvas.patch(x, y, angle, 0.75 * length, ahead=0.5 * length)
-    quill, _ = taper(canvas, patch, length, 0.008 * length, 0.008 * length, 0.0, bend)
-    canvas.paint(patch, quill - 0.3, mix(species.tail.base, INK, 0.5), 0.8)
-    vane = _shifted(patch, 0.22 * length * canvas.size)
-    edge, along = taper(canvas, vane, 0.76 * length, 0.05 * length, 0.06 * length, 0.06 * length, bend)
-    bands = {"bands": wave(along * 3.5), "tip": (along - 0.8) * 8.0, "root": (0.5 - along) * 8.0}
-    cover = bands.get(species.tail.pattern, (edge * (1.0 / (length * canvas.size)) + 0.03) * 40.0)
-    colour = blend(species.tail.base, clip01(cover * 2.0 + 0.5), species.tail.ink)
-    canvas.paint(patch, edge - 0.018 * length * canvas.size, mix(species.tail.base, INK, 0.7), 0.8)
-    canvas.paint(patch, edge, colour * (0.9 + 0.2 * along))
-    canvas.paint(patch, np.maximum(quill, edge), mix(species.tail.base, INK, 0.6), 0.7)
-
-
-def _fruit(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
-    """A speckled fruit on a stalk, in the body's colours."""
-    canvas, a = painter.canvas, painter.between(0.026, 0.055)
-    stalk = painter.between(2.5, 6.0) * a
-    patch = canvas.patch(x, y, -math.pi / 2, 0.5 * stalk + a, ahead=0.5 * stalk)
-    edge, _ = taper(canvas, patch, stalk, 0.07 * a, 0.05 * a, 0.0, painter.between(-a, a))
-    canvas.paint(patch, edge, mix(painter.colours[5], INK, 0.3), 0.9)
-    patch = canvas.patch(x, y, 0.0, 1.3 * a)
-    edge = ellipse(canvas, patch, 0.86 * a, a)
-    scale = 1.0 / (a * canvas.size)
-    u, v = patch.u * scale, patch.v * scale
-    colour = blend(species.body.belly, clip01(0.3 - 1.2 * v), species.body.back)
-    if species.body.pattern != "plain":
-        colour = blend(colour, clip01(1.2 - 3.4 * dots(u * 2.3, v * 2.3)), species.body.ink)
-    canvas.paint(patch, edge - 0.07 / scale, mix(species.body.back, INK, 0.75), 0.85)
-    canvas.paint(patch, edge, colour * (1.02 - 0.2 * clip01(edge * (2.0 * scale) + 1.0) - 0.12 * v))
-    for turn in (0.5, 2.6):
-        _leaf(painter, x, y - a, turn + math.pi, 1.7 * a)
-
-
-def _blossom(painter: Painter, species: Species, x: float, y: float, angle: float) -> None:
-    """A flower whose petals have the head's colour and whose eye has its marking's."""
-    heart = species.head.marks[0][1]
-    _flower(painter, x, y, angle, painter.between(0.035, 0.07), species.head.base, heart)
-
-
 def _perch(painter: Painter, pose: Pose) -> None:
     """What the bird's feet stand on."""
     between = painter.between
@@ -424,7 +146,7 @@ def _perch(painter: Painter, pose: Pose) -> None:
         cos, sin = math.cos(pose.slope), math.sin(pose.slope)
         before, after = between(0.3, 1.2), between(0.3, 1.2)
         y += thick
-        _branch(
+        branch(
             painter,
             x - before * cos,
             y - before * sin,
@@ -439,7 +161,7 @@ def _perch(painter: Painter, pose: Pose) -> None:
             along = before * share if painter.rng.random() < 0.5 else before + after * share
             px, py = x + (along - before) * cos, y + (along - before) * sin
             turn = pose.slope + (1 if painter.rng.random() < 0.5 else -1) * between(0.5, 1.3)
-            _leaf(painter, px, py, turn, between(0.06, 0.14))
+            leaf(painter, px, py, turn, between(0.06, 0.14))
     elif pose.stance == "ground":
         (_boulder if y > 0.6 else _post)(painter, x, y, pose.unit, bark)
 

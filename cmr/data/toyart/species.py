@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from cmr.data.toyart.brush import Colour
 
 
-def _rgb(code: str) -> Colour:
+def rgb(code: str) -> Colour:
     red, green, blue = (int(code[i : i + 2], 16) / 255.0 for i in (0, 2, 4))
     return red, green, blue
 
 
-INK, SOOT, SLATE, ASH = _rgb("26221f"), _rgb("363a42"), _rgb("5b6a7b"), _rgb("a3a9a8")
-SNOW, CREAM, SAND, BUFF = _rgb("f7f2e6"), _rgb("f0e0b6"), _rgb("cfb78f"), _rgb("d8a866")
-UMBER, CHESTNUT, RUST, EMBER = _rgb("6f5038"), _rgb("843f22"), _rgb("b8562c"), _rgb("ea6a24")
-SCARLET, CRIMSON, ROSE, PLUM = _rgb("d92b2b"), _rgb("97162f"), _rgb("ee8ea2"), _rgb("6e2f6b")
-VIOLET, COBALT, AZURE, TEAL = _rgb("7f58cf"), _rgb("2a55c0"), _rgb("45a5e6"), _rgb("158a87")
-JADE, MOSS, OLIVE, LEMON, GOLD = _rgb("35a566"), _rgb("71903a"), _rgb("7d7a48"), _rgb("f8dc3a"), _rgb("eda81c")
+INK, SOOT, SLATE, ASH = rgb("26221f"), rgb("363a42"), rgb("5b6a7b"), rgb("a3a9a8")
+SNOW, CREAM, SAND, BUFF = rgb("f7f2e6"), rgb("f0e0b6"), rgb("cfb78f"), rgb("d8a866")
+UMBER, CHESTNUT, RUST, EMBER = rgb("6f5038"), rgb("843f22"), rgb("b8562c"), rgb("ea6a24")
+SCARLET, CRIMSON, ROSE, PLUM = rgb("d92b2b"), rgb("97162f"), rgb("ee8ea2"), rgb("6e2f6b")
+VIOLET, COBALT, AZURE, TEAL = rgb("7f58cf"), rgb("2a55c0"), rgb("45a5e6"), rgb("158a87")
+JADE, MOSS, OLIVE, LEMON, GOLD = rgb("35a566"), rgb("71903a"), rgb("7d7a48"), rgb("f8dc3a"), rgb("eda81c")
 
 
 @dataclass(frozen=True)
