@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmr.data import cub
+from cmr.data import benchmark, cub
 from cmr.data.check import check
 from cmr.errors import UserError
 
@@ -125,9 +125,38 @@ def test_a_missing_class_folder_names_the_line(root):
         cub.load(root, "train")
 
 
-def test_there_is_no_val(root):
-    with pytest.raises(UserError, match="split 'val': CUB-200-2011 has train and test only"):
+def test_val_is_cubv2_from_the_benchmarks_lists(root, tmp_path_factory):
+    with pytest.raises(UserError, match="metadata.val: there is no such folder; val is CUBV2"):
         cub.load(root, "val")
+    other = tmp_path_factory.mktemp("other")
+    (other / "val").mkdir()
+    (other / "images").mkdir()
+    Image.new("RGB", (30, 20), (7, 0, 0)).save(other / "images" / "1.png")
+    for name, text in (
+        ("image_ids", ""),
+        ("class_labels", ",1"),
+        ("image_sizes", ",30,20"),
+        ("localization", ",1,2,29,19"),
+    ):
+        (other / "val" / f"{name}.txt").write_text(f"1.png{text}")
+    settings = cub.Settings(cubv2=str(other / "images"), metadata=str(other))
+    val = cub.load(root, "val", settings)
+    assert (val.dataset, val.split, val.ids, val.classes) == ("CUB-2", "val", ("1.png",), ("003.Owl", "007.Wren"))
+    assert val.labels.tolist() == [1]
+    assert val.boxes[0].tolist() == [[1, 2, 29, 19]]
+    assert val.read(0)[0, 0, 0] == 7
+    (other / "val" / "class_labels.txt").write_text("1.png,2")
+    with pytest.raises(UserError, match="class_labels.txt, line 1: class 2 is not one of 0 to 1"):
+        cub.load(root, "val", settings)
+
+
+def test_cubv2_has_a_thousand_images_of_all_classes(shared):
+    lists = shared / "conformance" / "metadata" / "CUB" / "val"
+    files, labels, _ = benchmark.labelled(lists, shared)
+    assert len(labels) == 1000
+    assert len(np.unique(labels)) == 200
+    # The class folder's number is the label's: the lists and the official classes share one order.
+    assert [int(name[:3]) - 1 for name in files.names] == labels.tolist()
 
 
 def test_cub50(shared):

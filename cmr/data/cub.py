@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cmr.data import benchmark
 from cmr.data.lists import check_box, file_bytes, headers, inside, integer, lines, reals
 from cmr.data.split import ImageFiles, Split, fingerprint
 from cmr.errors import UserError
@@ -18,11 +19,14 @@ from cmr.errors import UserError
 
 @dataclass(frozen=True)
 class Settings:
-    """CUB has no settings."""
+    """Where the benchmark's validation images lie; train and test need no setting."""
+
+    cubv2: str = ""  # folder of the images of CUBV2, the split val; empty: <root>/CUBV2
+    metadata: str = ""  # folder with the benchmark's list files of CUB, for val; empty: <root>/metadata
 
 
 def load(root: str | Path, split: str, settings: Settings | None = None) -> Split:
-    """Loads the official train or test split.
+    """Loads the official train or test split, or the benchmark's validation set CUBV2.
 
     Boxes come as x, y, width, height and are kept as xyxy, half-open (x1 = x + width). Some official boxes
     end beyond their image (14 of the first 2,889); as in the benchmark's lists boxes are cut at width - 1 and
@@ -30,8 +34,9 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
 
     Args:
         root: the folder that holds `images.txt`.
-        split: "train" or "test", by `train_test_split.txt`.
-        settings: none.
+        split: "train" or "test" by `train_test_split.txt`; "val" is CUBV2 (Choe et al. 2020), 1,000 images from elsewhere,
+            with list files in the benchmark's format.
+        settings: see `Settings`.
 
     Returns:
         The split, named "CUB-200-2011" when there are 200 classes and "CUB-K" for a part with K.
@@ -39,15 +44,15 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     Raises:
         UserError: when a list is missing, empty or wrong, or an image is missing, naming file and line.
     """
-    root = Path(root)
-    if split not in ("train", "test"):
-        raise UserError(f"split '{split}': CUB-200-2011 has train and test only; its official release has no val")
-
+    root, settings = Path(root), settings or Settings()
     # Official class numbers start at 1 and need not be contiguous in a part of the data set.
     classes = {
         integer(fields[0], "class", root / "classes.txt", number): (k, fields[1])
         for k, (number, fields) in enumerate(lines(root / "classes.txt", None, (2,)))
     }
+    names = tuple(name for _, name in classes.values())
+    if split == "val":
+        return _cubv2(root, names, settings)
     images_list = root / "images.txt"
     images = _by_id(images_list, 2, lambda fields, number: (fields[0], number))
     split_list = root / "train_test_split.txt"
@@ -77,16 +82,42 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         box = check_box([x, y, x + width, y + height], tuple(size.tolist()), boxes_list, number, clip=True)
         xyxy.append(np.array([box]))
     indices = np.array([classes[labels[i][0]][0] for i in chosen], np.int64)
+    return _split(split, files, indices, sizes, tuple(xyxy), names, file_bytes(files))
+
+
+def _cubv2(root: Path, names: tuple[str, ...], settings: Settings) -> Split:
+    lists = (Path(settings.metadata) if settings.metadata else root / "metadata") / "val"
+    images = Path(settings.cubv2) if settings.cubv2 else root / "CUBV2"
+    if not lists.is_dir():
+        raise UserError(
+            f"{lists}: there is no such folder; val is CUBV2, no part of the official release: "
+            "fetch its images and list files, and name their folders (cubv2, metadata)"
+        )
+    files, labels, numbers = benchmark.labelled(lists, images)
+    benchmark.check_labels(lists, labels, numbers, len(names), str(root / "classes.txt"))
+    sizes, content = benchmark.sizes_and_bytes(lists, files)
+    return _split("val", files, labels, sizes, benchmark.boxes(lists, files, sizes), names, content)
+
+
+def _split(
+    split: str,
+    files: ImageFiles,
+    labels: np.ndarray,
+    sizes: np.ndarray,
+    boxes: tuple[np.ndarray, ...],
+    classes: tuple[str, ...],
+    content: np.ndarray,
+) -> Split:
     return Split(
         dataset="CUB-200-2011" if len(classes) == 200 else f"CUB-{len(classes)}",
         split=split,
-        ids=ids,
-        labels=indices,
+        ids=files.names,
+        labels=labels,
         sizes=sizes,
-        boxes=tuple(xyxy),
-        classes=tuple(name for _, name in classes.values()),
+        boxes=boxes,
+        classes=classes,
         read=files,
-        fingerprint=fingerprint(ids, indices, sizes, xyxy, file_bytes(files)),
+        fingerprint=fingerprint(files.names, labels, sizes, boxes, content),
     )
 
 

@@ -147,9 +147,9 @@ def random_crop_flip(images: Tensor, crop: int, generator: torch.Generator | Non
     steps = torch.arange(crop, device=device)
     rows = draw(height - crop + 1) + steps  # (B, crop)
     columns = draw(width - crop + 1) + torch.where(draw(2) == 1, steps.flip(0), steps)  # (B, crop)
-    image = torch.arange(b, device=device)[:, None, None, None]  # (B, 1, 1, 1)
-    channel = torch.arange(images.shape[1], device=device)[None, :, None, None]  # (1, 3, 1, 1)
-    return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(b, 1, crop * crop)  # (B, 1, crop * crop)
+    # (B, 3, H, W) -> (B, 3, H * W) -> (B, 3, crop * crop) -> (B, 3, crop, crop)
+    return images.flatten(2).gather(2, pixels.expand(-1, 3, -1)).unflatten(2, (crop, crop))
 
 
 def centre_crop(images: Tensor, crop: int) -> Tensor:
