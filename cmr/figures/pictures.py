@@ -74,13 +74,15 @@ def gallery(
     images = [as_image(item["image"]) for row in rows for item in row if not need(item, ["image"], "gallery's item")]
     titled = [any(item.get("title") for item in row) for row in rows]
     heads = [0.27 * (titled[i] and (i == 0 or not nested)) for i in range(len(rows))]
-    left = 0.45 * (nested and any("label" in row[0] for row in rows))
+    room = WIDTH / max(across, 2) * common_aspect(images)
+    names = [wrapped(row[0].get("label", ""), room, 11) if nested else "" for row in rows]
+    left = 0.08 + 0.18 * max(name.count("\n") + 1 for name in names) if any(names) else 0.0
     figure, grid = tiles(len(rows), across, common_aspect(images), heads, left, foot=0.36)
     for i, row in enumerate(rows):
         for ax, item in zip(grid[i], row, strict=False):
             _tile(ax, item, alpha, iou_threshold, title=item.get("title", "") if i == 0 or not nested else "")
-        if nested and "label" in row[0]:
-            row_name(grid[i, 0], wrapped(row[0]["label"], WIDTH / max(across, 2), 11))
+        if names[i]:
+            row_name(grid[i, 0], names[i])
         for ax in grid[i, len(row) :]:
             ax.remove()
     box_legend(figure)
