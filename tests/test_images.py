@@ -12,19 +12,16 @@ from torchvision import tv_tensors
 from torchvision.transforms import CenterCrop, Resize, ToTensor, v2
 
 from cmr.data import images as module
+from cmr.data.boxes import classic_boxes, crop_boxes, flip_boxes, resize_boxes
 from cmr.data.images import (
     MEAN,
     STD,
     Batches,
     centre_crop,
-    classic_boxes,
-    crop_boxes,
     fits,
-    flip_boxes,
     load_images,
     normalise,
     random_crop_flip,
-    resize_boxes,
     resize_image,
 )
 from cmr.data.split import NO_BOXES, Split

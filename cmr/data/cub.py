@@ -34,8 +34,8 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
 
     Args:
         root: the folder that holds `images.txt`.
-        split: "train" or "test" by `train_test_split.txt`; "val" is CUBV2 (Choe et al. 2020), 1,000 images from elsewhere,
-            with list files in the benchmark's format.
+        split: "train" or "test" by `train_test_split.txt`; "val" is CUBV2 (Choe et al. 2020), 1,000 images from
+            elsewhere, with list files in the benchmark's format.
         settings: see `Settings`.
 
     Returns:

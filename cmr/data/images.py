@@ -1,4 +1,4 @@
-"""Pictures as batches: read, resize, crop, flip, normalise; and the boxes that follow them.
+"""Pictures as batches: read, resize, crop, flip, normalise. The boxes follow in `cmr.data.boxes`.
 
 Images stay uint8 until the network needs them: a whole data set then often fits on the device, and crop, flip
 and normalisation run there for the batch at once. The protocol is the benchmark's: training images are
@@ -17,25 +17,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from cmr.data.boxes import centre_offset, classic_boxes, crop_boxes, flip_boxes, resize_boxes
+from cmr.data.boxes import centre_offset
 from cmr.data.split import Split
 from cmr.errors import UserError
-
-__all__ = [
-    "MEAN",
-    "STD",
-    "Batches",
-    "centre_crop",
-    "classic_boxes",
-    "crop_boxes",
-    "fits",
-    "flip_boxes",
-    "load_images",
-    "normalise",
-    "random_crop_flip",
-    "resize_boxes",
-    "resize_image",
-]
 
 #: ImageNet's mean and standard deviation of RGB in [0, 1].
 MEAN = torch.tensor([0.485, 0.456, 0.406])
