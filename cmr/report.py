@@ -1,10 +1,13 @@
 """Tables from run records: mean and standard deviation over seeds, never over different settings."""
 
+import html
 import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas
 
 from cmr import runs
 from cmr.config import PLACE
@@ -108,3 +111,41 @@ def render(rows: Sequence[dict[str, Any]], form: str = "text") -> str:
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def frame(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str] = METRICS, by: Sequence[str] = ("method",)
+) -> pandas.DataFrame:
+    """The rows of `table` as a data frame of printed cells, for a page; a metric without a run says "not run"."""
+    cells = [{name: row[name] for name in by} | {name: cell(row.get(name)) for name in columns} for row in rows]
+    return pandas.DataFrame(cells).set_index(list(by))
+
+
+def provenance(found: Sequence[Run]) -> str:
+    """Where the numbers of a page come from, as a folded HTML box: one line a run.
+
+    Args:
+        found: the runs whose numbers the page prints.
+
+    Returns:
+        HTML with commit, seeds, hardware, versions, data fingerprints, date, duration and command of each run.
+    """
+    lines = []
+    for run in found:
+        record, place = run.record, run.record["environment"]
+        data = ", ".join(f"{part['name']} {split} {part['fingerprint']}" for split, part in record["data"].items())
+        versions = ", ".join(f"{name} {version}" for name, version in place["versions"].items())
+        facts = {
+            "commit": f"{place['commit'][:10]}{' with local changes' if place['dirty'] else ''}",
+            "seed": record["seeds"]["seed"],
+            "data": data,
+            "weights": record["weights"],
+            "hardware": f"{place['device']}, {place['threads']} threads, {place['precision']}",
+            "versions": f"Python {place['python']}, {versions}",
+            "finished": f"{record['finished']}, after {record['duration_s']:.0f} s, {record['peak_memory_mb']:.0f} MB",
+            "command": record["command"],
+        }
+        text = "; ".join(f"{name}: {html.escape(str(value))}" for name, value in facts.items())
+        lines.append(f"<li><code>{html.escape(run.id)}</code><br>{text}</li>")
+    head = f"Where these numbers come from ({len(found)} runs)"
+    return f'<details class="provenance"><summary>{head}</summary><ul>{"".join(lines)}</ul></details>'

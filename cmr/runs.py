@@ -27,6 +27,7 @@ RECORD = "record.json"
 OUTCOMES = "outcomes.safetensors.xz"
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
+VERSION = 1  # goes up whenever the same configuration gives other numbers; old runs are then not taken for new ones
 MAPS_KEPT = 32  # test images whose raw maps go into the record, spread evenly over the test split
 
 
@@ -78,7 +79,7 @@ def identity(config: Config, fingerprints: dict[str, str]) -> str:
     determining = {name: value for name, value in config.to_dict().items() if name not in PLACE}
     if fingerprints.get("weights"):  # the file's content counts, not where it lies
         determining["weights"] = fingerprints["weights"]
-    text = json.dumps({"config": determining, "fingerprints": fingerprints}, sort_keys=True)
+    text = json.dumps({"version": VERSION, "config": determining, "fingerprints": fingerprints}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     return f"{config.data}-{config.method}-{config.backbone}-s{config.seed}-{digest}"
 

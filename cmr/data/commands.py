@@ -1,0 +1,99 @@
+"""`cmr data make | check | show`."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cmr import runs
+from cmr.data import load
+from cmr.data import check as checks
+from cmr.data.images import resize_image
+from cmr.data.split import Split
+from cmr.errors import UserError
+
+
+def check(data: str, root: str, split: str, settings: Any, out: str = "") -> None:
+    """Reads every list, image and box of a data set and says what is wrong with it.
+
+    Args:
+        data, root, settings: which data set, as for `cmr.data.load`.
+        split: train, val or test; empty for train and test.
+        out: not used.
+
+    Raises:
+        UserError: something is wrong; the message names the first problems, each with its file and line.
+    """
+    problems: list[str] = []
+    for part in [split] if split else ["train", "test"]:
+        found = load(data, root, part, settings)
+        mine = checks.check(found)
+        problems += mine
+        boxes = sum(len(boxes) for boxes in found.boxes)
+        print(
+            f"{found.dataset} {part}: {len(found)} images, {len(found.classes)} classes, {boxes} boxes, "
+            f"fingerprint {found.fingerprint}: {'all well' if not mine else f'{len(mine)} problems'}"
+        )
+    if problems:
+        more = f"\n... and {len(problems) - 20} more" if len(problems) > 20 else ""
+        raise UserError(f"{len(problems)} problems:\n" + "\n".join(problems[:20]) + more)
+
+
+def make(data: str, root: str, split: str, settings: Any, out: str) -> None:
+    """Writes a data set as PNG files with a CSV, in the form that `--data folder` reads.
+
+    Args:
+        data, root, split, settings: as for `check`.
+        out: the folder to write; it must not exist yet.
+
+    Raises:
+        UserError: no folder was named, or it is there already.
+    """
+    if not out:
+        raise UserError("out: say which folder to write (--out DIR)")
+    if Path(out).exists():
+        raise UserError(f"{out}: is there already; give another folder, or remove it")
+    lines = io.StringIO()
+    table = csv.writer(lines, lineterminator="\n")
+    table.writerow(["path", "label", "x0", "y0", "x1", "y1", "split"])
+    for part in [split] if split else ["train", "test"]:
+        found = load(data, root, part, settings)
+        for i in tqdm(range(len(found)), desc=f"writing {part}"):
+            name = f"{part}/{i:06d}.png"
+            buffer = io.BytesIO()
+            Image.fromarray(found.read(i)).save(buffer, format="PNG")
+            runs.write_aside(Path(out) / name, buffer.getvalue())
+            for box in found.boxes[i] if len(found.boxes[i]) else [[""] * 4]:
+                table.writerow([name, found.classes[found.labels[i]], *box, part])
+    runs.write_aside(Path(out) / "images.csv", lines.getvalue().encode())
+    print(f"{out}: written; train on it with: cmr train --data folder --data-root {out}")
+
+
+def show(data: str, root: str, split: str, settings: Any, out: str) -> None:
+    """Writes a contact sheet of images spread evenly over a split, with labels and boxes.
+
+    Args:
+        data, root, settings: as for `check`.
+        split: train, val or test; empty for test.
+        out: the picture to write; empty for a name made of data set and split.
+    """
+    from cmr import figures
+
+    found = load(data, root, split or "test", settings)
+    positions = np.unique(np.linspace(0, len(found) - 1, 20).round().astype(int))
+    figure = figures.contact_sheet(
+        [resize_image(found.read(i), 224) for i in positions],
+        boxes=[_boxes(found, i, 224) for i in positions],
+        labels=[found.classes[found.labels[i]] for i in positions],
+    )
+    path = Path(out or f"{found.dataset}-{found.split}.png")
+    figures.save(figure, path)
+    print(f"{path}: written, {len(positions)} of {len(found)} images")
+
+
+def _boxes(split: Split, i: int, side: int) -> np.ndarray:
+    return split.boxes[i] * (side / np.tile(split.sizes[i], 2))
