@@ -4,9 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help book draft test lint lab bench clean
 
-VENV ?= .venv
-PY := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+PY := .venv/bin/python
+STAMP := .venv/.installed
 # The first Python that runs and is 3.11 to 3.13 (a version manager's shim may exist and still not run).
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
@@ -18,9 +17,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "cmr needs Python 3.11, 3.12 or 3.13, and none was found; say where it is: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; fi
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "PYTHON=$(PYTHON) is not a Python 3.11, 3.12 or 3.13 that runs; give another: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
-	@if [ ! -x $(PY) ]; then "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+	@if ! $(PY) -m pip --version >/dev/null 2>&1; then rm -rf .venv; "$(PYTHON)" -m venv .venv || { rm -rf .venv; \
 		echo "No virtual environment could be made with $(PYTHON). On Debian and Ubuntu its module is a package of its own: apt install python3-venv" >&2; exit 1; }; fi
-	@echo "Installing cmr with the versions of constraints.txt into $(VENV) (a few minutes; torch with its CUDA libraries is a 2.5 GB download)"
+	@echo "Installing cmr with the versions of constraints.txt into .venv (a few minutes; torch with its CUDA libraries is a 2.5 GB download)"
 	@$(PY) -m pip install $(if $(CI),--quiet) --disable-pip-version-check --constraint constraints.txt --editable '.[book,dev]'
 	@touch $@
 
@@ -43,5 +42,5 @@ bench: $(STAMP)  ## measure speed and memory, one table a script
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script"; done
 
 clean:  ## remove the environment, the built book and caches (runs and results stay)
-	rm -rf $(VENV) book/_build book/_cache build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv book/_build book/_cache build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find cmr tests book benchmarks notebooks -name __pycache__ -prune -exec rm -rf {} +
