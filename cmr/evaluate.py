@@ -14,6 +14,8 @@ from cmr.data.boxes import classic_boxes
 from cmr.data.images import Batches, centre_crop, normalise
 from cmr.data.split import Split
 from cmr.metrics import WSOLMetrics, gt_boxes
+from cmr.metrics.baselines import box_baselines
+from cmr.metrics.parts import PartCoverage
 from cmr.runs import MAPS_KEPT
 
 Localize = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -55,7 +57,8 @@ def evaluate(
         The metrics in percent, and per image: index, label, top5, score, iou, box (xyxy inclusive, network pixels),
         with `maps` and `map_index` for the images whose raw map of the true class is kept.
     """
-    metrics = WSOLMetrics(threshold=config.threshold)
+    metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids)
+    coverage = PartCoverage(split.part_names, config.threshold)
     boxes = target_boxes(split, config)
     keep = np.unique(np.linspace(0, len(split) - 1, MAPS_KEPT).round().astype(int))
     rows: dict[str, list[np.ndarray]] = {}
@@ -76,6 +79,8 @@ def evaluate(
         outcome = metrics.update(
             scoremaps, logits.float(), labels, [boxes[i] for i in index], [split.ids[i] for i in index]
         )
+        if split.parts is not None:
+            coverage.update(scoremaps, np.stack([split.parts(i) for i in index]))
         kept = np.isin(index, keep)
         row = {
             "index": index.astype(np.int32),
@@ -91,6 +96,9 @@ def evaluate(
             rows.setdefault(name, []).append(value)
     outcomes = {name: np.concatenate(values) for name, values in rows.items()}
     result = metrics.compute()
+    result["baselines"] = box_baselines(boxes, config.image_size)
+    if split.parts is not None:
+        result["parts"] = coverage.compute()
     if world > 1:
         gathered: list[Any] = [None] * world
         torch.distributed.all_gather_object(gathered, outcomes)

@@ -91,6 +91,26 @@ def _variant(run: Run, same: Sequence[Run]) -> str:
     return ", ".join(f"{name}={mine[name]}" for name in differing)
 
 
+def baselines(found: Sequence[Run]) -> list[dict[str, Any]]:
+    """Rows for boxes that look at no image, as `table` has them; runs on one test split share theirs.
+
+    Args:
+        found: runs on the same test split at the same image size.
+
+    Returns:
+        A row for the centred box and one for the full image; none where no run has them.
+    """
+    known = [run for run in found if "baselines" in run.result]
+    if not known:
+        return []
+    data, _, size, _ = label(known[0])
+    return [
+        {"data": data, "backbone": "-", "size": size, "method": name, "variant": "", "seeds": "-"}
+        | {metric: (value, None) for metric, value in values.items() if metric in METRICS}
+        for name, values in known[0].result["baselines"].items()
+    ]
+
+
 def cell(value: tuple[float, float | None] | None) -> str:
     """How a table prints a metric: "61.2 ± 0.8", "61.2", or "not run"."""
     if value is None:

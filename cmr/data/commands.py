@@ -10,8 +10,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from cmr import runs
-from cmr.data import load
 from cmr.data import check as checks
+from cmr.data import load
+from cmr.data.boxes import resize_boxes
 from cmr.data.images import resize_image
 from cmr.data.split import Split
 from cmr.errors import UserError
@@ -65,9 +66,13 @@ def make(data: str, root: str, split: str, settings: Any, out: str) -> None:
         for i in tqdm(range(len(found)), desc=f"writing {part}"):
             name = f"{part}/{i:06d}.png"
             buffer = io.BytesIO()
-            Image.fromarray(found.read(i)).save(buffer, format="PNG")
+            picture = Image.fromarray(found.read(i))
+            picture.save(buffer, format="PNG")
             runs.write_aside(Path(out) / name, buffer.getvalue())
-            for box in found.boxes[i] if len(found.boxes[i]) else [[""] * 4]:
+            boxes = resize_boxes(
+                found.boxes[i], found.sizes[i], picture.size
+            )  # ILSVRC-20 is not stored at its own size
+            for box in boxes if len(boxes) else [[""] * 4]:
                 table.writerow([name, found.classes[found.labels[i]], *box, part])
     runs.write_aside(Path(out) / "images.csv", lines.getvalue().encode())
     print(f"{out}: written; train on it with: cmr train --data folder --data-root {out}")

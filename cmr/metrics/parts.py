@@ -1,0 +1,58 @@
+"""How much of each part of the object a map covers, where masks of the parts exist."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import Metric
+
+from cmr.metrics.levels import quantise
+
+
+class PartCoverage(Metric):
+    """The share of each part's visible pixels that lie above the threshold; states are pixel counts.
+
+    Args:
+        names: of the parts.
+        threshold: tau in [0, 1), a share of each map's highest level, as for boxes.
+
+    Example:
+        >>> coverage = PartCoverage(["head", "tail"], threshold=0.2)
+        >>> scoremaps = torch.zeros(1, 4, 4)
+        >>> scoremaps[0, :2] = 1
+        >>> parts = np.zeros((1, 2, 4, 4), bool)
+        >>> parts[0, 0, 0], parts[0, 1, 1:3] = True, True
+        >>> coverage.update(scoremaps, parts)
+        >>> coverage.compute()
+        {'head': 100.0, 'tail': 50.0}
+    """
+
+    full_state_update = False
+
+    def __init__(self, names: Sequence[str], threshold: float = 0.2) -> None:
+        super().__init__()
+        self.names, self.threshold = tuple(names), threshold
+        for state in ("covered", "visible"):
+            self.add_state(state, torch.zeros(len(self.names), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, scoremaps: Tensor | np.ndarray, parts: np.ndarray) -> None:
+        """Counts a batch.
+
+        Args:
+            scoremaps: (B, H, W) in [0, 1].
+            parts: (B, P, h, w) bool, brought to the map's grid by the nearest pixel.
+        """
+        maps = torch.from_numpy(quantise(scoremaps))  # (B, H, W) uint8
+        level = (self.threshold * maps.amax((1, 2)).double()).to(torch.uint8)  # strict: above int(tau * highest level)
+        above = maps > level[:, None, None]
+        masks = torch.from_numpy(np.ascontiguousarray(parts)).float()
+        masks = functional.interpolate(masks, maps.shape[1:], mode="nearest-exact") > 0.5  # (B, P, H, W)
+        self.visible += masks.sum((0, 2, 3)).to(self.visible.device)
+        self.covered += (masks & above[:, None]).sum((0, 2, 3)).to(self.covered.device)
+
+    def compute(self) -> dict[str, float]:
+        """Percent of the pixels of each part, over all images; a part that is nowhere visible is left out."""
+        pairs = zip(self.names, self.covered.tolist(), self.visible.tolist(), strict=True)
+        return {name: 100 * covered / visible for name, covered, visible in pairs if visible}

@@ -1,0 +1,106 @@
+"""What defines each method: its two calls, what it hides, what trains."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from cmr.backbones import build_backbone
+from cmr.methods import METHODS
+
+LABELS = torch.tensor([0, 2, 1])
+
+
+def images(side=64):
+    return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def build(name, **changes):
+    torch.manual_seed(0)
+    settings = METHODS[name].Settings()
+    if hasattr(settings, "sizes"):
+        changes = {"sizes": (8, 16), **changes}
+    return METHODS[name](build_backbone("tiny"), 3, dataclasses.replace(settings, **changes))
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_two_calls(name, dtype):
+    method = build(name)
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        losses = method.losses(images(), LABELS)
+        logits, maps = method.eval().localize(images())
+    assert all(value.ndim == 0 and value.isfinite() for value in losses.values())
+    assert logits.shape == (3, 3)
+    assert maps.shape == (3, 3, 8, 8)
+    method.train()
+    losses["total"].backward()
+    missing = [n for n, p in method.named_parameters() if p.grad is None]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_localize_is_the_same_every_time(name):
+    method = build(name).eval()
+    torch.testing.assert_close(method.localize(images()), method.localize(images()), atol=0, rtol=0)
+
+
+def test_cam_total_is_the_cross_entropy():
+    method = build("cam").eval()
+    logits, _ = method.localize(images())
+    want = torch.nn.functional.cross_entropy(logits, LABELS)
+    torch.testing.assert_close(method.losses(images(), LABELS)["total"], want)
+
+
+def test_cam_convolution_for_vgg_only():
+    assert isinstance(build("cam").conv, torch.nn.Identity)
+    assert build("cam", conv_channels=32).head.weight.shape == (3, 32)
+    vgg = METHODS["cam"](build_backbone("vgg16"), 3, METHODS["cam"].Settings())
+    assert vgg.head.weight.shape == (3, 1024)
+
+
+def test_has_hides_whole_cells_and_nothing_else():
+    method = build("has", sizes=(16,))
+    whole = torch.full((8, 3, 64, 64), 2.0)
+    hidden = method.hide(whole)
+    cells = hidden.unfold(2, 16, 16).unfold(3, 16, 16).flatten(4)  # (B, 3, 4, 4, 256)
+    assert set(hidden.unique().tolist()) == {0.0, 2.0}
+    assert (cells.amin(4) == cells.amax(4)).all()  # a cell is hidden whole or not at all
+    assert 0.3 < (hidden == 0).float().mean() < 0.7
+
+
+def test_has_zero_in_the_list_shows_the_whole_image():
+    assert (build("has", sizes=(0,)).hide(images()) == images()).all()
+    torch.manual_seed(0)
+    batch = torch.ones(2000, 3, 8, 8)
+    untouched = (build("has", sizes=(0, 4)).hide(batch) == 1).flatten(1).all(1).float().mean()
+    assert untouched.item() == pytest.approx(0.5 + 0.5 * 0.5**4, abs=0.04)  # 0 drawn, or no cell of four hidden
+
+
+def test_cmr_views_add_up_to_the_image():
+    for fill in ("mean", "black", "noise"):
+        x, x_tilde = build("cmr", fill=fill).views(images())
+        shown = (x == images()).all(1) | (x_tilde == images()).all(1)
+        assert shown.all()
+    x, x_tilde = build("cmr").views(images())
+    torch.testing.assert_close(x + x_tilde, images())
+
+
+def test_cmr_total_is_equation_15():
+    method = build("cmr", beta=7.0)
+    losses = method.losses(images(), LABELS)
+    torch.testing.assert_close(losses["total"], losses["ce_x"] + losses["ce_xt"] + 7.0 * losses["fusion"])
+    assert {"delta_x", "delta_xt", "alpha_x", "alpha_xt"} <= set(losses)
+
+
+def test_cmr_without_modules_has_no_scalars():
+    losses = build("cmr", caam=False, ssam=False).losses(images(), LABELS)
+    assert not {"delta_x", "alpha_x"} & set(losses)
+
+
+def test_cmr_fusion_gradient_reaches_both_classifiers_and_the_backbone():
+    method = build("cmr")
+    losses = method.losses(images(), LABELS)
+    losses["fusion"].backward()
+    for part in (method.net.branch_x.head.weight, method.net.branch_xt.head.weight, next(method.backbone.parameters())):
+        assert part.grad.abs().sum() > 0
