@@ -7,7 +7,7 @@ these texts. Code that has outgrown the book's 40 lines is a warning.
 
     ```{settings} cmr/methods/cmr.py::Settings
     ```
-makes a table of a dataclass: field, type, default, and the comment above it.
+makes a table of a dataclass: each field with a default, its comment, default and type.
 
     {mark}`paper`
 marks where a number comes from: paper, ours, other or not run.
@@ -115,23 +115,27 @@ class Source(FromSource):
 
 class Settings(FromSource):
     def show(self, path: str, name: str, lines: list[str], node: ast.AST) -> list[nodes.Node]:
-        rows = dataclass_fields(lines, node)
+        rows = [row for row in dataclass_fields(lines, node) if row[2]]
         if not rows:
-            return [self.problem(f"{path}::{name} has no fields")]
-        group = nodes.tgroup("", *(nodes.colspec("", colwidth=width) for width in (20, 25, 15, 40)), cols=4)
-        head = nodes.row(
-            "", *(nodes.entry("", nodes.paragraph(t, t)) for t in ("field", "type", "default", "what it says"))
-        )
-        group += nodes.thead("", head)
+            return [self.problem(f"{path}::{name} has no field with a default")]
+        group = nodes.tgroup("", *(nodes.colspec("", colwidth=width) for width in (30, 70)), cols=2)
+        group += nodes.thead("", _row(_text("field"), _text("what it says")))
         body = nodes.tbody("")
         for field, kind, default, comment in rows:
-            code = [
-                nodes.entry("", nodes.paragraph("", "", nodes.literal(t, t))) if t else nodes.entry("")
-                for t in (field, kind, default)
-            ]
-            body += nodes.row("", *code, nodes.entry("", nodes.paragraph(comment, comment)))
+            facts = nodes.paragraph("", "", nodes.Text("default "), nodes.literal(default, default))
+            facts += [nodes.Text(", type "), nodes.literal(kind, kind)]
+            facts["classes"].append("cmr-facts")
+            body += _row([nodes.paragraph("", "", nodes.literal(field, field))], [*_text(comment), facts])
         group += body
         return [nodes.table("", group, classes=["settings-table"])]
+
+
+def _text(text: str) -> list[nodes.Node]:
+    return [nodes.paragraph(text, text)]
+
+
+def _row(*cells: list[nodes.Node]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", *cell) for cell in cells))
 
 
 class Mark(SphinxRole):
@@ -141,7 +145,7 @@ class Mark(SphinxRole):
                 f"mark: {self.text!r} is not one of {', '.join(MARKS)}", line=self.lineno
             )
             return [], [message]
-        return [nodes.inline(self.text, self.text, classes=["mark", f"mark-{MARKS[self.text]}"])], []
+        return [nodes.inline(self.text, self.text, classes=["cmr-mark", f"cmr-mark-{MARKS[self.text]}"])], []
 
 
 def setup(app) -> dict:
