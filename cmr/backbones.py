@@ -1,7 +1,7 @@
 """Section 4.2: the classification networks, cut behind their last feature map.
 
-Every network is an `nn.Sequential` of stages that carry torchvision's names, so that its weight files load unchanged and a
-method can reach a stage (`backbone.body.layer3`). The cuts are those of the WSOL benchmark, so that at 224 px the map is
+Every network is an `nn.Sequential` of stages that carry torchvision's names, so that its weight files load unchanged
+and a method can reach a stage (`backbone.body.layer3`). The cuts are those of the WSOL benchmark: at 224 px the map is
 14x14, or 28x28 with stride 8, and none of them adds a parameter.
 """
 
@@ -17,6 +17,7 @@ import torchvision
 from timm.models.inception_v3 import InceptionB
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
+from torchvision.models import vgg
 
 from cmr.errors import UserError, unknown
 from cmr.weights import imagenet_weights, load_weights, read_weights
@@ -66,46 +67,35 @@ class Classifier(nn.Module):
         self.head = head
         self.relu = relu
 
-    def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes logits and the activation map of every class.
+    def cam(self, images: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Computes logits and class activation maps.
 
         Args:
             images: (B, 3, H, W) float, normalised.
+            classes: (B, M) int64, the classes of each image whose maps are wanted; None for all.
 
         Returns:
-            logits (B, K), and maps (B, K, h, w) without the head's bias: a ResNet's logit is the mean of its map plus the
-            bias; SqueezeNet's is the mean of its map, which the published ReLU has passed.
+            logits (B, K), and raw maps (B, M, h, w), (B, K, h, w) for all, without the head's bias: a ResNet's logit is
+            the mean of its map plus the bias; SqueezeNet's is the mean of its map, which has passed the published ReLU.
         """
         features = self.backbone(images)  # (B, C, h, w)
         if self.relu:
-            maps = F.relu(self.head(features))
-            return maps.mean((2, 3)), maps
-        maps = F.conv2d(features, self.head.weight)
-        return maps.mean((2, 3)) + self.head.bias, maps
-
-    def cam(self, images: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Computes logits and one class activation map an image.
-
-        Args:
-            images: (B, 3, H, W) float, normalised.
-            classes: (B,) int64, whose map; None takes each image's most likely class.
-
-        Returns:
-            logits (B, K) and maps (B, h, w), raw.
-        """
-        logits, maps = self.localize(images)
-        classes = logits.argmax(1) if classes is None else classes
-        return logits, maps[torch.arange(len(maps), device=maps.device), classes]
+            maps = F.relu(self.head(features))  # (B, K, h, w)
+            logits = maps.mean((2, 3))
+        else:
+            maps = F.conv2d(features, self.head.weight)
+            logits = maps.mean((2, 3)) + self.head.bias
+        if classes is not None:
+            maps = maps[torch.arange(len(maps), device=maps.device)[:, None], classes]  # (B, M, h, w)
+        return logits, maps
 
     def forward(self, images: Tensor) -> Tensor:
         """Computes the logits, (B, K)."""
-        return self.localize(images)[0]
+        return self.cam(images)[0]
 
 
 def _vgg16(stride: int) -> nn.Sequential:
-    layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"], batch_norm=False)[
-        :-1
-    ]  # without pool5
+    layers = vgg.make_layers(vgg.cfgs["D"], batch_norm=False)[:-1]  # without pool5
     for layer in layers:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -140,11 +130,15 @@ def _children(net: nn.Module, until: str) -> nn.Sequential:
     return nn.Sequential(OrderedDict(stages[: last + 1]))
 
 
-class _Mixed6a(InceptionB):
-    """Inception's reduction with its three strides off; torchvision's and timm's pool has no setting for it."""
+class _Mixed6a(nn.Module):
+    """Inception's reduction with its three strides off; the published module has no setting for its pool."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
+    def __init__(self, published: InceptionB) -> None:
+        super().__init__()
+        self.branch3x3 = published.branch3x3
+        self.branch3x3dbl_1 = published.branch3x3dbl_1
+        self.branch3x3dbl_2 = published.branch3x3dbl_2
+        self.branch3x3dbl_3 = published.branch3x3dbl_3
         for branch in (self.branch3x3, self.branch3x3dbl_3):
             branch.conv.stride, branch.conv.padding = (1, 1), (1, 1)
 
@@ -160,13 +154,11 @@ def _inception_v3(stride: int) -> nn.Sequential:
     for stem in (net.Conv2d_1a_3x3, net.Conv2d_2a_3x3, net.Conv2d_4a_3x3):
         stem.conv.padding = (1, 1)
     net.Pool1.ceil_mode = net.Pool2.ceil_mode = True
-    mixed = _Mixed6a(288)
-    mixed.load_state_dict(net.Mixed_6a.state_dict())  # timm's initial values
     pool = nn.MaxPool2d(3, 2, ceil_mode=True) if stride == 16 else nn.Identity()
     stages = OrderedDict()
     for name, module in _children(net, until="Mixed_6e").named_children():
         if name == "Mixed_6a":
-            stages["Pool3"], module = pool, mixed
+            stages["Pool3"], module = pool, _Mixed6a(module)
         stages[name] = module
     return nn.Sequential(stages)
 
@@ -178,10 +170,19 @@ def _squeezenet1_1(stride: int) -> nn.Sequential:
 
 
 def _tiny(stride: int) -> nn.Sequential:
-    net = ResNet(BasicBlock, (1, 1), num_classes=0, channels=(48, 128))
-    net.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
-    if stride == 4:
-        _keep_size(net.layer2)
+    # 20 M multiply-adds at 64 px: 64 -> 32 (three convolutions, 8, 8, 16 maps) -> 16 (pool, 32 maps) -> 8 (128 maps).
+    net = ResNet(BasicBlock, (1, 1), num_classes=0, channels=(32, 128), stem_type="deep", stem_width=8, avg_down=True)
+    # Even kernels where the size is halved: a 3x3 with stride 2 looks half a pixel up and left of its cell's centre,
+    # and the halves add up to half a cell. Pretrained ResNets have learnt to make up for it, a small one has not.
+    net.conv1[0] = nn.Conv2d(3, 8, 4, stride=2, padding=1, bias=False)
+    net.maxpool = nn.MaxPool2d(2)
+    block = net.layer2[0]
+    if stride == 8:
+        block.conv1 = nn.Conv2d(32, 128, 4, stride=2, padding=1, bias=False)
+    else:
+        block.conv1.stride = (1, 1)
+        block.downsample[0] = nn.Identity()  # the shortcut's average pool
+    net.init_weights()
     return _children(net, until="layer2")
 
 
@@ -212,9 +213,9 @@ def build_backbone(
 ) -> Backbone:
     """Builds a network up to its last feature map.
 
-    Section 4.2, and the WSOL benchmark's cuts: VGG16 up to conv5_3 without pool5 (stride 8: without pool4 too); ResNets with
-    layer4 at stride 1 and no dilation (stride 8: layer3 too; 32: as published); InceptionV3 up to Mixed_6e, padded;
-    SqueezeNet 1.1 with its first convolution padded; `tiny`, a ResNet for 64 px images.
+    Section 4.2, and the WSOL benchmark's cuts: VGG16 up to conv5_3 without pool5 (stride 8: without pool4 too); ResNets
+    with layer4 at stride 1 and no dilation (stride 8: layer3 too; 32: as published); InceptionV3 up to Mixed_6e, padded
+    to even halves; SqueezeNet 1.1 with its first convolution padded; `tiny`, a ResNet for 64 px images.
 
     Args:
         name: one of `BACKBONES`.

@@ -2,12 +2,10 @@
 
 import hashlib
 import lzma
-import pickle
 from collections.abc import Iterable
 from pathlib import Path
 
 import huggingface_hub
-import safetensors
 import safetensors.torch
 import torch
 import torchvision
@@ -60,8 +58,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         else:
             content = path.read_bytes()
             state = safetensors.torch.load(lzma.decompress(content) if path.suffix == ".xz" else content)
-    except (lzma.LZMAError, EOFError, safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # a damaged file makes the readers raise a dozen kinds, IndexError and KeyError included
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"weights: '{path}' cannot be read ({reason}); it is damaged or no weight file") from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
@@ -123,8 +121,8 @@ def load_weights(
         state: name -> tensor.
         source: where they come from, for the messages.
         ignore: prefixes of names that are dropped (the classifier behind a backbone).
-        partial: accept that layers are missing from `state`. They keep their random values, and so does a layer of which
-            `state` has only a part (a bias without its weight).
+        partial: accept that layers are missing from `state`. They keep their random values, and so does a layer of
+            which `state` has only a part (a bias without its weight).
 
     Raises:
         UserError: a tensor is missing (other than `num_batches_tracked`, and unless `partial`), unknown, or of another
@@ -144,13 +142,13 @@ def load_weights(
     unexpected = sorted(name for name in state if name not in own)
     if len(missing) == len(needed):
         raise UserError(
-            f"weights: '{source}' holds no tensor of this network (it has {_some(unexpected)}; needed are {_some(needed)}); "
-            "it belongs to another architecture"
+            f"weights: '{source}' holds no tensor of this network (it has {_some(unexpected)}; "
+            f"needed are {_some(needed)}); it belongs to another architecture"
         )
     if unexpected:
         raise UserError(
-            f"weights: '{source}' has {len(unexpected)} tensors that this network has not ({_some(unexpected)}) and lacks "
-            f"{len(missing)} of {len(needed)}; it belongs to another architecture"
+            f"weights: '{source}' has {len(unexpected)} tensors that this network has not ({_some(unexpected)}) "
+            f"and lacks {len(missing)} of {len(needed)}; it belongs to another architecture"
         )
     if missing and not partial:
         raise UserError(
