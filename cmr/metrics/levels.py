@@ -10,7 +10,9 @@ from torch import Tensor
 
 from cmr.errors import UserError
 
-# cmr.metrics.trees is imported inside the functions that need it: numba takes a second to load.
+# cmr.metrics.trees and .scan are imported inside the functions that need them: numba takes a second to load.
+
+LEVELS = 256
 
 
 def tau_list(step: float | None = None) -> np.ndarray:
@@ -120,35 +122,32 @@ def score_levels(
         >>> scores.box_largest[0, [0, 100, 200]].tolist(), scores.iou_largest[0, 0].item()
         ([[1, 1, 4, 3], [1, 1, 2, 2], [0, 0, 0, 0]], 1.0)
     """
-    from cmr.metrics import trees
+    from cmr.metrics import scan, trees
 
-    batch = len(maps)
-    if len(boxes) != batch:
-        raise UserError(f"{batch} score maps come with the boxes of {len(boxes)} images; give one list an image")
-    rows = [np.asarray(b, np.int64).reshape(-1, 4) for b in boxes]
-    truth = np.concatenate([np.zeros((0, 4), np.int64), *rows])
-    start = np.concatenate([[0], np.cumsum([len(r) for r in rows], dtype=np.int64)]).astype(np.int64)
-    iou_all, iou_largest = np.zeros((batch, trees.LEVELS)), np.zeros((batch, trees.LEVELS))
-    box_largest = np.zeros((batch, trees.LEVELS, 4), np.int64)
-    highest = np.zeros(batch, np.int64)
-    if maps.size:
-        highest[:] = maps.reshape(batch, -1).max(axis=1)
+    if len(boxes) != len(maps):
+        raise UserError(f"{len(maps)} score maps come with the boxes of {len(boxes)} images; give one list an image")
+    batch, height, width = maps.shape
+    maps = np.ascontiguousarray(maps)
+    truth = [np.array(b, np.int64).reshape(-1, 4) for b in boxes]
+    iou_all, iou_largest = np.zeros((batch, LEVELS)), np.zeros((batch, LEVELS))
+    box_largest = np.zeros((batch, LEVELS, 4), np.int64)
+    highest = maps.max(axis=(1, 2), initial=0).astype(np.int64)
 
-        def work(part: slice) -> None:
-            first, last = part.start, part.stop
-            trees.score(
-                maps[part], truth, start[first : last + 1], all_contours, iou_all[part], iou_largest[part],
-                box_largest[part],
+    def work(images: range) -> None:
+        memory, nodes = trees.new_memory(height, width), np.empty((3 * height * width, 8), np.int32)
+        for b in images:
+            ends = trees.trees(maps[b], all_contours, memory, nodes)
+            scan.score(
+                nodes, ends, highest[b], truth[b], height, width, iou_all[b], iou_largest[b], box_largest[b]
             )  # fmt: skip
 
-        threads = max(1, min(threads or torch.get_num_threads(), batch))
-        cuts = np.linspace(0, batch, threads + 1).astype(int)
-        parts = [slice(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-        if threads == 1:
-            work(parts[0])
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(work, parts))
+    threads = max(1, min(threads or torch.get_num_threads(), batch))
+    shares = [range(first, batch, threads) for first in range(threads)]
+    if maps.size and threads == 1:
+        work(shares[0])
+    elif maps.size:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, shares))
     return LevelScores(iou_all if all_contours else iou_largest, iou_largest, box_largest, highest)
 
 
@@ -171,10 +170,11 @@ def contour_boxes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """
     from cmr.metrics import trees
 
-    nodes = np.empty((2 * image.size, 8), np.int32)
-    if image.size:
-        nodes = nodes[: trees.contours(np.array(image, np.uint8, order="C"), nodes)]
-    boxes = nodes[:, :4].astype(np.int64)
     height, width = image.shape
+    nodes = np.empty((3 * image.size, 8), np.int32)
+    if image.size:
+        end, _ = trees.trees(np.array(image, np.uint8, order="C"), True, trees.new_memory(height, width), nodes)
+        nodes = nodes[:end]
+    boxes = nodes[:, :4].astype(np.int64)
     boxes[:, 2:] = np.minimum(boxes[:, 2:] + 1, [width - 1, height - 1])
     return boxes, nodes[:, 4].astype(np.int64), nodes[:, 5].astype(np.int64)
