@@ -141,6 +141,31 @@ def frame(
     return pandas.DataFrame(cells).set_index(list(by))
 
 
+def headline(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The means of a table under short names, for a page's text: {"cam_gt_known": 41.2, ...}."""
+    short = {
+        "GT-known Loc": "gt_known",
+        "Top-1 Loc": "top1_loc",
+        "Top-1 Clas": "top1_clas",
+        "MaxBoxAccV2": "maxboxaccv2",
+    }
+    return {f"{row['method']}_{short[name]}": float(row[name][0]) for row in rows for name in short if name in row}
+
+
+def tau_lines(run: Run) -> dict[int, tuple[list[float], list[float]]]:
+    """Accuracy of the largest contour's box at every threshold, as `cmr.figures.tau_curves` takes it."""
+    curves = run.result["curves"]
+    return {int(iou): (curves["tau"], values) for iou, values in curves["largest contour"].items()}
+
+
+def part_rows(run: Run, **labels: Any) -> list[dict[str, Any]]:
+    """The share of each part covered, for `cmr.figures.part_coverage`; `labels` replace or add to method and part."""
+    rows = [
+        {"method": run.config.method, "part": part, "coverage": share} for part, share in run.result["parts"].items()
+    ]
+    return [row | labels for row in rows]
+
+
 def provenance(found: Sequence[Run]) -> str:
     """Where the numbers of a page come from, as a folded HTML box: one line a run.
 

@@ -13,6 +13,7 @@ from cmr.data.boxes import resize_boxes
 from cmr.data.images import MEAN, STD, normalise, resize_image
 from cmr.data.split import Split
 from cmr.errors import UserError
+from cmr.figures.style import method_label
 from cmr.hide import complementary_views, hide_masks
 from cmr.runs import Run
 
@@ -56,7 +57,7 @@ def recorded_items(
                 "gt_boxes": resize_boxes(split.boxes[position], split.sizes[position], (side, side)),
                 "box": half_open(outcomes["box"][position]) * scale,
                 "iou": float(outcomes["iou"][position]),
-                "title": config.method,
+                "title": method_label(config.method),
             }
         )
     return items
@@ -92,3 +93,11 @@ def scoremaps(method: nn.Module, images: Tensor, labels: Tensor, config: Config,
     _, maps = method.eval().localize(images)
     chosen = maps[torch.arange(len(labels)), labels]  # (B, h, w)
     return localize.normalise(localize.resize(chosen, side), config.normalise)
+
+
+def side_by_side(
+    found: Sequence[Run], split: Split, positions: Sequence[int], side: int = 256, read: Read | None = None
+) -> list[list[dict[str, Any]]]:
+    """Rows for `cmr.figures.gallery`: a row an image, a column a run; arguments as in `recorded_items`."""
+    columns = [recorded_items(run, split, positions, side, read) for run in found]
+    return [list(row) for row in zip(*columns, strict=True)]

@@ -52,9 +52,5 @@ def box_baselines(boxes: Sequence[np.ndarray], side: int, batch: int = 256) -> d
             "MaxBoxAccV2": result["MaxBoxAccV2"],
             "curve": {str(delta): result[f"MaxBoxAcc {delta} (largest contour)"] for delta in share},
         },
-        "full image": {
-            "GT-known Loc": share[50],
-            "MaxBoxAcc": share[50],
-            "MaxBoxAccV2": sum(share.values()) / len(share),
-        },
+        "full image": full,
     }
