@@ -38,44 +38,65 @@ def tau_list(step: float | None = None) -> np.ndarray:
     return np.arange(0, 1, step)
 
 
-def quantise(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) -> np.ndarray:
-    """Checks score maps and cuts them to 256 levels, floor(255 * score), on the device they are on.
+def checked(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) -> Tensor:
+    """Checks that score maps are numbers in [0, 1].
 
     Args:
-        scoremaps: (B, H, W), any float type, in [0, 1]. uint8 maps are taken as they are.
+        scoremaps: (B, H, W), any float type, any device. uint8 maps (0 to 255) are taken as they are.
         ids: names for the error messages.
+
+    Returns:
+        (B, H, W) uint8, float64 or, for all narrower float types, float32; on the same device.
+
+    Raises:
+        UserError: wrong shape or type; NaN, an infinity or a score outside [0, 1], naming the image.
+
+    Example:
+        >>> checked(torch.ones(1, 2, 2, dtype=torch.float16)).dtype
+        torch.float32
+    """
+    maps = torch.as_tensor(scoremaps).detach()
+    if maps.ndim != 3:
+        raise UserError(f"score maps have shape {tuple(maps.shape)}; expected three axes, (images, height, width)")
+    if ids is not None and len(ids) != len(maps):
+        raise UserError(f"{len(maps)} score maps come with {len(ids)} ids; give one of each")
+    if maps.dtype == torch.uint8:
+        return maps
+    if not maps.is_floating_point():
+        raise UserError(f"score maps are {maps.dtype}; expected a float type in [0, 1], or uint8")
+    if maps.numel():
+        low, high = torch.stack(torch.aminmax(maps.flatten(1), dim=1)).cpu()  # (2, B); NaN goes through
+        wrong = ~((low >= 0) & (high <= 1))
+        if wrong.any():
+            b = int(wrong.nonzero()[0])
+            name = f"image {b}" if ids is None else f"image '{ids[b]}'"
+            raise UserError(
+                f"the score map of {name} lies between {low[b]:g} and {high[b]:g}; expected numbers in [0, 1] "
+                "(see cmr.localize.normalise)"
+            )
+    return maps.float() if maps.dtype.itemsize < 4 else maps
+
+
+def quantise(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) -> np.ndarray:
+    """Cuts score maps to 256 levels, floor(255 * score), on the device they are on.
+
+    float32 and float64 are multiplied in their own precision, as the reference's numpy does.
+
+    Args:
+        scoremaps, ids: as in `checked`.
 
     Returns:
         (B, H, W) uint8 in main memory.
 
     Raises:
-        UserError: wrong shape; NaN, an infinity or a score outside [0, 1], naming the image.
+        UserError: as in `checked`.
 
     Example:
         >>> quantise(np.array([[[0.0, 0.5, 1.0]]]))
         array([[[  0, 127, 255]]], dtype=uint8)
     """
-    maps = torch.as_tensor(scoremaps)
-    if maps.ndim != 3:
-        raise UserError(f"score maps have shape {tuple(maps.shape)}; expected three axes, (images, height, width)")
-    if ids is not None and len(ids) != len(maps):
-        raise UserError(f"{len(maps)} score maps come with {len(ids)} ids; give one of each")
-    if maps.dtype != torch.uint8:
-        if not maps.is_floating_point():
-            raise UserError(f"score maps are {maps.dtype}; expected a float type in [0, 1], or uint8")
-        # Half types would round 255 * score; float32 and float64 multiply as the reference does.
-        maps = maps.detach().float() if maps.dtype.itemsize < 4 else maps.detach()
-        if maps.numel():
-            low, high = torch.stack(torch.aminmax(maps.flatten(1), dim=1)).cpu()  # (2, B); NaN goes through
-            wrong = ~((low >= 0) & (high <= 1))
-            if wrong.any():
-                b = int(wrong.nonzero()[0])
-                name = f"image {b}" if ids is None else f"image '{ids[b]}'"
-                raise UserError(
-                    f"the score map of {name} lies between {low[b]:g} and {high[b]:g}; expected numbers in [0, 1] "
-                    "(see cmr.localize.normalise)"
-                )
-        maps = (maps * 255).to(torch.uint8)
+    maps = checked(scoremaps, ids)
+    maps = maps if maps.dtype == torch.uint8 else (maps * 255).to(torch.uint8)
     return np.ascontiguousarray(maps.cpu().numpy())
 
 

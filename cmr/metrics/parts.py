@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import Metric
 
+from cmr.errors import UserError
 from cmr.metrics.levels import quantise
 
 
@@ -43,8 +44,16 @@ class PartCoverage(Metric):
         Args:
             scoremaps: (B, H, W) in [0, 1].
             parts: (B, P, h, w) bool, brought to the map's grid by the nearest pixel.
+
+        Raises:
+            UserError: shapes that do not fit; NaN, infinite or out-of-range scores.
         """
         maps = torch.from_numpy(quantise(scoremaps))  # (B, H, W) uint8
+        if np.shape(parts)[:2] != (len(maps), len(self.names)):
+            raise UserError(
+                f"PartCoverage: part masks have shape {np.shape(parts)} for {len(maps)} maps and the parts "
+                f"{', '.join(self.names)}; expected (images, parts, height, width)"
+            )
         level = (self.threshold * maps.amax((1, 2)).double()).to(torch.uint8)  # strict: above int(tau * highest level)
         above = maps > level[:, None, None]
         masks = torch.from_numpy(np.ascontiguousarray(parts)).float()
