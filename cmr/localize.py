@@ -50,9 +50,9 @@ def normalise(maps: Tensor | np.ndarray, how: str = "minmax") -> Tensor:
             percentile, cut at 1; "ivr", relu(m - 45th percentile) / max.
 
     Returns:
-        (B, H, W) in [0, 1], float64 for float64 and else float32. A map without contrast (constant, or nothing above
-        zero where only that counts) becomes zeros. One with a NaN or an infinity becomes NaN, which the evaluator
-        reports by the image's name.
+        (B, H, W) in [0, 1], float64 for float64 and else float32. A constant map becomes zeros, as in the benchmark,
+        and so does one of which nothing is left above zero. One with a NaN or an infinity becomes NaN, which the
+        evaluator reports by the image's name; the benchmark makes zeros of it.
 
     Raises:
         UserError: unknown `how`, or maps have not three axes.
@@ -71,14 +71,16 @@ def normalise(maps: Tensor | np.ndarray, how: str = "minmax") -> Tensor:
         return maps
     flat = maps.flatten(1)  # (B, N)
     flat = torch.where(flat.isfinite().all(1, keepdim=True), flat, torch.nan)
+    low = flat.amin(1, keepdim=True)
+    constant = low == flat.amax(1, keepdim=True)
     if how == "minmax":
-        flat = flat - flat.amin(1, keepdim=True)
+        flat = flat - low
         top = flat.amax(1, keepdim=True)
     elif how == "max":
         flat = flat.relu()
         top = flat.amax(1, keepdim=True)
     elif how == "pas":
-        flat = flat - flat.amin(1, keepdim=True)
+        flat = flat - low
         top = _percentile(flat, PAS_PERCENTILE)
     elif how == "ivr":
         flat = (flat - _percentile(flat, IVR_PERCENTILE)).relu()
@@ -86,7 +88,7 @@ def normalise(maps: Tensor | np.ndarray, how: str = "minmax") -> Tensor:
     else:
         raise unknown("normaliser", how, NORMALISERS)
     # NaN is not equal to zero and stays; x / 0 with x > 0 (PaS, mostly flat map) is infinite and is cut to 1.
-    flat = torch.where(flat == 0, torch.zeros_like(flat), flat / top)
+    flat = torch.where((flat == 0) | constant, torch.zeros_like(flat), flat / top)
     return flat.clamp(max=1).reshape(maps.shape)
 
 
