@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -164,7 +165,9 @@ def _train(arguments: list[str]) -> None:
     base = make(chosen["preset"], **{name: chosen[name] for name in ("method", "data") if chosen[name] is not None})
     kind = Train[Config[type(base.settings), type(base.data_settings)]]
     asked = _parse(kind, arguments, "train", Train(base, preset=chosen["preset"]))
-    print(summary(train.train(asked.config, asked.out, asked.resume, asked.rerun)))
+    finished = train.train(asked.config, asked.out, asked.resume, asked.rerun)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one process reports
+        print(summary(finished))
 
 
 def _evaluate(arguments: list[str]) -> None:

@@ -57,8 +57,8 @@ def evaluate(
         The metrics in percent, and per image: index, label, top5, score, iou, box (xyxy inclusive, network pixels),
         with `maps` and `map_index` for the images whose raw map of the true class is kept.
     """
-    metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids)
-    coverage = PartCoverage(split.part_names, config.threshold)
+    metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids).to(batches.device)
+    coverage = PartCoverage(split.part_names, config.threshold).to(batches.device)
     boxes = target_boxes(split, config)
     keep = np.unique(np.linspace(0, len(split) - 1, MAPS_KEPT).round().astype(int))
     rows: dict[str, list[np.ndarray]] = {}

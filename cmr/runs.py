@@ -174,7 +174,7 @@ def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray])
     write_aside(folder / OUTCOMES, packed)
     record = {**record, "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     write_json(folder / RECORD, record)
-    return Run(folder, record)
+    return read(folder)
 
 
 def read(folder: str | Path) -> Run:

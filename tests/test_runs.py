@@ -1,0 +1,73 @@
+"""Records: identity, files written whole, and what a record holds."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cmr import runs
+from cmr.config import PLACE, make
+from cmr.errors import UserError
+
+PRINTS = {"train": "a", "test": "b", "weights": "none"}
+
+
+def test_identity_depends_on_what_determines_the_numbers():
+    base = runs.identity(make("tiny"), PRINTS)
+    assert base == runs.identity(make("tiny"), dict(PRINTS))
+    assert base != runs.identity(make("tiny", seed=1), PRINTS)
+    assert base != runs.identity(make("tiny", settings={"beta": 1.0}), PRINTS)
+    assert base != runs.identity(make("tiny"), PRINTS | {"test": "c"})
+    assert base.startswith("toybirds-cmr-tiny-s0-")
+
+
+def test_identity_does_not_depend_on_the_place(monkeypatch):
+    base = runs.identity(make("tiny"), PRINTS)
+    elsewhere = {"data_root": "else/where", "device": "cpu", "resident": "no", "workers": 7, "eval_every": 2}
+    assert set(elsewhere) == set(PLACE)
+    assert base == runs.identity(make("tiny", **elsewhere), PRINTS)
+    assert base == runs.identity(make("tiny", weights="a/file"), PRINTS)  # the content counts, not the path
+    monkeypatch.setattr(runs, "VERSION", runs.VERSION + 1)
+    assert base != runs.identity(make("tiny"), PRINTS)
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "record.json"
+    runs.write_json(path, {"rows": [{"a": 1}, {"a": 2}], "value": 0.5})
+    before = path.read_text()
+    assert json.loads(before) == {"rows": [{"a": 1}, {"a": 2}], "value": 0.5}
+    assert before.count("\n") == 7  # a line a key, a line a row
+    with pytest.raises(ValueError, match="JSON"):
+        runs.write_json(path, {"value": float("nan")})
+    assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_write_and_read(tmp_path):
+    outcomes = {"iou": np.array([0.5, 0.25], np.float16), "maps": np.ones((2, 3, 3), np.float32)}
+    written = runs.write(
+        tmp_path / "x", {"id": "x", "config": make("tiny").to_dict(), "result": {"MaxBoxAcc": 1.0}}, outcomes
+    )
+    again = runs.read(tmp_path / "x")
+    assert again.record == written.record
+    assert again.config == make("tiny")
+    assert {name: value.tolist() for name, value in again.outcomes().items()} == {
+        n: v.tolist() for n, v in outcomes.items()
+    }
+    assert [run.id for run in runs.find(tmp_path, tmp_path / "missing")] == ["x"]
+    assert runs.find(tmp_path, method="cam") == []
+
+
+def test_a_folder_without_record(tmp_path):
+    with pytest.raises(UserError, match="no finished run there"):
+        runs.read(tmp_path)
+    (tmp_path / "record.json").write_text("{\n oops")
+    with pytest.raises(UserError, match="not JSON"):
+        runs.read(tmp_path)
+
+
+def test_the_command_line_without_paths(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/some/where/cmr", "train", "--preset", "tiny"])
+    assert runs.command_line() == "cmr train --preset tiny"
+    monkeypatch.setattr("sys.argv", ["/some/where/ipykernel_launcher.py", "-f", "/x.json"])
+    assert runs.command_line() == "notebook"

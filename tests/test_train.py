@@ -1,0 +1,240 @@
+"""Algorithm 1 end to end: learns, resumes exactly, stops at NaN, leaves a record; in one process and in two."""
+
+import dataclasses
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cmr import runs, train
+from cmr.config import make
+from cmr.errors import UserError
+from cmr.evaluate import evaluate
+from cmr.methods import METHODS
+
+TINY = {"device": "cpu"}
+
+
+def run(tmp_path, **arguments):
+    return train.train(make("tiny", **(TINY | arguments)), tmp_path, progress=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return train.train(make("tiny", **TINY), tmp_path_factory.mktemp("runs"), progress=False)
+
+
+def test_record_holds_what_it_should(finished):
+    record = finished.record
+    assert record["id"] == finished.path.name
+    assert {"train", "test"} == set(record["data"])
+    assert record["seeds"] == {"seed": 0}
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert {"commit", "dirty", "device", "python", "versions", "precision"} <= set(record["environment"])
+    assert record["environment"]["precision"] == "32-true"
+    assert set(record["result"]["baselines"]) == {"centred box", "full image"}
+    assert set(record["result"]["parts"]) == {"head", "beak", "body", "wing", "tail", "legs"}
+    assert record["duration_s"] > 0
+    assert record["peak_memory_mb"] > 100
+    assert not list(finished.path.glob("*.p*t"))  # no checkpoint and no half-written file
+
+
+def test_outcomes_agree_with_the_result(finished):
+    outcomes, result = finished.outcomes(), finished.result
+    right = outcomes["iou"] >= 0.5
+    assert 100 * right.mean() == pytest.approx(result["GT-known Loc"])
+    assert 100 * (outcomes["top5"][:, 0] == outcomes["label"]).mean() == pytest.approx(result["Top-1 Clas"])
+    assert 100 * (right & (outcomes["top5"][:, 0] == outcomes["label"])).mean() == pytest.approx(result["Top-1 Loc"])
+    assert outcomes["maps"].shape == (32, 4, 4)
+    assert len(finished.record["maps_of"]) == 32
+
+
+def test_a_committed_run_is_small(finished):
+    assert sum((finished.path / name).stat().st_size for name in (runs.RECORD, runs.OUTCOMES)) < 200_000
+
+
+def test_a_finished_run_is_not_run_again(finished, monkeypatch):
+    monkeypatch.setattr(train, "build", lambda *_: pytest.fail("trained again"))
+    again = train.train(finished.config, finished.path.parent, progress=False)
+    assert again.record == finished.record
+
+
+def test_evaluating_the_saved_model_gives_the_recorded_result(finished):
+    _, split = train.splits(finished.config)
+    method = train.load_method(finished, len(split.classes))
+    batches = train.batches_for_test(split, finished.config, torch.device("cpu"), progress=False)
+    result, _ = evaluate(method.localize, split, batches, finished.config, progress=False)
+    assert train.rounded(result) == finished.result
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(finished, tmp_path):
+    assert run(tmp_path).result == finished.result
+    assert run(tmp_path, seed=1).history != finished.history
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_learns_its_training_images(method, tmp_path):
+    done = run(tmp_path, method=method, epochs=12, settings={"beta": 1.0} if method == "cmr" else {}, lr=0.05)
+    first, last = done.history[0], done.history[-1]
+    assert last["total"] < 0.8 * first["total"]
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "step"])
+def test_resume_continues_exactly(tmp_path, monkeypatch, schedule):
+    config = make("tiny", epochs=4, schedule=schedule, lr_step=1, **TINY)
+    whole = train.train(config, tmp_path / "whole", progress=False)
+    save = train.save_checkpoint
+
+    def save_twice(path, *arguments):
+        save(path, *arguments)
+        if len(arguments[2]) == 2:
+            raise Stop
+
+    monkeypatch.setattr(train, "save_checkpoint", save_twice)
+    with pytest.raises(Stop):
+        train.train(config, tmp_path / "halves", progress=False)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="an unfinished run is there; go on with --resume"):
+        train.train(config, tmp_path / "halves", progress=False)
+    halves = train.train(config, tmp_path / "halves", resume=True, progress=False)
+    assert halves.result == whole.result
+    keys = [key for key in whole.history[0] if key != "seconds"]
+    assert [[row[key] for key in keys] for row in halves.history] == [
+        [row[key] for key in keys] for row in whole.history
+    ]
+    model = (whole.path / runs.MODEL).read_bytes()
+    assert (halves.path / runs.MODEL).read_bytes() == model
+
+
+def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    config = make("tiny", epochs=3, **TINY)
+    losses = METHODS["cmr"].losses
+    calls = []
+
+    def broken(self, images, labels):
+        calls.append(1)
+        result = losses(self, images, labels)
+        return {name: value * math.nan for name, value in result.items()} if len(calls) == 4 else result
+
+    monkeypatch.setattr(METHODS["cmr"], "losses", broken)
+    with pytest.raises(
+        UserError, match=r"became nan at step 4 \(epoch 2, step 2 of 2\); the checkpoint after epoch 1 is kept"
+    ):
+        train.train(config, tmp_path, progress=False)
+    monkeypatch.undo()
+    [folder] = tmp_path.iterdir()
+    assert not (folder / runs.RECORD).exists()
+    state = torch.load(folder / runs.CHECKPOINT, weights_only=True)
+    assert len(state["history"]) == 1
+    resumed = train.train(config, tmp_path, resume=True, progress=False)
+    assert len(resumed.history) == 3
+
+
+def test_parameter_groups():
+    config = make("tiny", lr=0.1, lr_new=10.0, weight_decay=0.01)
+    method = train.build(config, 4)
+    optimizer = train.make_optimizer(method, config)
+    old = {id(p) for p in method.backbone.parameters()}
+    seen = set()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            seen.add(id(parameter))
+            assert group["lr"] == pytest.approx(0.1 if id(parameter) in old else 1.0)
+            assert group["weight_decay"] == (0.0 if parameter.ndim == 0 else 0.01)
+        assert group["nesterov"]
+    assert seen == {id(p) for p in method.parameters()}
+
+
+def test_one_cycle_rises_and_falls():
+    config = make("tiny", epochs=10)
+    factors = [train.lr_factor(config, step, 10) for step in range(100)]
+    top = int(np.argmax(factors))
+    assert 25 <= top <= 35
+    assert max(factors) == pytest.approx(1, abs=1e-2)
+    assert factors[0] < 0.05
+    assert factors[-1] < 0.001
+    assert np.all(np.diff(factors[:top]) > 0)
+    assert np.all(np.diff(factors[top:]) < 0)
+
+
+def test_holdout_takes_from_training_only():
+    config = make("tiny", holdout=0.25, **TINY)
+    kept, held = train.splits(config)
+    whole, _ = train.splits(dataclasses.replace(config, holdout=0.0))
+    assert set(kept.ids) | set(held.ids) == set(whole.ids)
+    assert not set(kept.ids) & set(held.ids)
+    share = [(held.labels == label).sum() / (whole.labels == label).sum() for label in range(4)]
+    assert all(0.15 < part < 0.35 for part in share)
+
+
+def test_precise_bn_is_the_average_over_full_images(tmp_path):
+    config = make("tiny", **TINY)
+    plain, precise = run(tmp_path), run(tmp_path, precise_bn=True)
+    names = [name for name in safetensors_of(plain) if "running_mean" in name]
+    assert any(not torch.equal(safetensors_of(plain)[name], safetensors_of(precise)[name]) for name in names)
+    weights = [name for name in safetensors_of(plain) if name.endswith("weight")]
+    assert all(torch.equal(safetensors_of(plain)[name], safetensors_of(precise)[name]) for name in weights)
+    assert config.precise_bn is False
+
+
+def safetensors_of(finished):
+    import safetensors.torch
+
+    return safetensors.torch.load_file(finished.path / runs.MODEL)
+
+
+def test_evaluates_on_the_way(tmp_path):
+    history = run(tmp_path, epochs=3, eval_every=1).history
+    assert ["GT-known Loc" in row for row in history] == [True, True, False]  # the last is the record's result
+
+
+def test_errors_of_the_place(tmp_path):
+    with pytest.raises(UserError, match="device: 'tpu' is not one of auto, cpu, cuda"):
+        train.train(make("tiny", device="tpu"), tmp_path)
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="torch sees no GPU"):
+            train.train(make("tiny", device="cuda"), tmp_path)
+    with pytest.raises(UserError, match="batch_size: 100 is more than the 64 training images"):
+        run(tmp_path, batch_size=100)
+
+
+def test_a_record_without_model_says_how_to_train(finished, tmp_path):
+    copy = tmp_path / finished.id
+    copy.mkdir()
+    (copy / runs.RECORD).write_text((finished.path / runs.RECORD).read_text())
+    with pytest.raises(UserError, match="only the record was kept. Train it again with"):
+        train.load_method(runs.read(copy), 4)
+
+
+def test_absolute_paths_do_not_enter_the_record():
+    config = make("tiny", data_root="/data/CUB_200_2011", weights="/w/resnet18.safetensors")
+    assert (train.portable(config).data_root, train.portable(config).weights) == (
+        "CUB_200_2011",
+        "resnet18.safetensors",
+    )
+
+
+def test_two_processes_train_and_agree(tmp_path):
+    """Under torchrun each process takes half of every batch, and both score all test images between them."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "cmr"]
+    asked = ["train", "--preset", "tiny", "--device", "cpu", "--data-settings.test", "33", "--out", str(tmp_path)]
+    place = os.environ | {"PYTHONPATH": str(Path(train.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *asked], capture_output=True, text=True, env=place, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    [finished] = runs.find(tmp_path)
+    assert finished.record["environment"]["processes"] == 2
+    assert finished.result["images"] == 33
+    outcomes = finished.outcomes()
+    assert len(outcomes["iou"]) == 33
+    assert 100 * (outcomes["iou"] >= 0.5).mean() == pytest.approx(finished.result["GT-known Loc"], abs=1e-3)
+    assert len(re.findall("record: ", done.stdout)) == 1  # one process reports
