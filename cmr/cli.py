@@ -108,8 +108,8 @@ class Notebook:
     path: tyro.conf.Positional[str]
     # where the executed notebook goes
     out: tyro.conf.Positional[str]
-    # NAME=VALUE, as often as needed
-    p: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    # a parameter, NAME=VALUE; as often as needed
+    parameter: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(aliases=["-p"])] = ()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -226,4 +226,4 @@ def _notebook(arguments: list[str]) -> None:
     from cmr.notebooks import parse_parameters, run_notebook
 
     asked = _parse(Notebook, arguments, "notebook")
-    run_notebook(Path(asked.path), Path(asked.out), parse_parameters(asked.p))
+    run_notebook(Path(asked.path), Path(asked.out), parse_parameters(asked.parameter))
