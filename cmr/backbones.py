@@ -171,7 +171,7 @@ def _squeezenet1_1(stride: int) -> nn.Sequential:
 def _tiny(stride: int) -> nn.Sequential:
     # 20 M multiply-adds at 64 px: 64 -> 32 (three convolutions, 8, 8, 16 maps) -> 16 (pool, 32 maps) -> 8 (128 maps).
     net = ResNet(BasicBlock, (1, 1), num_classes=0, channels=(32, 128), stem_type="deep", stem_width=8, avg_down=True)
-    # Even kernels where the size is halved: a 3x3 with stride 2 looks half a pixel up and left of its cell, which adds up
+    # Even kernels where the size is halved: a 3x3 with stride 2 looks half a pixel up and left of its cell, adding up
     # to half a cell. In short trials on ToyBirds the even ones classified better and localized alike.
     net.conv1[0] = nn.Conv2d(3, 8, 4, stride=2, padding=1, bias=False)
     net.maxpool = nn.MaxPool2d(2)
