@@ -28,10 +28,15 @@ def resize_masks(masks: np.ndarray, size: int | tuple[int, int] = 224) -> np.nda
     """
     width, height = (size, size) if np.isscalar(size) else size
     masks = np.asarray(masks)
-    # OpenCV multiplies by the ratio as a double and cuts the fraction off: the pixel's corner decides, not its centre.
-    y = np.minimum(np.floor(np.arange(height) * (masks.shape[-2] / height)).astype(int), masks.shape[-2] - 1)
-    x = np.minimum(np.floor(np.arange(width) * (masks.shape[-1] / width)).astype(int), masks.shape[-1] - 1)
+    y, x = _nearest(masks.shape[-2], height), _nearest(masks.shape[-1], width)
     return masks[..., y[:, None], x] != 0
+
+
+def _nearest(before: int, after: int) -> np.ndarray:
+    # The pixel's corner decides, not its centre; and the ratio is the reciprocal of a rounded ratio, as in OpenCV: from
+    # 1600 to 224 pixels this takes other columns than an exact division in some places.
+    place = np.floor(np.arange(after) * (1 / (after / before))).astype(int)
+    return np.minimum(place, before - 1)
 
 
 def pixel_histograms(scoremaps: Tensor, masks: Tensor, ignore: Tensor | None, edges: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,7 +57,7 @@ def pixel_histograms(scoremaps: Tensor, masks: Tensor, ignore: Tensor | None, ed
     """
     bins = len(edges) - 1
     # Doubles: the reference compares in double, and a float32 edge would move scores that lie on it.
-    place = torch.bucketize(scoremaps.double(), edges.double(), right=True).sub_(1).clamp_(max=bins - 1)
+    place = torch.bucketize(scoremaps.double().contiguous(), edges.double(), right=True).sub_(1).clamp_(max=bins - 1)
     counted = place + bins * masks  # (B, H, W): background bins, then object bins
     if ignore is not None:
         counted = counted[masks | ~ignore]

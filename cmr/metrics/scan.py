@@ -51,8 +51,9 @@ def all_contours(nodes, truth, height, width, iou):
         table[j, other] = max(table[j, other], value)
     for j in range(7, 0, -1):
         half = 1 << (j - 1)
-        for t in range(LEVELS - half):
+        for t in range(LEVELS):
             table[j - 1, t] = max(table[j - 1, t], table[j, t])
+        for t in range(LEVELS - half):
             table[j - 1, t + half] = max(table[j - 1, t + half], table[j, t])
     for t in range(LEVELS):
         iou[t] = max(iou[t], table[0, t])
