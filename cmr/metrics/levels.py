@@ -64,17 +64,20 @@ def checked(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) ->
         return maps
     if not maps.is_floating_point():
         raise UserError(f"score maps are {maps.dtype}; expected a float type in [0, 1], or uint8")
-    if maps.numel():
-        low, high = torch.stack(torch.aminmax(maps.flatten(1), dim=1)).cpu()  # (2, B); NaN goes through
-        wrong = ~((low >= 0) & (high <= 1))
-        if wrong.any():
-            b = int(wrong.nonzero()[0])
-            name = f"image {b}" if ids is None else f"image '{ids[b]}'"
-            raise UserError(
-                f"the score map of {name} lies between {low[b]:g} and {high[b]:g}; expected numbers in [0, 1] "
-                "(see cmr.localize.normalise)"
-            )
+    if maps.numel() and not _in_range(*torch.aminmax(maps)):
+        # Only now by image: along an axis the same takes fifteen times as long.
+        low, high = maps.flatten(1).amin(1), maps.flatten(1).amax(1)  # (B,); NaN goes through
+        b = int((~_in_range(low, high)).nonzero()[0])
+        name = f"image {b}" if ids is None else f"image '{ids[b]}'"
+        raise UserError(
+            f"the score map of {name} lies between {low[b]:g} and {high[b]:g}; expected numbers in [0, 1] "
+            "(see cmr.localize.normalise)"
+        )
     return maps.float() if maps.dtype.itemsize < 4 else maps
+
+
+def _in_range(low: Tensor, high: Tensor) -> Tensor:
+    return (low >= 0) & (high <= 1)  # False for NaN
 
 
 def quantise(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) -> np.ndarray:
@@ -194,7 +197,7 @@ def contour_boxes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     height, width = image.shape
     nodes = np.empty((3 * image.size, 8), np.int32)
     if image.size:
-        end, _ = trees.trees(np.array(image, np.uint8, order="C"), True, trees.new_memory(height, width), nodes)
+        end, _, _ = trees.trees(np.array(image, np.uint8, order="C"), True, trees.new_memory(height, width), nodes)
         nodes = nodes[:end]
     boxes = nodes[:, :4].astype(np.int64)
     boxes[:, 2:] = np.minimum(boxes[:, 2:] + 1, [width - 1, height - 1])

@@ -108,4 +108,4 @@ def score(nodes, ends, highest, truth, height, width, iou_all, iou_largest, boxe
     iou_largest[:] = iou_all[:] = 0
     iou_largest[highest:] = iou_all[highest:] = _best_iou(boxes[255], truth)
     all_contours(nodes[: ends[0]], truth, height, width, iou_all)
-    largest_contour(nodes[ends[0] : ends[1]], truth, height, width, iou_largest, boxes)
+    largest_contour(nodes[ends[1] : ends[2]], truth, height, width, iou_largest, boxes)

@@ -279,10 +279,10 @@ def trees(image, all_contours, memory, nodes):
         image: (H, W) uint8.
         all_contours: whether to write the first part of the result, too.
         memory: of `new_memory`, for maps of this size.
-        nodes: (3 H W, 8) result: all contours, holes first; then the outer components with their holes filled.
+        nodes: (3 H W, 8) result: all contours, holes first; and the outer components with their holes filled.
 
     Returns:
-        Where the first part ends and where the second ends.
+        Where all contours end; where the outer components start and end. Without holes both are the same nodes.
     """
     height, width = image.shape
     stride, values = width + 2, memory.values
@@ -291,6 +291,9 @@ def trees(image, all_contours, memory, nodes):
             values[(y + 1) * stride + 1 + x] = image[y, x]
     rank(values, height, width, memory)
     count = holes(values, stride, memory, nodes)
+    if count == 0:
+        count = blobs(values, stride, memory, nodes)
+        return count, 0, count
     count = count + blobs(values, stride, memory, nodes[count:]) if all_contours else 0
     rank(memory.filled, height, width, memory)
-    return count, count + blobs(memory.filled, stride, memory, nodes[count:])
+    return count, count, count + blobs(memory.filled, stride, memory, nodes[count:])
