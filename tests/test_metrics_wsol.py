@@ -178,6 +178,12 @@ def test_torch_numpy_and_half_maps_go_in():
     assert results[0] == results[1] == results[2]
 
 
+def test_boxes_may_end_at_the_first_pixel_beyond_the_grid_and_come_as_lists():
+    metrics = WSOLMetrics()
+    outcome = metrics.update(np.ones((1, 20, 20)), None, None, [[[0, 0, 20, 20]]], ["a"])
+    assert outcome["iou"].item() == 400 / 441
+
+
 def test_images_without_a_box_count_for_the_class_only(four):
     maps, logits, labels, boxes, ids = four
     boxes[3] = np.zeros((0, 4))
@@ -221,9 +227,17 @@ def test_images_are_checked_by_name(four):
         metrics.update(maps, logits * float("inf"), labels, boxes, ["f"])
     with pytest.raises(UserError, match=r"1 images come with logits of shape \(1, 7\) and 2 labels"):
         metrics.update(maps, logits, torch.tensor([0, 1]), boxes, ["f"])
-    assert all(
-        torch.equal(getattr(metrics, name), value) for name, value in before.items()
-    )  # refused, not half counted
+    for box, problem in (
+        ([9, 9, 2, 12], "expected x0, y0, x1, y1 with"),
+        ([3, 3, 21, 9], "outside the maps' 20x20 pixels; bring boxes to the maps' grid with cmr.metrics.gt_boxes"),
+        ([-1, 3, 5, 9], "outside the maps' 20x20 pixels"),
+    ):
+        with pytest.raises(UserError, match=r"true boxes: a box of image 'f' is \[.*" + problem):
+            metrics.update(maps, logits, labels, [np.array([box])], ["f"])
+    with pytest.raises(UserError, match="1 images come with the boxes of 2; give one list an image"):
+        metrics.update(maps, logits, labels, boxes * 2, ["f"])
+    # Refused, not half counted.
+    assert all(torch.equal(getattr(metrics, name), value) for name, value in before.items())
     metrics.update(maps, logits, labels, boxes, ["e.jpg"])
     metrics.update(maps, logits, labels, boxes, ["f"])
     assert metrics.compute()["images"] == 6
@@ -282,7 +296,7 @@ def test_kinds_of_errors_by_hand():
 
 
 def test_sizes_take_the_largest_box_and_their_edges_belong_above():
-    boxes = [np.array([b]) for b in ([0, 0, 9, 13], [0, 0, 9, 14], [0, 0, 9, 38], [0, 0, 9, 39])]  # 14, 15, 39, 40 %
+    boxes = [np.array([b]) for b in ([0, 0, 9, 18], [0, 0, 9, 19], [0, 0, 9, 48], [0, 0, 9, 49])]  # 19, 20, 49, 50 %
     boxes.append(np.array([[0, 0, 0, 0], [0, 0, 9, 99]]))
     assert [SIZES[s] for s in box_sizes(boxes, (100, 10))] == ["small", "medium", "medium", "large", "large"]
 

@@ -37,7 +37,7 @@ def gt_boxes(boxes: Sequence[np.ndarray], sizes: np.ndarray, size: int | tuple[i
     flat = np.concatenate([np.zeros((0, 4)), *(np.asarray(b, np.float64).reshape(-1, 4) for b in boxes)])
     counts = [np.size(b) // 4 for b in boxes]
     owner = np.repeat(np.arange(len(boxes)), counts)
-    _check(flat, "gt_boxes", owner)
+    check_boxes(flat, "gt_boxes", [f"a box of image {i}" for i in owner])
     # Multiply first, then divide: the order decides on which side of a whole number the product lies.
     scaled = np.trunc(flat * grid / np.tile(sizes, 2)[owner]).astype(np.int64)
     return np.split(scaled, np.cumsum(counts)[:-1]) if counts else []
@@ -63,8 +63,8 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         array([[0.2962963]])
     """
     a, b = (np.asarray(x, np.float64).reshape(-1, 4) for x in (a, b))
-    _check(a, "box_iou")
-    _check(b, "box_iou")
+    check_boxes(a, "box_iou")
+    check_boxes(b, "box_iou")
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2]) + 1  # (n, m, 2)
     shared = sides.clip(min=0).prod(axis=2)
     area_a, area_b = box_area(a), box_area(b)
@@ -81,11 +81,52 @@ def box_area(boxes: np.ndarray) -> np.ndarray:
     return (boxes[..., 2] - boxes[..., 0] + 1) * (boxes[..., 3] - boxes[..., 1] + 1)
 
 
-def _check(boxes: np.ndarray, where: str, image: np.ndarray | None = None) -> None:
+def check_boxes(boxes: np.ndarray, where: str, names: Sequence[str] | None = None) -> None:
+    """Raises a `UserError` when a box of (n, 4), xyxy, is not finite or has its ends in the wrong order.
+
+    Args:
+        boxes: (n, 4).
+        where: who asks, for the message.
+        names: n names of the boxes, for the message.
+    """
     wrong = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2] >= boxes[:, 0]) & (boxes[:, 3] >= boxes[:, 1]))
     if wrong.any():
         row = int(wrong.argmax())
-        place = f"box {row}" if image is None else f"a box of image {image[row]}"
+        place = f"box {row}" if names is None else names[row]
         raise UserError(
             f"{where}: {place} is {boxes[row].tolist()}; expected x0, y0, x1, y1 with x0 <= x1 and y0 <= y1"
         )
+
+
+def on_grid(boxes: Sequence[np.ndarray], grid: tuple[int, int], ids: Sequence[str]) -> list[np.ndarray]:
+    """Checks that boxes were brought to the grid of the maps.
+
+    Args:
+        boxes: B arrays (k, 4), xyxy, inclusive grid pixels.
+        grid: height and width of the maps.
+        ids: B names, for the messages.
+
+    Returns:
+        B arrays (k, 4) int64.
+
+    Raises:
+        UserError: one list an image is not given, or a box is none, or ends outside the grid. `gt_boxes` may end at the
+            first pixel beyond it.
+    """
+    if len(boxes) != len(ids):
+        raise UserError(f"{len(ids)} images come with the boxes of {len(boxes)}; give one list an image")
+    arrays = [np.asarray(b).reshape(-1, 4) for b in boxes]
+    if not sum(map(len, arrays)):
+        return [np.zeros((0, 4), np.int64)] * len(arrays)
+    flat = np.concatenate(arrays)
+    names = [f"a box of image '{name}'" for name, b in zip(ids, arrays, strict=True) for _ in b]
+    check_boxes(flat, "true boxes", names)
+    height, width = grid
+    outside = (flat < 0).any(axis=1) | (flat[:, 2] > width) | (flat[:, 3] > height)
+    if outside.any():
+        row = int(outside.argmax())
+        raise UserError(
+            f"true boxes: {names[row]} is {flat[row].tolist()}, outside the maps' {width}x{height} pixels; "
+            "bring boxes to the maps' grid with cmr.metrics.gt_boxes"
+        )
+    return [b.astype(np.int64) for b in arrays]

@@ -7,7 +7,9 @@ import numpy as np
 from cmr.metrics.boxes import box_area
 
 SIZES = ("small", "medium", "large")
-SIZE_EDGES = (0.15, 0.4)  # shares of the image; about a quarter of CUB test and ILSVRC lies below the first
+# Shares of the image. A quarter of the images of CUB test and of ILSVRC lies below the first edge, a fifth of CUB test
+# and two fifths of ILSVRC above the second.
+SIZE_EDGES = (0.2, 0.5)
 
 ERRORS = ("right", "wrong class", "several objects", "too small", "too large", "elsewhere")
 
@@ -20,7 +22,7 @@ def box_sizes(boxes: Sequence[np.ndarray], grid: tuple[int, int]) -> np.ndarray:
         grid: height and width of the grid.
 
     Returns:
-        (B,) indices into `SIZES`: below 15 % of the image, up to 40 %, above; 0 without a box.
+        (B,) indices into `SIZES`: below 20 % of the image, below 50 %, and the rest; 0 without a box.
 
     Example:
         >>> box_sizes([np.array([[0, 0, 4, 4]]), np.array([[0, 0, 9, 9], [0, 0, 1, 1]])], (10, 10)).tolist()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cmr.errors import UserError
+from cmr.metrics.boxes import on_grid
 from cmr.metrics.breakdown import box_sizes, error_kinds
 from cmr.metrics.counts import Protocol, count, percentages, shapes
 from cmr.metrics.levels import quantise, score_levels, tau_list
@@ -81,11 +82,12 @@ class WSOLMetrics(PerImageMetric):
             (B, min(5, K)) classes, best first, and "score" likewise, their softmax.
 
         Raises:
-            UserError: shapes that do not fit; NaN, infinite or out-of-range scores; an image that came before or is not
-                expected. The message names the image.
+            UserError: shapes that do not fit; NaN, infinite or out-of-range scores; a box outside the map's grid; an
+                image that came before or is not expected. The message names the image.
         """
         self._check_new(ids)
         maps = quantise(scoremaps, ids)
+        boxes = on_grid(boxes, maps.shape[1:], ids)
         outcome = _classes(logits, labels, ids)
         levels = score_levels(maps, boxes, threads=self.threads)
 
