@@ -62,6 +62,7 @@ def train(
 
     torch.manual_seed(config.seed)
     method = build(config, len(train_split.classes))
+    method = method.to(memory_format=torch.channels_last)  # 1.3 times as fast on a CPU, and what GPUs want in bfloat16
     wrapped, optimizer = fabric.setup(method, make_optimizer(method, config))
     wrapped.mark_forward_method("losses")
     wrapped.mark_forward_method("localize")
