@@ -37,9 +37,9 @@ def error_kinds(
 ) -> np.ndarray:
     """Kind of error of each image.
 
-    The kinds are those that papers of the field count, with the limits fixed here: compare shares only where both are the
-    same. The first kind that holds counts. `I`, `P` and `G` are the areas of the overlap, of the predicted and of the
-    true box:
+    The kinds are those that papers of the field count, with the limits fixed here: compare shares only where both are
+    the same. The first kind that holds counts. `I`, `P` and `G` are the areas of the overlap, of the predicted and of
+    the true box:
 
     1. wrong class, whatever the box;
     2. right: IoU at least one half;
