@@ -66,7 +66,8 @@ def test_modules_off_is_the_network_at_delta_and_alpha_zero():
 def test_conv_of_2f_differs_from_conv_of_f():
     model, images = net(), torch.randn(2, 3, 64, 64)
     model.branch_x.conv.bias.data.fill_(0.5)
-    assert not torch.allclose(2 * model.localize(images, "off", "single")[0], model.localize(images, "off", "double")[0])
+    single, double = model.localize(images, "off", "single")[0], model.localize(images, "off", "double")[0]
+    assert not torch.allclose(2 * single, double)
 
 
 @pytest.mark.parametrize(("caam", "ssam"), [(True, False), (False, True), (False, False)])

