@@ -37,11 +37,16 @@ def check(data: str, root: str, split: str, settings: Any, out: str = "") -> Non
         boxes = sum(len(boxes) for boxes in found.boxes)
         print(
             f"{found.dataset} {part}: {len(found)} images, {len(found.classes)} classes, {boxes} boxes, "
-            f"fingerprint {found.fingerprint}: {'all well' if not mine else f'{len(mine)} problems'}"
+            f"fingerprint {found.fingerprint}: {'all well' if not mine else count(len(mine))}"
         )
     if problems:
         more = f"\n... and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise UserError(f"{len(problems)} problems:\n" + "\n".join(problems[:20]) + more)
+        raise UserError(f"{count(len(problems))} in all:\n" + "\n".join(problems[:20]) + more)
+
+
+def count(problems: int) -> str:
+    """Example: "1 problem", "3 problems"."""
+    return f"{problems} problem{'' if problems == 1 else 's'}"
 
 
 def make(data: str, root: str, split: str, settings: Any, out: str) -> None:

@@ -1,0 +1,201 @@
+"""The command line as a person uses it: what it prints, what it leaves, how it fails."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cmr
+from cmr import cli, runs
+from cmr.data import cub
+
+
+def call(capsys, *arguments):
+    cli.main([str(argument) for argument in arguments])
+    return capsys.readouterr().out
+
+
+def fail(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([str(argument) for argument in arguments])
+    assert stopped.value.code == 2
+    said = capsys.readouterr()
+    return said.err + said.out
+
+
+def size_of(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    cli.main(["train", "--preset", "tiny", "--device", "cpu", "--epochs", "1", "--out", str(out)])
+    [run] = runs.find(out)
+    return run
+
+
+def test_train_prints_the_metrics_and_leaves_one_folder(capsys, tmp_path):
+    asked = ["--preset", "tiny", "--method", "cam", "--epochs", "1", "--device", "cpu", "--out", tmp_path]
+    said = call(capsys, "train", *asked)
+    assert "cam on ToyBirds (32 test images)" in said
+    assert "GT-known Loc" in said
+    [folder] = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} == {runs.RECORD, runs.OUTCOMES, runs.MODEL}
+    assert call(capsys, "train", *asked) == said  # finished: the same table at once
+
+
+def test_train_reaches_the_settings_of_method_and_data(capsys, tmp_path):
+    call(
+        capsys, "train", "--preset", "tiny", "--beta", "2.5", "--sizes", "4", "--no-caam", "--epochs", "1",
+        "--data-settings.classes", "3", "--device", "cpu", "--out", tmp_path,
+    )  # fmt: skip
+    [run] = runs.find(tmp_path)
+    settings = run.config.settings
+    assert (settings.beta, settings.sizes, settings.caam, run.config.data_settings.classes) == (2.5, (4,), False, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "unknown command 'trian': did you mean 'train'"),
+        (["train", "--method", "crm"], "unknown method 'crm': did you mean 'cmr'"),
+        (["train", "--preset", "tinny"], "unknown preset 'tinny': did you mean 'tiny'"),
+        (["train", "--epoch", "3"], "--epochs"),
+        (["train", "--preset", "tiny", "--epochs", "0"], "epochs: 0 is not positive"),
+        (["train", "--preset", "tiny", "--weights", "no/file.safetensors"], "no/file.safetensors"),
+        (["train", "--data", "cub", "--data-root", "no/folder"], "no/folder"),
+        (["evaluate", "--run", "no/run"], "no/run: no finished run there"),
+        (["localize", "no/picture.jpg"], "no/picture.jpg: no such picture or folder"),
+        (["data", "check", "--data", "cubb"], "unknown data set 'cubb': did you mean 'cub'"),
+        (["data", "make"], "out: say which folder to write"),
+        (["notebook", "no.ipynb", "out.ipynb"], "no.ipynb: there is no such notebook"),
+    ],
+)
+def test_a_mistake_ends_in_one_message(capsys, arguments, message):
+    said = fail(capsys, *arguments)
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "localize", "data", "report", "notebook"])
+def test_help_explains_every_field(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, "--help"])
+    assert stopped.value.code == 0
+    said = capsys.readouterr().out
+    assert f"cmr {command}" in said
+    if command == "train":
+        words = " ".join(said.replace("│", " ").split())
+        for explained in ("weight of the fusion loss, eq. 15", "passes over the training images", "dial of the head"):
+            assert explained in words
+
+
+def test_overview(capsys):
+    assert "cmr COMMAND --help" in call(capsys)
+
+
+def test_evaluate_repeats_the_record(capsys, trained, tmp_path):
+    out = tmp_path / "result.json"
+    call(capsys, "evaluate", "--run", trained.path, "--device", "cpu", "--out", out)
+    written = json.loads(out.read_text())
+    assert written["result"]["GT-known Loc"] == pytest.approx(trained.result["GT-known Loc"])
+    call(
+        capsys,
+        "evaluate",
+        "--run",
+        trained.path,
+        "--threshold",
+        "0.9",
+        "--normalise",
+        "max",
+        "--device",
+        "cpu",
+        "--out",
+        out,
+    )
+    assert json.loads(out.read_text())["threshold"] == 0.9
+
+
+def test_localize_with_a_trained_run(capsys, trained, tmp_path):
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    rng = np.random.default_rng(0)
+    for name, shape in (("a.jpg", (40, 60, 3)), ("b.png", (50, 30, 3))):
+        Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8)).save(pictures / name)
+    call(capsys, "localize", pictures, "--run", trained.path, "--device", "cpu", "--out", tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "localizations.json").read_text())
+    assert [row["image"] for row in written["localizations"]] == ["a.jpg", "b.png"]
+    for row, (width, height) in zip(written["localizations"], [(60, 40), (30, 50)], strict=True):
+        x0, y0, x1, y1 = row["box"]
+        assert 0 <= x0 < x1 <= width
+        assert 0 <= y0 < y1 <= height
+        assert row["class"] in trained.record["classes"]
+        assert 0 < row["score"] <= 1
+        assert size_of(tmp_path / "out" / row["picture"]) == (width, height)
+
+
+def test_localize_refuses_what_is_no_picture(capsys, trained, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"not a picture")
+    said = fail(capsys, "localize", broken, "--run", trained.path, "--device", "cpu", "--out", tmp_path / "out")
+    assert "broken.jpg: cannot be read as a picture" in said
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "empty").mkdir()
+    said = fail(capsys, "localize", tmp_path / "empty", "--run", trained.path)
+    assert "no picture there" in said
+
+
+def test_localize_draws_a_box_on_a_real_bird(capsys, shared, tmp_path):
+    bird = shared / "data/CUB_200_2011_first50/images/017.Cardinal/Cardinal_0001_17057.jpg"
+    weights = shared / "weights/resnet50_imagenet_pq_fp16.safetensors.xz"
+    call(capsys, "localize", bird, "--weights", weights, "--device", "cpu", "--out", tmp_path)
+    [row] = json.loads((tmp_path / "localizations.json").read_text())["localizations"]
+    birds = cub.load(bird.parents[2], "train").ids + cub.load(bird.parents[2], "test").ids
+    assert any(name.endswith(bird.name) for name in birds)
+    assert row["box"][2] > row["box"][0]
+    assert (tmp_path / row["picture"]).is_file()
+
+
+def test_data_make_is_read_by_data_check(capsys, tmp_path):
+    made = tmp_path / "birds"
+    call(capsys, "data", "make", "--train", "6", "--test", "4", "--classes", "2", "--size", "32", "--out", made)
+    said = call(capsys, "data", "check", "--data", "folder", "--data-root", made)
+    assert "birds train: 6 images, 2 classes, 6 boxes" in said
+    assert "birds test: 4 images" in said
+    assert said.count("all well") == 2
+    assert "is there already" in fail(capsys, "data", "make", "--out", made)
+    broken = made / "test" / "000001.png"
+    broken.write_bytes(broken.read_bytes()[:-40])  # its header is whole: only reading all of it finds this
+    said = fail(capsys, "data", "check", "--data", "folder", "--data-root", made)
+    assert "1 problem in all:" in said
+    assert "000001.png" in said
+
+
+def test_data_show_writes_a_picture(capsys, tmp_path):
+    out = tmp_path / "sheet.png"
+    call(capsys, "data", "show", "--test", "5", "--train", "5", "--out", out)
+    assert size_of(out)[0] > 200
+
+
+def test_report(capsys, trained):
+    said = call(capsys, "report", trained.path.parent)
+    assert said.splitlines()[0].split()[:3] == ["data", "backbone", "size"]
+    assert "ToyBirds" in said
+    rows = json.loads(call(capsys, "report", trained.path.parent, "--format", "json"))
+    assert rows[0]["GT-known Loc"] == [trained.result["GT-known Loc"], None]
+    assert "no runs found" in call(capsys, "report", "no/such/folder")
+
+
+def test_runs_as_a_module_and_ends_with_2(tmp_path):
+    place = os.environ | {"PYTHONPATH": str(Path(cmr.__file__).parent.parent)}
+    command = [sys.executable, "-W", "error", "-m", "cmr", "evaluate", "--run", "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=place, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr == "cmr: nowhere: no finished run there (record.json is missing)\n"

@@ -1,0 +1,100 @@
+"""Tables: seeds together, settings apart, nothing invented."""
+
+import pytest
+
+from cmr import report, runs
+from cmr.config import make
+
+
+def record(tmp_path, name, gt_known, **arguments):
+    config = make("tiny", **arguments)
+    data = {"test": {"name": "ToyBirds", "images": 32, "fingerprint": "f"}}
+    baselines = {"centred box": {"MaxBoxAcc": 40.0, "curve": {}}, "full image": {"GT-known Loc": 10.0}}
+    values = {
+        "id": name,
+        "result": {"GT-known Loc": gt_known, "baselines": baselines, "parts": {"head": 50.0}},
+        "config": config.to_dict(),
+        "data": data,
+        "weights": "none",
+        "seeds": {"seed": config.seed},
+        "environment": {"commit": "c0ffee" * 6, "dirty": True, "versions": {"torch": "9"}, "device": "a <cpu>"}
+        | {"threads": 2, "precision": "32-true", "python": "3.13"},
+        "command": "cmr train",
+        "duration_s": 1.0,
+        "peak_memory_mb": 2.0,
+    }
+    return runs.write(tmp_path / name, values, {})
+
+
+def test_seeds_are_one_row_and_settings_are_two(tmp_path):
+    for seed, value in enumerate((10.0, 20.0, 30.0)):
+        record(tmp_path, f"a{seed}", value, seed=seed)
+    record(tmp_path, "b", 55.0, settings={"beta": 1.0})
+    rows = report.table(tmp_path)
+    by_variant = {row["variant"]: row for row in rows}
+    assert set(by_variant) == {"beta=50.0", "beta=1.0"}
+    assert by_variant["beta=50.0"]["GT-known Loc"] == (20.0, 10.0)
+    assert by_variant["beta=50.0"]["seeds"] == 3
+    assert by_variant["beta=1.0"]["GT-known Loc"] == (55.0, None)
+
+
+def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
+    record(tmp_path, "a", 10.0)
+    record(tmp_path, "b", 12.0, seed=1, device="cpu", workers=5)
+    assert len(report.table(tmp_path)) == 1
+
+
+def test_cells():
+    assert report.cell((61.234, 0.81)) == "61.2 ± 0.8"
+    assert report.cell((61.25, None)) == "61.2"
+    assert report.cell(None) == "not run"
+
+
+def test_a_metric_without_a_run_says_so(tmp_path):
+    text = report.render(report.rows_of([record(tmp_path, "a", 10.0)]))
+    assert "10.0" in text
+    assert "not run" in text  # Top-1 Loc and others
+
+
+def test_baselines_stand_beside_the_methods(tmp_path):
+    rows = report.baselines([record(tmp_path, "a", 10.0)])
+    assert [row["method"] for row in rows] == ["centred box", "full image"]
+    assert rows[0]["MaxBoxAcc"] == (40.0, None)
+    assert "GT-known Loc" not in rows[0]
+    frame = report.frame([*report.rows_of([record(tmp_path, "b", 12.0)]), *rows])
+    assert frame.loc["centred box", "GT-known Loc"] == "not run"
+    assert report.baselines([]) == []
+
+
+def test_headline_and_parts(tmp_path):
+    run = record(tmp_path, "a", 12.5)
+    assert report.headline(report.rows_of([run])) == {"cmr_gt_known": 12.5}
+    assert report.part_rows(run, method="x") == [{"method": "x", "part": "head", "coverage": 50.0}]
+
+
+def test_provenance_names_everything_and_escapes(tmp_path):
+    box = report.provenance([record(tmp_path, "a", 1.0)])
+    for fact in (
+        "c0ffeec0ff with local changes",
+        "seed: 0",
+        "ToyBirds test f",
+        "a &lt;cpu&gt;",
+        "cmr train",
+        "Python 3.13",
+    ):
+        assert fact in box
+    assert "<cpu>" not in box
+
+
+def test_summary(tmp_path):
+    said = report.summary(record(tmp_path, "a", 33.333))
+    assert "cmr on ToyBirds (32 test images)" in said
+    assert "33.33" in said
+
+
+@pytest.mark.parametrize("holdout", [0.0, 0.5])
+def test_label_knows_the_holdout(tmp_path, holdout):
+    run = record(tmp_path, "a", 1.0)
+    if holdout:
+        run.record["data"] = {"holdout": {"name": "ToyBirds", "images": 9, "fingerprint": "g"}}
+    assert report.label(run) == ("ToyBirds", "tiny", "32 px", "cmr")

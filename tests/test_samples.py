@@ -1,0 +1,71 @@
+"""Single images for figures: maps and boxes where the record has them, pixels as they were."""
+
+import numpy as np
+import pytest
+import torch
+
+from cmr import samples, train
+from cmr.config import make
+from cmr.data.images import normalise
+from cmr.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    config = make("tiny", method="cam", epochs=1, device="cpu")
+    return train.train(config, tmp_path_factory.mktemp("runs"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def test_split(finished):
+    return train.splits(finished.config)[1]
+
+
+def test_recorded_items_agree_with_the_outcomes(finished, test_split):
+    outcomes = finished.outcomes()
+    positions = outcomes["map_index"][:3]
+    items = samples.recorded_items(finished, test_split, positions, side=64)
+    for item, i in zip(items, positions, strict=True):
+        assert item["image"].shape == (64, 64, 3)
+        assert item["scoremap"].min() == 0
+        assert item["scoremap"].max() == 1
+        scale = 64 / finished.config.image_size
+        np.testing.assert_allclose(item["box"], (outcomes["box"][i] + np.array([0, 0, 1, 1])) * scale)
+        np.testing.assert_allclose(item["gt_boxes"], test_split.boxes[i] * (64 / 36))
+
+
+def test_the_map_of_the_model_is_the_map_of_the_record(finished, test_split):
+    method = train.load_method(finished, 4)
+    i = int(finished.outcomes()["map_index"][1])
+    images = samples.network_images(test_split, [i], finished.config)
+    now = samples.scoremaps(method, images, torch.from_numpy(test_split.labels[[i]]), finished.config, side=64)
+    then = samples.recorded_items(finished, test_split, [i], side=64)[0]["scoremap"]
+    np.testing.assert_allclose(now[0].numpy(), then, atol=1e-4)
+
+
+def test_side_by_side(finished, test_split):
+    rows = samples.side_by_side([finished, finished], test_split, finished.outcomes()["map_index"][:3])
+    assert [len(row) for row in rows] == [2, 2, 2]
+
+
+def test_what_the_record_does_not_hold(finished, test_split):
+    with pytest.raises(UserError, match="holds no map of test image 999"):
+        samples.recorded_items(finished, test_split, [999])
+    other = train.splits(make("tiny", data_settings={"seed": 5}))[1]
+    with pytest.raises(UserError, match="was not scored on this ToyBirds test split"):
+        samples.recorded_items(finished, other, [0])
+
+
+def test_pictures_invert_the_normalisation():
+    pixels = torch.randint(0, 256, (2, 3, 5, 4), dtype=torch.uint8)
+    back = samples.pictures(normalise(pixels))
+    assert (back == pixels.permute(0, 2, 3, 1).numpy()).all()
+
+
+def test_views_are_drawn_with_a_seed_of_their_own():
+    images = torch.randn(2, 3, 16, 16)
+    before = torch.random.get_rng_state()
+    first, second = samples.views(images, [4], seed=3), samples.views(images, [4], seed=3)
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[0] + first[1], images)
+    assert torch.equal(torch.random.get_rng_state(), before)
