@@ -33,19 +33,29 @@ class Train(Generic[C]):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Test a trained run again, on its own data or on data given here."""
+    """Test a trained run again (--run), or score a folder of anybody's maps (--scoremaps, --metadata)."""
 
     # folder of a trained run
-    run: str
-    # folder of the data set; as in the run where it is not given
+    run: str = ""
+    # folder of .npy maps, (height, width) each, float in [0, 1] or uint8; that of image a/b.jpg is a/b.jpg.npy (as the
+    # WSOL benchmark writes it) or a/b.npy
+    scoremaps: str = ""
+    # folder of the maps' list files, in the benchmark's format: image_ids.txt, class_labels.txt, image_sizes.txt,
+    # localization.txt
+    metadata: str = ""
+    # folder of the run's data set; as in the run where it is not given
     data_root: str = ""
-    # minmax, max, pas or ivr; as in the run where it is not given
+    # minmax, max, pas or ivr; not given: as in the run, and none for --scoremaps
     normalise: str = ""
-    # tau; as in the run where it is not given
+    # tau; not given: as in the run, and 0.2 for --scoremaps
     threshold: float | None = None
-    # auto, cpu or cuda
+    # of --scoremaps: distance of the taus of which the best is chosen (the benchmark's 0.01 or 0.001); none: all levels
+    step: float | None = None
+    # of --scoremaps: side to which maps are enlarged before they are normalised; 0: scored at their own size
+    size: int = 0
+    # auto, cpu or cuda, for --run
     device: str = "auto"
-    # JSON file for the metrics; none: print only
+    # JSON file for the metrics, and of --scoremaps a picture of the tau curves beside it; none: print only
     out: str = ""
 
 
@@ -171,11 +181,42 @@ def _train(arguments: list[str]) -> None:
 
 
 def _evaluate(arguments: list[str]) -> None:
+    asked = _parse(Evaluate, arguments, "evaluate")
+    if bool(asked.run) == bool(asked.scoremaps):
+        given = "both are given" if asked.run else "neither is given"
+        raise UserError(f"evaluate: {given}; give either --run RUN or --scoremaps DIR --metadata DIR")
+    others = {"metadata": "", "step": None, "size": 0} if asked.run else {"data_root": "", "device": "auto"}
+    for name, default in others.items():
+        if getattr(asked, name) != default:
+            kind = "--scoremaps" if asked.run else "--run"
+            raise UserError(f"evaluate: --{name.replace('_', '-')} goes with {kind} only; leave it out")
+    (_evaluate_run if asked.run else _evaluate_maps)(asked)
+
+
+def _evaluate_maps(asked: Evaluate) -> None:
+    from cmr import scoremaps
+    from cmr.report import metric_lines
+
+    if not asked.metadata:
+        raise UserError("evaluate: --scoremaps needs --metadata, the folder of the list files")
+    threshold = 0.2 if asked.threshold is None else asked.threshold
+    if asked.out and not asked.out.endswith(".json"):
+        raise UserError(f"evaluate: --out {asked.out}: give a name that ends in .json")
+    evaluated = scoremaps.evaluate_folder(
+        asked.scoremaps, asked.metadata, threshold, asked.step, asked.normalise or "none", asked.size
+    )
+    grids = ", ".join(f"{count} of {grid}" for grid, count in evaluated["grids"].items())
+    print(f"{evaluated['result']['images']} maps: {grids} pixels")
+    print(metric_lines(evaluated["result"]))
+    if asked.out:
+        print("written:", *scoremaps.write(evaluated, asked.out))
+
+
+def _evaluate_run(asked: Evaluate) -> None:
     from cmr import runs, train
     from cmr.evaluate import evaluate
     from cmr.report import metric_lines
 
-    asked = _parse(Evaluate, arguments, "evaluate")
     finished = runs.read(asked.run)
     changes = {
         name: getattr(asked, name)

@@ -13,7 +13,7 @@ from cmr.config import Config
 from cmr.data.boxes import classic_boxes
 from cmr.data.images import Batches, centre_crop, normalise
 from cmr.data.split import Split
-from cmr.metrics import WSOLMetrics, gt_boxes
+from cmr.metrics import PxAP, WSOLMetrics, gt_boxes, resize_masks
 from cmr.metrics.baselines import box_baselines
 from cmr.metrics.parts import PartCoverage
 from cmr.runs import MAPS_KEPT
@@ -54,11 +54,14 @@ def evaluate(
         progress: show a bar.
 
     Returns:
-        The metrics in percent, and per image: index, label, top5, score, iou, box (xyxy inclusive, network pixels),
-        with `maps` and `map_index` for the images whose raw map of the true class is kept.
+        The metrics in percent, with "PxAP" where the split has masks (whole-image test crop only); and per image:
+        index, label, top5, score, iou, box (xyxy inclusive, network pixels), with `maps` and `map_index` for the images
+        whose raw map of the true class is kept.
     """
     metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids).to(batches.device)
     coverage = PartCoverage(split.part_names, config.threshold).to(batches.device)
+    # Masks are not cropped as the classic test crop would have it.
+    pixels = PxAP(ids=split.ids).to(batches.device) if split.masks and config.test_crop == "resize" else None
     boxes = target_boxes(split, config)
     keep = np.unique(np.linspace(0, len(split) - 1, MAPS_KEPT).round().astype(int))
     rows: dict[str, list[np.ndarray]] = {}
@@ -79,6 +82,9 @@ def evaluate(
         outcome = metrics.update(
             scoremaps, logits.float(), labels, [boxes[i] for i in index], [split.ids[i] for i in index]
         )
+        if pixels is not None:
+            masks = [_on_grid(read, index, config.image_size) for read in (split.masks, split.ignore)]
+            pixels.update(scoremaps, *masks, [split.ids[i] for i in index])
         if split.parts is not None:
             coverage.update(scoremaps, np.stack([split.parts(i) for i in index]))
         kept = np.isin(index, keep)
@@ -97,6 +103,8 @@ def evaluate(
     outcomes = {name: np.concatenate(values) for name, values in rows.items()}
     result = metrics.compute()
     result["baselines"] = box_baselines(boxes, config.image_size)
+    if pixels is not None:
+        result["PxAP"] = pixels.compute()
     if split.parts is not None:
         result["parts"] = coverage.compute()
     if world > 1:
@@ -107,6 +115,11 @@ def evaluate(
     outcomes = {name: value[map_order if name in ("maps", "map_index") else order] for name, value in outcomes.items()}
     del outcomes["index"]  # now 0 .. n-1
     return result, outcomes
+
+
+def _on_grid(read: Callable[[int], np.ndarray] | None, index: np.ndarray, side: int) -> np.ndarray | None:
+    """Masks of some images at the maps' size, (B, side, side) bool; `None` where the data set has none."""
+    return None if read is None else np.stack([resize_masks(read(i), side) for i in index])
 
 
 def _array(values: Any, dtype: type) -> np.ndarray:

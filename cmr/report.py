@@ -18,7 +18,7 @@ METRICS = ("Top-1 Loc", "Top-5 Loc", "GT-known Loc", "Top-1 Clas", "MaxBoxAcc", 
 
 def metric_lines(result: dict[str, Any]) -> str:
     """The metrics of one test, one a line, in percent."""
-    return "\n".join(f"{name:<14}{result[name]:7.2f}" for name in METRICS if name in result)
+    return "\n".join(f"{name:<14}{result[name]:7.2f}" for name in (*METRICS, "PxAP") if name in result)
 
 
 def summary(run: Run) -> str:

@@ -83,9 +83,25 @@ def sizes_and_bytes(folder: Path, files: ImageFiles) -> tuple[np.ndarray, np.nda
     Raises:
         UserError: when an image is missing, or the list is wrong or lacks an image.
     """
-    path = folder / "image_sizes.txt"
-    if not path.exists():
+    if not (folder / "image_sizes.txt").exists():
         return headers(files), file_bytes(files)
+    return listed_sizes(folder, files), file_bytes(files)
+
+
+def listed_sizes(folder: Path, files: ImageFiles) -> np.ndarray:
+    """Reads the images' original sizes from `image_sizes.txt`; the images themselves need not be there.
+
+    Args:
+        folder: the folder of the split's list files.
+        files: the images.
+
+    Returns:
+        (n, 2) int64 width and height.
+
+    Raises:
+        UserError: when the list is missing or wrong, or lacks an image.
+    """
+    path = folder / "image_sizes.txt"
     position = {name: i for i, name in enumerate(files.names)}
     sizes = np.zeros((len(files.names), 2), np.int64)
     for number, (name, *texts) in lines(path, ",", (3,)):
@@ -98,7 +114,7 @@ def sizes_and_bytes(folder: Path, files: ImageFiles) -> tuple[np.ndarray, np.nda
     if len(lacking):
         i = lacking[0]
         raise UserError(f"{path}: no size for '{files.names[i]}' ({files.list_file}, line {files.lines[i]})")
-    return sizes, file_bytes(files)
+    return sizes
 
 
 def boxes(folder: Path, files: ImageFiles, sizes: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -1,0 +1,176 @@
+"""A folder of maps scored against list files: the benchmark's values, both ways to name maps, and what goes wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmr.cli import main
+from cmr.errors import UserError
+from cmr.localize import normalise, resize
+from cmr.metrics import WSOLMetrics
+from cmr.metrics.baselines import centre_map
+from cmr.scoremaps import evaluate_folder, find_maps, load_map, read_lists
+
+IDS = ("a/one.jpg", "a/two.jpg", "b/three.png")
+BY_HAND = np.array([[0, 0, 0, 0, 0], [0, 0.4, 0.4, 0.4, 0.6], [0, 0.4, 1, 0.8, 0.6], [0, 0.4, 0.4, 0.4, 0.6]])
+
+
+def lists(folder, ids=IDS, size=(5, 4), box="1,1,4,3"):
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = {
+        "image_ids": "{0}",
+        "class_labels": "{0},0",
+        "image_sizes": f"{{0}},{size[0]},{size[1]}",
+        "localization": f"{{0}},{box}",
+    }
+    for name, row in rows.items():
+        (folder / f"{name}.txt").write_text("\n".join(row.format(i) for i in ids))
+    return folder
+
+
+def save(folder, name, array):
+    path = folder / f"{name}.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array)
+    return path
+
+
+@pytest.fixture
+def metadata(tmp_path):
+    return lists(tmp_path / "metadata")
+
+
+@pytest.fixture
+def maps(tmp_path):
+    for name in IDS:
+        save(tmp_path / "maps", name, BY_HAND)
+    return tmp_path / "maps"
+
+
+def test_scores_by_hand_and_writes_json_and_picture(tmp_path, metadata, maps, capsys):
+    out = tmp_path / "scores.json"
+    main(["evaluate", "--scoremaps", str(maps), "--metadata", str(metadata), "--out", str(out)])
+    said = capsys.readouterr().out
+    assert "3 maps: 3 of 5x4 pixels" in said and "GT-known Loc   100.00" in said
+    written = json.loads(out.read_text())
+    # tau .2 gives the box (1, 1, 4, 3), the true one
+    assert written["result"]["GT-known Loc"] == 100 and written["result"]["mean IoU"] == 100
+    assert written["result"]["images"] == 3 and written["grids"] == {"5x4": 3}
+    assert written["fingerprint"] == read_lists(metadata).fingerprint
+    with Image.open(out.with_suffix(".png")) as picture:
+        assert picture.size[0] > 900
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["maps", "metadata", "scores.json", "scores.png"]
+
+
+def test_both_names_types_and_sizes_may_be_mixed(tmp_path, metadata):
+    folder = tmp_path / "maps"
+    save(folder, "a/one.jpg", (BY_HAND * 255).astype(np.uint8))
+    save(folder, "a/two", BY_HAND.astype(np.float16))
+    save(folder, "b/three", np.kron(BY_HAND, np.ones((2, 2))).astype(">f4"))
+    evaluated = evaluate_folder(folder, metadata, progress=False)
+    assert evaluated["grids"] == {"5x4": 2, "10x8": 1}
+    assert evaluated["result"]["GT-known Loc"] == 100
+    assert "baselines" not in evaluated["result"]
+
+
+def test_raw_low_maps_are_enlarged_and_normalised(tmp_path):
+    metadata = lists(tmp_path / "metadata", size=(100, 100), box="25,25,75,75")
+    raw = np.full((4, 4), -3.0)
+    raw[1:3, 1:3] = 7
+    for name in IDS:
+        save(tmp_path / "maps", name, raw)
+    asked = {"normalise": "minmax", "size": 64, "progress": False}
+    evaluated = evaluate_folder(tmp_path / "maps", metadata, threshold=0.5, **asked)
+    assert evaluated["grids"] == {"64x64": 3} and evaluated["size"] == 64
+    scoremap = normalise(resize(raw[None], 64))
+    direct = WSOLMetrics(threshold=0.5)
+    direct.update(scoremap, None, None, [np.array([[16, 16, 48, 48]])], ["x"])
+    assert evaluated["result"]["mean IoU"] == direct.compute()["mean IoU"] > 80
+    assert evaluated["result"]["baselines"]["full image"]["MaxBoxAccV2"] == 0
+
+
+def test_the_benchmarks_centre_value_from_files(shared, tmp_path):
+    source = shared / "conformance/metadata/CUB/val"
+    centre = (centre_map(224)[0].numpy() * 255).astype(np.uint8)
+    names = (source / "image_ids.txt").read_text().splitlines()
+    for name in names:
+        save(tmp_path, name, centre)
+    result = evaluate_folder(tmp_path, source, step=0.001, progress=False)["result"]
+    right = [round(result[f"MaxBoxAcc {delta} (all contours)"], 1) for delta in (30, 50, 70)]
+    assert right == [87.7, 45.2, 9.4]
+    assert result["baselines"]["centred box"]["curve"]["50"] == pytest.approx(45.2)
+
+
+def test_missing_extra_and_doubled_maps_are_named(maps):
+    with pytest.raises(UserError, match=r"image 'c\.jpg' has no map; expected c\.jpg\.npy or c\.npy \(3 maps there, 4"):
+        find_maps(maps, (*IDS, "c.jpg"))
+    with pytest.raises(UserError, match=r"three\.png\.npy: belongs to no image of the list \(1 such of 3 maps\)"):
+        find_maps(maps, IDS[:2])
+    save(maps, "a/one", BY_HAND)
+    with pytest.raises(UserError, match=r"image 'a/one\.jpg' has two maps, a/one\.jpg\.npy and a/one\.npy"):
+        find_maps(maps, IDS)
+    with pytest.raises(UserError, match="no such folder of score maps"):
+        find_maps(maps / "nowhere", IDS)
+
+
+def test_images_that_differ_in_suffix_only_do_not_share_a_map(tmp_path):
+    save(tmp_path, "a", BY_HAND)
+    with pytest.raises(UserError, match=r"image 'a\.png' has no map"):
+        find_maps(tmp_path, ("a.jpg", "a.png"))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (BY_HAND * 3, r"'a/one\.jpg' lies between 0 and 3; expected numbers in \[0, 1\].*--normalise minmax"),
+        (BY_HAND - 0.1, r"'a/one\.jpg' lies between -0\.1 and 0\.9"),
+        (BY_HAND * np.nan, r"'a/one\.jpg' holds NaN"),
+        (np.where(BY_HAND == 1, np.inf, 0), r"'a/one\.jpg' holds NaN or an infinity"),
+        (BY_HAND[None], r"'a/one\.jpg' has shape \(1, 4, 5\); expected \(height, width\)"),
+        (BY_HAND.astype(int), r"'a/one\.jpg' is int64"),
+        (np.array([[{}]]), r"'a/one\.jpg' cannot be read as an \.npy array \(Object arrays cannot be loaded"),
+    ],
+)
+def test_maps_that_are_none(metadata, maps, array, message):
+    np.save(maps / "a/one.jpg.npy", array, allow_pickle=True)
+    with pytest.raises(UserError, match=message):
+        evaluate_folder(maps, metadata, progress=False)
+
+
+def test_a_file_cut_short_is_named(maps):
+    path = maps / "a/one.jpg.npy"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(UserError, match=r"one\.jpg\.npy: the map of image 'a/one\.jpg' cannot be read"):
+        load_map(path, "a/one.jpg")
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_map(path, "a/one.jpg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "neither is given; give either --run RUN or --scoremaps DIR"),
+        (["--run", "r", "--scoremaps", "s"], "both are given"),
+        (["--scoremaps", "s"], "--scoremaps needs --metadata"),
+        (["--run", "r", "--metadata", "m"], "--metadata goes with --scoremaps only"),
+        (["--scoremaps", "s", "--metadata", "m", "--data-root", "d"], "--data-root goes with --run only"),
+        (["--scoremaps", "s", "--metadata", "m", "--out", "o.txt"], "ends in .json"),
+        (["--scoremaps", "s", "--metadata", "m", "--normalise", "minmix"], "did you mean 'minmax'"),
+        (["--scoremaps", "s", "--metadata", "m", "--size", "224"], "enlarging overshoots"),
+        (["--scoremaps", "s", "--metadata", "m"], "there is no such list file"),
+    ],
+)
+def test_command_line_says_what_is_wrong(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", *arguments])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_lists_without_boxes_are_refused(metadata):
+    (metadata / "localization.txt").unlink()
+    with pytest.raises(UserError, match="there is no box to score maps against"):
+        read_lists(metadata)
