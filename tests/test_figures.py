@@ -32,6 +32,14 @@ IMAGE = RNG.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
 MAP = np.linspace(0, 1, SIDE * SIDE).reshape(SIDE, SIDE)
 GT = np.array([[2.0, 3.0, 14.0, 20.0]])
 BOX = np.array([4.0, 3.0, 16.0, 22.0])
+RESULTS = {
+    name: {
+        "sizes": {"small": {"images": 4, "GT-known Loc": 25.0 + i}, "large": {"images": 6, "GT-known Loc": 50.0}},
+        "errors": {"right": 40.0, "wrong class": 30.0 - i, "too small": 26.0, "elsewhere": 4.0 + i},
+        "IoU histogram": [1 + i, 2, 5, 2],
+    }
+    for i, name in enumerate(("cam", "cmr"))
+}
 
 
 def one_of_each() -> dict[str, Figure]:
@@ -63,6 +71,9 @@ def one_of_each() -> dict[str, Figure]:
         "tau_curves": figures.tau_curves({"cam": {0.5: (taus, 80 * taus)}}, baseline=45.0),
         "bars": figures.bars(rows, ["GT-known Loc"], baseline={"GT-known Loc": 45.0}),
         "part_coverage": figures.part_coverage(rows),
+        "size_bars": figures.size_bars(RESULTS),
+        "error_bars": figures.error_bars(RESULTS),
+        "iou_histograms": figures.iou_histograms(RESULTS),
         "evidence_lines": figures.evidence_lines(rows, "GT-known Loc"),
     }
 
@@ -447,6 +458,52 @@ def test_bars_split_by_source_name_both():
     assert (paper.get_width(), ours.get_width()) == (64.7, 50.0)
     assert paper.get_hatch() != ours.get_hatch() and paper.get_alpha() != ours.get_alpha()
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["paper", "ours"]
+
+
+def test_size_bars_have_their_heights_labels_and_counts(drawn):
+    ax = drawn["size_bars"].axes[0]
+    assert [bar.get_height() for bar in ax.patches] == [25, 50, 26, 50]
+    assert [to_hex(bar.get_facecolor()) for bar in ax.patches[1:3]] == [METHOD_COLOURS["cam"], METHOD_COLOURS["cmr"]]
+    assert {"25.0", "26.0", "small\n4 images", "large\n6 images"} <= set(texts(drawn["size_bars"]).split("\n")) | {
+        t.get_text() for t in ax.get_xticklabels()
+    }
+
+
+def test_size_bars_leave_out_a_size_that_a_run_lacks():
+    only = {"sizes": {"large": {"images": 6, "GT-known Loc": 50.0}}}
+    ax = figures.size_bars(RESULTS | {"has": only}).axes[0]
+    assert len(ax.patches) == 5
+    assert ax.patches[-1].get_x() > 1
+
+
+def test_error_bars_add_up_and_leave_small_pieces_without_a_figure(drawn):
+    ax = drawn["error_bars"].axes[0]
+    pieces = [(bar.get_x(), bar.get_width()) for bar in ax.patches if bar.get_y() < 0]
+    assert pieces == [(0, 40), (40, 30), (70, 26), (96, 4)]
+    assert "4.0" not in texts(drawn["error_bars"]).split("\n") and "26.0" in texts(drawn["error_bars"])
+
+
+def test_iou_histograms_are_shares(drawn):
+    steps = [patch.get_data() for patch in drawn["iou_histograms"].axes[0].patches]
+    assert steps[0].values.tolist() == [10, 20, 50, 20]
+    assert steps[0].edges.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert steps[2].values.sum() == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("draw", "results", "message"),
+    [
+        (figures.size_bars, {}, "size bars: nothing to draw"),
+        (figures.size_bars, {"cam": {"errors": {}}}, "size bars: result of cam: lacks sizes; it has errors"),
+        (figures.size_bars, {"cam": {"sizes": {"small": {"images": 3}}}}, "cam, small: lacks GT-known Loc"),
+        (figures.error_bars, {"cam": {"errors": {"right": 40.0}}}, "the shares of cam add up to 40"),
+        (figures.iou_histograms, {"cam": {"IoU histogram": [0, 0]}}, "that of cam counts no image"),
+        (figures.iou_histograms, {"cam": {"IoU histogram": []}}, "result of cam holds nothing under 'IoU histogram'"),
+    ],
+)
+def test_failure_figures_name_what_is_wrong(draw, results, message):
+    with pytest.raises(UserError, match=message):
+        draw(results)
 
 
 def test_part_coverage_and_evidence(drawn):

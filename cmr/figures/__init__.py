@@ -8,6 +8,7 @@ No figure is left open in pyplot and none is shown; a notebook shows the returne
 from cmr.figures.attention import channel_attention, effective_count, fusion_sequence, spatial_attention
 from cmr.figures.barcharts import bars, mean_std, part_coverage
 from cmr.figures.draw import heat_overlay
+from cmr.figures.failures import error_bars, iou_histograms, size_bars
 from cmr.figures.lines import curves, evidence_lines, tau_curves
 from cmr.figures.pictures import contact_sheet, cover, gallery
 from cmr.figures.style import (
@@ -32,16 +33,19 @@ __all__ = [
     "cover",
     "curves",
     "effective_count",
+    "error_bars",
     "evidence_lines",
     "fusion_sequence",
     "gallery",
     "heat_overlay",
+    "iou_histograms",
     "mean_std",
     "method_colours",
     "method_label",
     "overview",
     "part_coverage",
     "save",
+    "size_bars",
     "spatial_attention",
     "tau_curves",
     "views_grid",
