@@ -1,0 +1,42 @@
+"""The README's example runs as it is printed, and takes what CAM libraries return."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cmr.localize import normalise, resize
+from cmr.metrics import WSOLMetrics, gt_boxes
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def test_the_example_runs_and_has_five_lines(capsys):
+    section = README.read_text().split("## In Python")[1].split("\n## ")[0]
+    lines, before = re.findall(r"```python\n(.*?)```", section, re.S)
+    assert len(lines.splitlines()) == 5
+    exec(before + lines, {})
+    assert "'MaxBoxAccV2':" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_a_batch_of_arrays_scores_like_the_same_tensor(kind):
+    maps = np.random.default_rng(0).normal(size=(3, 14, 14)).astype(kind)  # raw, of any sign, as a CAM library gives
+    boxes = gt_boxes([np.array([[20, 30, 150, 90]])] * 3, np.array([[200, 100]] * 3), 224)
+    results = []
+    for batch in (maps, torch.from_numpy(maps)):
+        metrics = WSOLMetrics()
+        metrics.update(normalise(resize(batch, 224)), None, None, boxes, ["a", "b", "c"])
+        results.append(metrics.compute())
+    assert results[0] == results[1]
+    assert results[0]["images"] == 3 and results[0]["MaxBoxAccV2"] > 0
+
+
+def test_a_batch_of_arrays_in_range_needs_no_preparation():
+    maps = np.zeros((2, 8, 8), np.float32)
+    maps[:, 2:6, 2:6] = 1
+    metrics = WSOLMetrics()
+    outcome = metrics.update(maps, None, None, [np.array([[2, 2, 6, 6]])] * 2, ["a", "b"])
+    assert outcome["iou"].tolist() == [1, 1]
