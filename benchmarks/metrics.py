@@ -1,13 +1,17 @@
 """How fast the evaluator is against a contour search at every threshold: `python -m benchmarks.metrics`.
 
 The other side is the benchmark's protocol as everybody runs it, a Python loop over thresholds around OpenCV. Both sides
-use one thread, get the same maps and boxes, and have to return the same numbers.
+use one thread, get the same maps and boxes, and have to return the same numbers. `--slope` measures the whole metric on
+1,000 to 50,000 maps instead of 1,000 and 2,000; `--out` keeps the numbers, and where they come from, as JSON.
 """
 
 import argparse
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +20,7 @@ import torch
 from cmr.localize import normalise, resize
 from cmr.metrics import WSOLMetrics, box_iou, score_levels, tau_list
 from cmr.metrics.levels import quantise
+from cmr.runs import environment, write_json
 
 SIDE = 224
 
@@ -82,8 +87,9 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def compare(name: str, maps: np.ndarray, boxes: list[np.ndarray], reference: int, taus: np.ndarray) -> None:
+def compare(name: str, maps: np.ndarray, boxes: list[np.ndarray], reference: int, taus: np.ndarray) -> list[dict]:
     """Prints a line for each box rule; the OpenCV loop runs on the first `reference` maps only, it is that slow."""
+    rows = []
     for every_contour in (False, True):
         start = time.process_time()
         expected = [opencv_iou(maps[b], boxes[b], taus, every_contour) for b in range(reference)]
@@ -99,10 +105,14 @@ def compare(name: str, maps: np.ndarray, boxes: list[np.ndarray], reference: int
         tree = seconds(evaluate, 3) / len(maps)
         rule = "all contours" if every_contour else "largest contour"
         print(f"{name:<26}{rule:<18}{1e3 * loop:>10.1f}{1e3 * tree:>10.2f}{loop / tree:>9.0f}x", flush=True)
+        row = {"maps": name, "boxes": rule, "loop_ms": round(1e3 * loop, 1), "cmr_ms": round(1e3 * tree, 3)}
+        rows.append(row | {"ratio": round(loop / tree, 1)})
+    return rows
 
 
-def slope(counts: Sequence[int], threads: int, rng: np.random.Generator) -> None:
+def slope(counts: Sequence[int], threads: int, rng: np.random.Generator) -> list[dict]:
     """Prints the time of the whole metric (both rules, curves, breakdown) over the number of images."""
+    rows = []
     maps = torch.from_numpy(smooth_maps(256, rng))
     boxes = random_boxes(256, rng)
     for count in counts:
@@ -114,17 +124,22 @@ def slope(counts: Sequence[int], threads: int, rng: np.random.Generator) -> None
         metrics.compute()
         wall = time.perf_counter() - start
         print(f"{count:>8,} images {wall:>9.1f} s {1e3 * wall / count:>8.2f} ms an image", flush=True)
+        rows.append({"images": count, "seconds": round(wall, 2), "ms_an_image": round(1e3 * wall / count, 3)})
+    return rows
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints both tables, and writes them where that is asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--maps", type=int, default=64, help="maps of each kind for the evaluator")
     parser.add_argument("--reference", type=int, default=4, help="of these, maps for the OpenCV loop")
     parser.add_argument("--noisy-reference", type=int, default=1, help="noisy maps for the OpenCV loop; seconds each")
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 2000], help="data sets' sizes for the slope")
     parser.add_argument("--threads", type=int, default=2, help="of the evaluator, for the slope only")
+    parser.add_argument("--slope", action="store_true", help="data sets of 1,000, 5,000, 10,000 and 50,000 images")
+    parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     given = parser.parse_args()
+    counts = [1000, 5000, 10000, 50000] if given.slope else given.images
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
@@ -134,11 +149,19 @@ def main() -> None:
 
     print(f"OpenCV {cv2.__version__}, {len(taus)} thresholds, one thread, processor time per {SIDE}x{SIDE} map")
     print(f"{'maps':<26}{'boxes':<18}{'loop, ms':>10}{'cmr, ms':>10}{'ratio':>10}")
-    compare("smooth, a few blobs", smooth_maps(given.maps, rng), boxes, given.reference, taus)
-    compare("rough, 14x14 white noise", rough_maps(given.maps, rng), boxes, given.reference, taus)
-    compare("noise, full resolution", noisy_maps(given.maps, rng), boxes, given.noisy_reference, taus)
+    rows = compare("smooth, a few blobs", smooth_maps(given.maps, rng), boxes, given.reference, taus)
+    rows += compare("rough, 14x14 white noise", rough_maps(given.maps, rng), boxes, given.reference, taus)
+    rows += compare("noise, full resolution", noisy_maps(given.maps, rng), boxes, given.noisy_reference, taus)
     print(f"\nWSOLMetrics, everything, {given.threads} threads, smooth maps, time on the wall")
-    slope(given.images, given.threads, rng)
+    times = slope(counts, given.threads, rng)
+    if given.out:
+        asked = shlex.join(["python", "-m", "benchmarks.metrics", *sys.argv[1:]])
+        where = environment(torch.device("cpu")) | {"opencv": cv2.__version__}
+        del where["threads"]  # one for the comparison, and for the slope those that were asked
+        about = {"thresholds": len(taus), "side": SIDE, "threads": given.threads, "environment": where}
+        finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        tables = {"comparison": rows, "slope": times}
+        write_json(given.out, {"command": asked, "finished": finished, **about, **tables})
 
 
 if __name__ == "__main__":
