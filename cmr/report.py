@@ -2,8 +2,9 @@
 
 import html
 import json
+import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,15 @@ def headline(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "Top-1 Clas": "top1_clas",
         "MaxBoxAccV2": "maxboxaccv2",
     }
-    return {f"{row['method']}_{short[name]}": float(row[name][0]) for row in rows for name in short if name in row}
+    slug = {row["method"]: re.sub(r"\W+", "_", row["method"].lower()) for row in rows}
+    return {
+        f"{slug[row['method']]}_{short[name]}": float(row[name][0]) for row in rows for name in short if name in row
+    }
+
+
+def labelled(runs_by_label: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
+    """Rows as of `table`, one a label, which stands in place of the method; its runs differ in seed only."""
+    return [row | {"method": name} for name, found in runs_by_label.items() for row in rows_of(found)]
 
 
 def tau_lines(run: Run) -> dict[int, tuple[list[float], list[float]]]:

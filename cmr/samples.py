@@ -1,6 +1,6 @@
 """Single images as figures want them: picture, score map, boxes; from a record alone, or with a trained method."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from cmr.data.boxes import resize_boxes
 from cmr.data.images import MEAN, STD, normalise, resize_image
 from cmr.data.split import Split
 from cmr.errors import UserError
-from cmr.figures.style import method_label
 from cmr.hide import complementary_views, hide_masks
 from cmr.runs import Run
 
@@ -57,7 +56,6 @@ def recorded_items(
                 "gt_boxes": resize_boxes(split.boxes[position], split.sizes[position], (side, side)),
                 "box": half_open(outcomes["box"][position]) * scale,
                 "iou": float(outcomes["iou"][position]),
-                "title": method_label(config.method),
             }
         )
     return items
@@ -96,8 +94,11 @@ def scoremaps(method: nn.Module, images: Tensor, labels: Tensor, config: Config,
 
 
 def side_by_side(
-    found: Sequence[Run], split: Split, positions: Sequence[int], side: int = 256, read: Read | None = None
+    found: Mapping[str, Run], split: Split, positions: Sequence[int], side: int = 256, read: Read | None = None
 ) -> list[list[dict[str, Any]]]:
-    """Rows for `cmr.figures.gallery`: a row an image, a column a run; arguments as in `recorded_items`."""
-    columns = [recorded_items(run, split, positions, side, read) for run in found]
+    """Rows for `cmr.figures.gallery`: a row an image, a column a run under its title; else as `recorded_items`."""
+    columns = [
+        [item | {"title": title} for item in recorded_items(run, split, positions, side, read)]
+        for title, run in found.items()
+    ]
     return [list(row) for row in zip(*columns, strict=True)]

@@ -44,8 +44,8 @@ def test_the_map_of_the_model_is_the_map_of_the_record(finished, test_split):
 
 
 def test_side_by_side(finished, test_split):
-    rows = samples.side_by_side([finished, finished], test_split, finished.outcomes()["map_index"][:3])
-    assert [len(row) for row in rows] == [2, 2, 2]
+    rows = samples.side_by_side({"a": finished, "b": finished}, test_split, finished.outcomes()["map_index"][:3])
+    assert [[item["title"] for item in row] for row in rows] == [["a", "b"]] * 3
 
 
 def test_what_the_record_does_not_hold(finished, test_split):
