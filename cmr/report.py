@@ -107,16 +107,18 @@ def baselines(found: Sequence[Run]) -> list[dict[str, Any]]:
     data, _, size, _ = label(known[0])
     return [
         {"data": data, "backbone": "-", "size": size, "method": name, "variant": "", "seeds": "-"}
-        | {metric: (value, None) for metric, value in values.items() if metric in METRICS}
+        | {metric: (values[metric], None) if metric in values else None for metric in METRICS}
         for name, values in known[0].result["baselines"].items()
     ]
 
 
-def cell(value: tuple[float, float | None] | None) -> str:
-    """How a table prints a metric: "61.2 ± 0.8", "61.2", or "not run"."""
-    if value is None:
+def cell(row: Mapping[str, Any], metric: str) -> str:
+    """How a table prints a metric: "61.2 ± 0.8", "61.2", "–" where it makes no sense, or "not run"."""
+    if metric not in row:
         return "not run"
-    mean, deviation = value
+    if row[metric] is None:
+        return "–"
+    mean, deviation = row[metric]
     return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
 
 
@@ -127,7 +129,7 @@ def render(rows: Sequence[dict[str, Any]], form: str = "text") -> str:
     if not rows:
         return "no runs found"
     names = ["data", "backbone", "size", "method", "variant", "seeds", *METRICS]
-    lines = [names] + [[cell(row.get(name)) if name in METRICS else str(row[name]) for name in names] for row in rows]
+    lines = [names] + [[cell(row, name) if name in METRICS else str(row[name]) for name in names] for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
@@ -137,9 +139,9 @@ def render(rows: Sequence[dict[str, Any]], form: str = "text") -> str:
 def frame(
     rows: Sequence[dict[str, Any]], columns: Sequence[str] = METRICS, by: Sequence[str] = ("method",)
 ) -> pandas.DataFrame:
-    """The rows of `table` as a data frame of printed cells, for a page; a metric without a run says "not run"."""
-    cells = [{name: row[name] for name in by} | {name: cell(row.get(name)) for name in columns} for row in rows]
-    return pandas.DataFrame(cells).set_index(list(by))
+    """The rows of `table` as a data frame of printed cells, for a page; `by` says what names a row."""
+    cells = [{name: cell(row, name) for name in columns} for row in rows]
+    return pandas.DataFrame(cells, index=[", ".join(str(row[name]) for name in by if row[name]) for row in rows])
 
 
 def headline(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -45,9 +45,8 @@ def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
 
 
 def test_cells():
-    assert report.cell((61.234, 0.81)) == "61.2 ± 0.8"
-    assert report.cell((61.25, None)) == "61.2"
-    assert report.cell(None) == "not run"
+    row = {"a": (61.234, 0.81), "b": (61.25, None), "c": None}
+    assert [report.cell(row, name) for name in "abcd"] == ["61.2 ± 0.8", "61.2", "–", "not run"]
 
 
 def test_a_metric_without_a_run_says_so(tmp_path):
@@ -60,9 +59,9 @@ def test_baselines_stand_beside_the_methods(tmp_path):
     rows = report.baselines([record(tmp_path, "a", 10.0)])
     assert [row["method"] for row in rows] == ["centred box", "full image"]
     assert rows[0]["MaxBoxAcc"] == (40.0, None)
-    assert "GT-known Loc" not in rows[0]
+    assert rows[0]["GT-known Loc"] is None  # its box is chosen at the best threshold
     frame = report.frame([*report.rows_of([record(tmp_path, "b", 12.0)]), *rows])
-    assert frame.loc["centred box", "GT-known Loc"] == "not run"
+    assert frame.loc["centred box", "GT-known Loc"] == "–"
     assert report.baselines([]) == []
 
 
