@@ -1,7 +1,6 @@
 """Algorithm 1: one visible training loop, for every method."""
 
 import logging
-import math
 import os
 import time
 from dataclasses import replace
@@ -23,6 +22,7 @@ from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.evaluate import evaluate
 from cmr.methods import METHODS
+from cmr.optim import lr_factor, make_optimizer
 from cmr.weights import weights_fingerprint
 
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
@@ -258,41 +258,6 @@ def batches_for_test(split: Split, config: Config, device: torch.device, progres
     """The test images at the size that the test crop needs."""
     side = config.resize if config.test_crop == "classic" else config.image_size
     return Batches(split, side, 2 * config.batch_size, device, **reading(config, progress))
-
-
-def make_optimizer(method: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum: the backbone at lr, all else at lr * lr_new, scalars without weight decay."""
-    old = {id(parameter) for parameter in method.backbone.parameters()}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in method.parameters():
-        if parameter.requires_grad:
-            lr = config.lr * (1.0 if id(parameter) in old else config.lr_new)
-            decay = 0.0 if parameter.ndim == 0 else config.weight_decay
-            groups.setdefault((lr, decay), []).append(parameter)
-    return torch.optim.SGD(
-        [{"params": ps, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), ps in groups.items()],
-        lr=config.lr,
-        momentum=config.momentum,
-        nesterov=config.momentum > 0,
-    )
-
-
-def lr_factor(config: Config, step: int, steps: int) -> float:
-    """The factor on every learning rate at a step, `steps` of which make an epoch.
-
-    Example:
-        >>> from cmr.config import make
-        >>> config = make("tiny", schedule="step", lr_step=15, epochs=40)
-        >>> [round(lr_factor(config, epoch * 10, 10), 4) for epoch in (0, 14, 15, 30)]
-        [1.0, 1.0, 0.1, 0.01]
-    """
-    if config.schedule == "step":
-        return config.lr_gamma ** (step // steps // config.lr_step)
-    total, rise = config.epochs * steps, 0.3  # up for 30 % of the steps, then down to nothing, both along a cosine
-    done = (step + 0.5) / total
-    if done < rise:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * done / rise)) / 2
-    return (1 + math.cos(math.pi * (done - rise) / (1 - rise))) / 2
 
 
 def require_finite(logged: list[dict[str, Tensor]], epoch: int, steps: int, folder: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import runs, train
+from cmr import optim, runs, train
 from cmr.config import make
 from cmr.errors import UserError
 from cmr.evaluate import evaluate
@@ -143,7 +143,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
 def test_parameter_groups():
     config = make("tiny", lr=0.1, lr_new=10.0, weight_decay=0.01)
     method = train.build(config, 4)
-    optimizer = train.make_optimizer(method, config)
+    optimizer = optim.make_optimizer(method, config)
     old = {id(p) for p in method.backbone.parameters()}
     seen = set()
     for group in optimizer.param_groups:
@@ -157,7 +157,7 @@ def test_parameter_groups():
 
 def test_one_cycle_rises_and_falls():
     config = make("tiny", epochs=10)
-    factors = [train.lr_factor(config, step, 10) for step in range(100)]
+    factors = [optim.lr_factor(config, step, 10) for step in range(100)]
     top = int(np.argmax(factors))
     assert 25 <= top <= 35
     assert max(factors) == pytest.approx(1, abs=1e-2)
