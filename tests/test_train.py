@@ -193,6 +193,17 @@ def safetensors_of(finished):
     return safetensors.torch.load_file(finished.path / runs.MODEL)
 
 
+def test_clip_bounds_the_step(tmp_path):
+    config = make("tiny", epochs=1, weight_decay=0.0, **TINY)
+    torch.manual_seed(config.seed)
+    start = {name: value.clone() for name, value in train.build(config, 4).named_parameters()}
+    still = safetensors_of(run(tmp_path, epochs=1, weight_decay=0.0, clip=1e-9))
+    moved = safetensors_of(run(tmp_path, epochs=1, weight_decay=0.0))
+    distance = [sum((end[name] - value).norm() for name, value in start.items()) for end in (still, moved)]
+    assert distance[0] < 1e-6
+    assert distance[1] > 0.01
+
+
 def test_evaluates_on_the_way(tmp_path):
     history = run(tmp_path, epochs=3, eval_every=1).history
     assert ["GT-known Loc" in row for row in history] == [True, True, False]  # the last is the record's result
