@@ -54,14 +54,15 @@ def evaluate(
         progress: show a bar.
 
     Returns:
-        The metrics in percent, with "PxAP" where the split has masks (whole-image test crop only); and per image:
-        index, label, top5, score, iou, box (xyxy inclusive, network pixels), with `maps` and `map_index` for the images
-        whose raw map of the true class is kept.
+        The metrics in percent, with "PxAP" and "parts" where the split has masks (not with the classic crop). And per
+        image: label, top5, score, iou, box (xyxy inclusive, network pixels), with `maps` and `map_index` for the
+        images whose raw map of the true class is kept.
     """
     metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids).to(batches.device)
     coverage = PartCoverage(split.part_names, config.threshold).to(batches.device)
-    # Masks are not cropped as the classic test crop would have it.
-    pixels = PxAP(ids=split.ids).to(batches.device) if split.masks and config.test_crop == "resize" else None
+    whole = config.test_crop == "resize"  # masks are not cropped as the classic test crop would have it
+    pixels = PxAP(ids=split.ids).to(batches.device) if split.masks and whole else None
+    parts = split.parts if whole else None
     boxes = target_boxes(split, config)
     keep = np.unique(np.linspace(0, len(split) - 1, MAPS_KEPT).round().astype(int))
     rows: dict[str, list[np.ndarray]] = {}
@@ -85,8 +86,8 @@ def evaluate(
         if pixels is not None:
             masks = [_on_grid(read, index, config.image_size) for read in (split.masks, split.ignore)]
             pixels.update(scoremaps, *masks, [split.ids[i] for i in index])
-        if split.parts is not None:
-            coverage.update(scoremaps, np.stack([split.parts(i) for i in index]))
+        if parts is not None:
+            coverage.update(scoremaps, np.stack([parts(i) for i in index]))
         kept = np.isin(index, keep)
         row = {
             "index": index.astype(np.int32),
@@ -105,7 +106,7 @@ def evaluate(
     result["baselines"] = box_baselines(boxes, config.image_size)
     if pixels is not None:
         result["PxAP"] = pixels.compute()
-    if split.parts is not None:
+    if parts is not None:
         result["parts"] = coverage.compute()
     if world > 1:
         gathered: list[Any] = [None] * world

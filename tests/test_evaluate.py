@@ -1,0 +1,81 @@
+"""One pass over a test split, with a method whose maps are known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from cmr.config import make
+from cmr.data.images import Batches
+from cmr.evaluate import evaluate, target_boxes
+from cmr.train import batches_for_test, splits
+
+CONFIG = make("tiny", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def split():
+    return splits(CONFIG)[1]
+
+
+class Oracle:
+    """Knows the masks, so its boxes are nearly right; scores class 0 highest."""
+
+    def __init__(self, split, classes=4):
+        self.split, self.classes, self.next = split, classes, 0
+
+    def localize(self, images):
+        count, side = len(images), images.shape[-1]
+        masks = np.stack([self.split.masks(self.next + i) for i in range(count)])
+        self.next += count
+        maps = torch.nn.functional.interpolate(torch.from_numpy(masks).float()[:, None], (side, side), mode="area")
+        logits = torch.zeros(count, self.classes)
+        logits[:, 0] = 1
+        return logits, maps.expand(-1, self.classes, -1, -1)
+
+
+def test_maps_that_are_the_masks_find_nearly_every_bird(split):
+    batches = batches_for_test(split, CONFIG, torch.device("cpu"), False)
+    result, outcomes = evaluate(Oracle(split).localize, split, batches, CONFIG, progress=False)
+    assert result["GT-known Loc"] > 90
+    assert result["Top-1 Clas"] == pytest.approx(100 * (split.labels == 0).mean())
+    assert result["Top-1 Loc"] <= min(result["GT-known Loc"], result["Top-1 Clas"])
+    assert all(share > 75 for share in result["parts"].values())
+    assert result["PxAP"] > 95
+    assert set(outcomes) == {"label", "top5", "score", "iou", "box", "maps", "map_index"}
+    assert (outcomes["label"] == split.labels).all()
+
+
+def test_a_flat_map_scores_as_no_box(split):
+    def flat(images):
+        return torch.zeros(len(images), 4), torch.ones(len(images), 4, 4, 4)
+
+    batches = Batches(split, CONFIG.image_size, 8, progress=False)
+    result, outcomes = evaluate(flat, split, batches, CONFIG, progress=False)
+    assert result["GT-known Loc"] == 0
+    assert (outcomes["box"] == 0).all()
+    assert result["parts"]["head"] == 0
+
+
+def test_target_boxes_of_both_crops(split):
+    plain = target_boxes(split, CONFIG)
+    assert all((box >= 0).all() and (box <= 32).all() for box in plain)
+    classic = target_boxes(split, dataclasses.replace(CONFIG, test_crop="classic"))
+    x0 = split.boxes[0][0, 0]  # images of 36 px: nothing is resized, two pixels are cut on each side
+    assert classic[0][0, 0] == max(0, int(x0 - 2))
+
+
+def test_classic_crop_is_evaluated_without_masks(split):
+    config = dataclasses.replace(CONFIG, test_crop="classic")
+    seen = []
+
+    def noise(images):
+        seen.append(tuple(images.shape[1:]))
+        return torch.zeros(len(images), 4), torch.rand(len(images), 4, 4, 4)
+
+    batches = batches_for_test(split, config, torch.device("cpu"), False)
+    result, _ = evaluate(noise, split, batches, config, progress=False)
+    assert set(seen) == {(3, 32, 32)}
+    assert "GT-known Loc" in result
+    assert not {"parts", "PxAP"} & set(result)
