@@ -1,6 +1,9 @@
 """What the tests share: the same seeds every time, few threads, and the way to the material beside the project."""
 
+import ctypes
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -17,6 +20,16 @@ torch.set_num_threads(min(2, torch.get_num_threads()))
 def _seeds() -> None:
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  libraries that still draw from the global state
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _give_memory_back() -> Iterator[None]:
+    """After the large float64 references of one module, the next may start processes of its own."""
+    yield
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
+    if trim is not None:
+        trim(0)
 
 
 @pytest.fixture(scope="session")
