@@ -16,6 +16,7 @@ Paths are relative to the root of the staged tree, which mirrors the repository.
 warnings fail the build.
 """
 
+import abc
 import ast
 import textwrap
 from pathlib import Path
@@ -67,7 +68,7 @@ def dataclass_fields(lines: list[str], node: ast.ClassDef) -> list[tuple[str, st
     return rows
 
 
-class FromSource(SphinxDirective):
+class FromSource(SphinxDirective, abc.ABC):
     """Finds `path::name` in the staged tree; what is made of it is for the subclasses."""
 
     required_arguments = 1
@@ -88,8 +89,9 @@ class FromSource(SphinxDirective):
     def problem(self, text: str) -> nodes.Node:
         return self.state.document.reporter.warning(f"{self.name}: {text}", line=self.lineno)
 
+    @abc.abstractmethod
     def show(self, path: str, name: str, lines: list[str], node: ast.AST) -> list[nodes.Node]:
-        raise NotImplementedError
+        """The nodes made of the definition `node` of the file's `lines`."""
 
 
 class Source(FromSource):

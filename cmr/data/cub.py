@@ -13,7 +13,7 @@ import numpy as np
 
 from cmr.data import benchmark
 from cmr.data.lists import check_box, file_bytes, headers, inside, integer, lines, reals
-from cmr.data.split import ImageFiles, Split, fingerprint
+from cmr.data.split import ImageFiles, Split, split_of_files
 from cmr.errors import UserError
 
 
@@ -82,7 +82,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         box = check_box([x, y, x + width, y + height], tuple(size.tolist()), boxes_list, number, clip=True)
         xyxy.append(np.array([box]))
     indices = np.array([classes[labels[i][0]][0] for i in chosen], np.int64)
-    return _split(split, files, indices, sizes, tuple(xyxy), names, file_bytes(files))
+    return split_of_files(_name(names), split, files, indices, sizes, tuple(xyxy), names, file_bytes(files))
 
 
 def _cubv2(root: Path, names: tuple[str, ...], settings: Settings) -> Split:
@@ -96,29 +96,13 @@ def _cubv2(root: Path, names: tuple[str, ...], settings: Settings) -> Split:
     files, labels, numbers = benchmark.labelled(lists, images)
     benchmark.check_labels(lists, labels, numbers, len(names), str(root / "classes.txt"))
     sizes, content = benchmark.sizes_and_bytes(lists, files)
-    return _split("val", files, labels, sizes, benchmark.boxes(lists, files, sizes), names, content)
-
-
-def _split(
-    split: str,
-    files: ImageFiles,
-    labels: np.ndarray,
-    sizes: np.ndarray,
-    boxes: tuple[np.ndarray, ...],
-    classes: tuple[str, ...],
-    content: np.ndarray,
-) -> Split:
-    return Split(
-        dataset="CUB-200-2011" if len(classes) == 200 else f"CUB-{len(classes)}",
-        split=split,
-        ids=files.names,
-        labels=labels,
-        sizes=sizes,
-        boxes=boxes,
-        classes=classes,
-        read=files,
-        fingerprint=fingerprint(files.names, labels, sizes, boxes, content),
+    return split_of_files(
+        _name(names), "val", files, labels, sizes, benchmark.boxes(lists, files, sizes), names, content
     )
+
+
+def _name(classes: tuple[str, ...]) -> str:
+    return "CUB-200-2011" if len(classes) == 200 else f"CUB-{len(classes)}"
 
 
 def _is_train(text: str, path: Path, number: int) -> bool:

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from cmr.data.lists import check_box, file_bytes, headers, inside, lines, reals
-from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, fingerprint
+from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, split_of_files
 from cmr.errors import UserError, unknown
 
 SIDES = ("x0", "y0", "x1", "y1")
@@ -84,17 +84,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         else NO_BOXES
         for entry, (width, height) in zip(chosen.values(), sizes.tolist(), strict=True)
     )
-    return Split(
-        dataset=root.resolve().name,
-        split=split,
-        ids=files.names,
-        labels=labels,
-        sizes=sizes,
-        boxes=boxes,
-        classes=classes,
-        read=files,
-        fingerprint=fingerprint(files.names, labels, sizes, boxes, file_bytes(files)),
-    )
+    return split_of_files(root.resolve().name, split, files, labels, sizes, boxes, classes, file_bytes(files))
 
 
 def _entries(path: Path, test_percent: int) -> dict[str, _Entry]:

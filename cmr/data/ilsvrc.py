@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from cmr.data import benchmark
 from cmr.data.lists import check_box, file_bytes, headers, integer, lines, reals
-from cmr.data.split import NO_BOXES, ImageFiles, Split, fingerprint
+from cmr.data.split import NO_BOXES, ImageFiles, Split, split_of_files
 from cmr.errors import UserError
 
 
@@ -71,7 +71,7 @@ def _from_lists(root: Path, folder: Path, split: str, settings: Settings) -> Spl
     )
     sizes, content = benchmark.sizes_and_bytes(folder, files)
     boxes = benchmark.boxes(folder, files, sizes)
-    return _split(split, files, labels, sizes, boxes, classes, content)
+    return split_of_files(_name(classes), split, files, labels, sizes, boxes, classes, content)
 
 
 def _classes(path: Path) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def _from_xml(root: Path, split: str) -> Split:
         sizes = np.array([size for _, size, _ in read], np.int64)
         boxes = tuple(found for _, _, found in read)
     classes = imagenet_names() if len(wnids) == 1000 else tuple(wnids)
-    return _split(split, files, labels, sizes, boxes, classes, file_bytes(files))
+    return split_of_files(_name(classes), split, files, labels, sizes, boxes, classes, file_bytes(files))
 
 
 def _images(folder: Path) -> list[str]:
@@ -189,23 +189,5 @@ def read_xml(path: Path) -> tuple[str, tuple[int, int], np.ndarray]:
     return names.pop(), (width, height), np.array(found)
 
 
-def _split(
-    split: str,
-    files: ImageFiles,
-    labels: np.ndarray,
-    sizes: np.ndarray,
-    boxes: tuple[np.ndarray, ...],
-    classes: tuple[str, ...],
-    content: np.ndarray,
-) -> Split:
-    return Split(
-        dataset="ILSVRC" if len(classes) == 1000 else f"ILSVRC-{len(classes)}",
-        split=split,
-        ids=files.names,
-        labels=labels,
-        sizes=sizes,
-        boxes=boxes,
-        classes=classes,
-        read=files,
-        fingerprint=fingerprint(files.names, labels, sizes, boxes, content),
-    )
+def _name(classes: tuple[str, ...]) -> str:
+    return "ILSVRC" if len(classes) == 1000 else f"ILSVRC-{len(classes)}"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cmr.data import benchmark
 from cmr.data.lists import inside, lines
-from cmr.data.split import NO_BOXES, READ_ERRORS, ImageFiles, Split, fingerprint, reason
+from cmr.data.split import NO_BOXES, READ_ERRORS, ImageFiles, Split, reason, split_of_files
 from cmr.errors import UserError
 
 
@@ -50,19 +50,9 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     sizes, content = benchmark.sizes_and_bytes(folder, files)
     found = _masks(folder / "localization.txt", files, Path(settings.masks) if settings.masks else root)
     boxes = (NO_BOXES,) * len(files.names)
-    return Split(
-        dataset="OpenImages30k" if len(classes) == 100 else f"OpenImages-{len(classes)}",
-        split=split,
-        ids=files.names,
-        labels=labels,
-        sizes=sizes,
-        boxes=boxes,
-        classes=classes,
-        read=files,
-        fingerprint=fingerprint(files.names, labels, sizes, boxes, content),
-        masks=found and found.foreground,
-        ignore=found and found.ignored,
-    )
+    name = "OpenImages30k" if len(classes) == 100 else f"OpenImages-{len(classes)}"
+    masks, ignore = (found.foreground, found.ignored) if found else (None, None)
+    return split_of_files(name, split, files, labels, sizes, boxes, classes, content, masks, ignore)
 
 
 def _classes(metadata: Path) -> tuple[str, ...]:

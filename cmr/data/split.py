@@ -220,3 +220,26 @@ class ImageFiles:
         if self.list_file is not None and self.lines is not None:
             place, remedy = f" ({self.list_file}, line {self.lines[i]})", "replace the file or remove the line"
         return UserError(f"{self.root / self.names[i]}: {what}{place}; {remedy}")
+
+
+def split_of_files(
+    dataset: str,
+    split: str,
+    files: ImageFiles,
+    labels: np.ndarray,
+    sizes: np.ndarray,
+    boxes: tuple[np.ndarray, ...],
+    classes: tuple[str, ...],
+    content: np.ndarray,
+    masks: Callable[[int], np.ndarray] | None = None,
+    ignore: Callable[[int], np.ndarray] | None = None,
+) -> Split:
+    """Makes a split whose images are files; its ids are their names.
+
+    Args:
+        files: reads image i.
+        content: the files' sizes in bytes, (n,), for the fingerprint.
+        dataset, split, labels, sizes, boxes, classes, masks, ignore: as in `Split`.
+    """
+    known_by = fingerprint(files.names, labels, sizes, boxes, content)
+    return Split(dataset, split, files.names, labels, sizes, boxes, classes, files, known_by, masks, ignore)
