@@ -6,7 +6,7 @@ and a method can reach a stage (`backbone.body.layer3`). The cuts are those of t
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,16 +40,73 @@ class Backbone(nn.Module):
         self.channels = channels
         self.stride = stride
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, at: Mapping[str, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
         """Computes the feature map.
 
         Args:
             images: (B, 3, H, W) float, ImageNet's mean and standard deviation taken out; H and W multiples of `stride`.
+            at: what a method does inside the network: layer name (torchvision's, as `layer3.0` or `features.16`) to a
+                function of that layer's output, whose result takes its place. It may change the batch size, as
+                erasing beside not erasing does, and may just look.
 
         Returns:
             (B, C, H / stride, W / stride), never negative.
+
+        Example:
+            >>> backbone = build_backbone("tiny")
+            >>> seen = []
+            >>> double = lambda f: (seen.append(tuple(f.shape)), torch.cat((f, f)))[1]
+            >>> tuple(backbone(torch.zeros(2, 3, 64, 64), {"layer1": double}).shape), seen
+            ((4, 128, 8, 8), [(2, 32, 16, 16)])
         """
-        return self.body(images)
+        hooks = [
+            self.body.get_submodule(layer).register_forward_hook(lambda _module, _args, output, act=act: act(output))
+            for layer, act in (at or {}).items()
+        ]
+        try:
+            return self.body(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def layer_channels(self, layer: str) -> int:
+        """Number of feature maps behind a layer, found by one pass of a small image (no random state is touched)."""
+        seen: list[int] = []
+
+        def look(features: Tensor) -> Tensor:
+            seen.append(features.shape[1])
+            return features
+
+        training = self.training
+        with torch.no_grad():
+            self.eval()(torch.zeros(1, 3, 64, 64), {layer: look})
+        self.train(training)
+        return seen[0]
+
+
+def places(method: str, backbone: Backbone, known: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Where a method acts inside a backbone.
+
+    Args:
+        method: the method's name, for the message.
+        backbone: the network.
+        known: backbone name to layer names.
+
+    Returns:
+        The layer names of this backbone.
+
+    Raises:
+        UserError: the method is not defined for this backbone.
+
+    Example:
+        >>> places("adl", build_backbone("tiny"), {"tiny": ["layer1"]})
+        ('layer1',)
+    """
+    if backbone.name not in known:
+        raise UserError(
+            f"method '{method}' says no layers for backbone '{backbone.name}'; it is defined for {', '.join(known)}"
+        )
+    return tuple(known[backbone.name])
 
 
 class Classifier(nn.Module):
