@@ -4,8 +4,10 @@ A method is an `nn.Module` with a frozen dataclass `Settings` and two calls: `lo
 `localize(images)` for testing. The trainer knows nothing else of it.
 """
 
+from cmr.methods.acol import ACoL
 from cmr.methods.cam import CAM
 from cmr.methods.cmr import CMR
 from cmr.methods.has import HaS
+from cmr.methods.spg import SPG
 
-METHODS = {"cam": CAM, "has": HaS, "cmr": CMR}
+METHODS = {"cam": CAM, "has": HaS, "cmr": CMR, "acol": ACoL, "spg": SPG}
