@@ -5,9 +5,22 @@ A method is an `nn.Module` with a frozen dataclass `Settings` and two calls: `lo
 """
 
 from cmr.methods.acol import ACoL
+from cmr.methods.adl import ADL
 from cmr.methods.cam import CAM
 from cmr.methods.cmr import CMR
+from cmr.methods.cutmix import CutMix
+from cmr.methods.eil import EIL, MEIL
 from cmr.methods.has import HaS
 from cmr.methods.spg import SPG
 
-METHODS = {"cam": CAM, "has": HaS, "cmr": CMR, "acol": ACoL, "spg": SPG}
+METHODS = {
+    "cam": CAM,
+    "has": HaS,
+    "cmr": CMR,
+    "acol": ACoL,
+    "spg": SPG,
+    "adl": ADL,
+    "cutmix": CutMix,
+    "eil": EIL,
+    "meil": MEIL,
+}
