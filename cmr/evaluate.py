@@ -19,6 +19,7 @@ from cmr.metrics.parts import PartCoverage
 from cmr.runs import MAPS_KEPT
 
 Localize = Callable[[Tensor], tuple[Tensor, Tensor]]
+LocalizeLabels = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def target_boxes(split: Split, config: Config) -> list[np.ndarray]:
@@ -35,13 +36,14 @@ def target_boxes(split: Split, config: Config) -> list[np.ndarray]:
 
 @torch.no_grad()
 def evaluate(
-    localize_call: Localize,
+    localize_call: Localize | LocalizeLabels,
     split: Split,
     batches: Batches,
     config: Config,
     rank: int = 0,
     world: int = 1,
     progress: bool = True,
+    of_labels: bool = False,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Scores a method on a test split.
 
@@ -52,6 +54,8 @@ def evaluate(
         config: image size, normaliser, threshold, test crop.
         rank, world: which share of the images this process takes; counts are summed over processes.
         progress: show a bar.
+        of_labels: `localize_call` takes the labels (B,) too and gives their maps only, (B, 1, h, w): for maps that cost
+            a pass a class, as `cmr.posthoc` makes them. Its logits must not depend on the labels.
 
     Returns:
         The metrics in percent, with "PxAP" and "parts" where the split has masks (not with the classic crop). And per
@@ -76,8 +80,12 @@ def evaluate(
     for images, labels, index in steps:
         if config.test_crop == "classic":
             images = centre_crop(images, config.image_size)
-        logits, maps = localize_call(normalise(images))
-        raw = maps[torch.arange(len(labels), device=maps.device), labels].float()  # (B, h, w), of the true class
+        if of_labels:
+            logits, maps = localize_call(normalise(images), labels)
+            raw = maps[:, 0].float()  # (B, h, w), of the true class
+        else:
+            logits, maps = localize_call(normalise(images))
+            raw = maps[torch.arange(len(labels), device=maps.device), labels].float()  # (B, h, w), of the true class
         scoremaps = localize.normalise(localize.resize(raw, config.image_size), config.normalise)
         index = index.numpy()
         outcome = metrics.update(
