@@ -49,6 +49,11 @@ class Evaluate:
     normalise: str = ""
     # tau; not given: as in the run, and 0.2 for --scoremaps
     threshold: float | None = None
+    # of --run: another setting of the test, NAME=VALUE, as often as needed: test_scales=[1.0,1.5], test_flip=true,
+    # precise_bn=true, test_crop=classic, and the method's own that begin with test_, as test_modules=on
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    # of --run: folder in which this test gets a run's folder of its own, with record and outcomes
+    record: str = ""
     # of --scoremaps: distance of the taus of which the best is chosen (the benchmark's 0.01 or 0.001); none: all levels
     step: float | None = None
     # of --scoremaps: side to which maps are enlarged before they are normalised; 0: scored at their own size
@@ -185,7 +190,11 @@ def _evaluate(arguments: list[str]) -> None:
     if bool(asked.run) == bool(asked.scoremaps):
         given = "both are given" if asked.run else "neither is given"
         raise UserError(f"evaluate: {given}; give either --run RUN or --scoremaps DIR --metadata DIR")
-    others = {"metadata": "", "step": None, "size": 0} if asked.run else {"data_root": "", "device": "auto"}
+    others = (
+        {"metadata": "", "step": None, "size": 0}
+        if asked.run
+        else {"data_root": "", "device": "auto", "set": (), "record": ""}
+    )
     for name, default in others.items():
         if getattr(asked, name) != default:
             kind = "--scoremaps" if asked.run else "--run"
@@ -213,22 +222,19 @@ def _evaluate_maps(asked: Evaluate) -> None:
 
 
 def _evaluate_run(asked: Evaluate) -> None:
-    from cmr import runs, train
-    from cmr.evaluate import evaluate
+    from cmr import runs
+    from cmr.notebooks import parse_parameters
     from cmr.report import metric_lines
+    from cmr.retest import changed, retest
 
     finished = runs.read(asked.run)
     changes = {
-        name: getattr(asked, name)
-        for name in ("data_root", "normalise", "threshold")
-        if getattr(asked, name) not in ("", None)
+        name: getattr(asked, name) for name in ("normalise", "threshold") if getattr(asked, name) not in ("", None)
     }
-    config = dataclasses.replace(finished.config, device=asked.device, **changes)
-    fabric = train.make_fabric(config)
-    _, split = train.splits(config)
-    method = fabric.setup(train.load_method(finished, len(split.classes)))
-    method.mark_forward_method("localize")
-    result, _ = evaluate(method.localize, split, train.batches_for_test(split, config, fabric.device), config)
+    config = changed(finished.config, changes | parse_parameters(asked.set))
+    places = {"data_root": asked.data_root} if asked.data_root else {}
+    config = dataclasses.replace(config, device=asked.device, **places)
+    result = retest(finished, config, asked.record)
     print(metric_lines(result))
     if asked.out:
         runs.write_json(

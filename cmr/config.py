@@ -26,7 +26,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     settings: Annotated[MethodSettings, tyro.conf.arg(name="")]
     # the data set's own settings (cmr/data/<data>.py)
     data_settings: DataSettings
-    # method: cam, has or cmr
+    # method: a name of cmr/methods/__init__.py
     method: str = "cmr"
     # data set: toybirds, cub, ilsvrc, openimages or folder
     data: str = "toybirds"
@@ -72,6 +72,10 @@ class Config(Generic[MethodSettings, DataSettings]):
     precise_bn: bool = False
     # arithmetic: auto is bf16-mixed on a GPU and 32-true on a CPU
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    # test images are also looked at enlarged by these factors, and the raw maps averaged; 1.0: as they are
+    test_scales: tuple[float, ...] = (1.0,)
+    # test images are also looked at mirrored
+    test_flip: bool = False
     # epochs between two evaluations on the way; 0 evaluates at the end only
     eval_every: int = 0
     # how a map becomes a score map in [0, 1]
@@ -98,6 +102,8 @@ class Config(Generic[MethodSettings, DataSettings]):
                 raise UserError(f"{name}: {getattr(self, name)} is not positive; give a number above 0")
         if self.resize < self.image_size:
             raise UserError(f"resize: {self.resize} is below image_size {self.image_size}; no crop would fit")
+        if not self.test_scales or min(self.test_scales) <= 0:
+            raise UserError(f"test_scales: {self.test_scales} must hold factors above 0; 1.0 is the image as it is")
         for name in ("threshold", "holdout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name}: {getattr(self, name)} is outside [0, 1)")
@@ -140,12 +146,12 @@ class Preset:
 
 
 # At 64 px the paper's cells of 16, 32, 44 and 56 in 224 become 5, 9, 13 and 16.
-_TOY = {"sizes": (5, 9, 13, 16)}
+_TOY = {"sizes": (5, 9, 13, 16), "head_channels": 128}
 PRESETS = {
     # seconds on a CPU: for trying things out and for tests
     "tiny": Preset(
         {"epochs": 2, "image_size": 32, "resize": 36, "lr_new": 1.0},
-        {"sizes": (4, 8)},
+        {"sizes": (4, 8), "head_channels": 16},
         {"train": 64, "test": 32, "classes": 4, "size": 36},
     ),
     # minutes on a CPU: the book's live results
@@ -205,7 +211,7 @@ def make(
     data_own = _settings(
         DATASETS[data].Settings, chosen.data_settings, data_settings or {}, f"setting of data set '{data}'"
     )
-    return Config(own, data_own, **values)
+    return Config(own, data_own, **_tuples(values))
 
 
 def _settings(kind: type, preset: dict, given: dict, what: str) -> Any:
@@ -213,7 +219,12 @@ def _settings(kind: type, preset: dict, given: dict, what: str) -> Any:
     for name in given:
         known(name, what, names)
     values = {name: value for name, value in preset.items() if name in names} | given
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return kind(**_tuples(values))
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Lists, which is what JSON and TOML have, as the tuples of a frozen dataclass."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def from_dict(values: dict[str, Any]) -> Config:
@@ -225,4 +236,4 @@ def from_dict(values: dict[str, Any]) -> Config:
         known(name, "parameter", names)
     own = _settings(METHODS[values["method"]].Settings, {}, settings, "setting")
     data_own = _settings(DATASETS[values["data"]].Settings, {}, data_settings, "setting")
-    return Config(own, data_own, **values)
+    return Config(own, data_own, **_tuples(values))

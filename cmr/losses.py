@@ -58,7 +58,7 @@ def total_loss(
     labels: Tensor,
     a_x: Tensor,
     a_xt: Tensor,
-    beta: float = 50.0,
+    beta: float | Tensor = 50.0,
     reduction: str = "mean",
 ) -> dict[str, Tensor]:
     """Total loss of the two classifiers and the fusion of their maps (section 3.6, equation 15).

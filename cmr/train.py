@@ -23,6 +23,7 @@ from cmr.errors import UserError
 from cmr.evaluate import evaluate
 from cmr.methods import METHODS
 from cmr.optim import lr_factor, make_optimizer
+from cmr.scales import at_scales
 from cmr.weights import weights_fingerprint
 
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
@@ -71,6 +72,7 @@ def train(
     )
     tests = batches_for_test(test_split, config, fabric.device, progress)
 
+    localize = at_scales(wrapped.localize, config.test_scales, config.test_flip)
     history: list[dict] = []
     spent = 0.0
     if resume and checkpoint.is_file():
@@ -122,9 +124,7 @@ def train(
         }
         if config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs:
             wrapped.eval()
-            result, _ = evaluate(
-                wrapped.localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress
-            )
+            result, _ = evaluate(localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress)
             row |= {name: value for name, value in result.items() if isinstance(value, float)}
         history.append(row)
         if not all(parameter.isfinite().all() for parameter in method.parameters()):
@@ -138,9 +138,7 @@ def train(
     if config.precise_bn:
         reestimate_batch_norm(wrapped, images, config)
     wrapped.eval()
-    result, outcomes = evaluate(
-        wrapped.localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress
-    )
+    result, outcomes = evaluate(localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress)
     record = {
         "id": folder.name,
         "result": rounded(result),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cmr.backbones import build_backbone
+from cmr.errors import UserError
 from cmr.methods import METHODS
 
 LABELS = torch.tensor([0, 2, 1])
@@ -104,3 +105,46 @@ def test_cmr_fusion_gradient_reaches_both_classifiers_and_the_backbone():
     losses["fusion"].backward()
     for part in (method.net.branch_x.head.weight, method.net.branch_xt.head.weight, next(method.backbone.parameters())):
         assert part.grad.abs().sum() > 0
+
+
+def test_cmr_beta_warms_up_over_steps_and_is_whole_at_once_without():
+    method = build("cmr", beta=10.0, beta_warmup=4)
+    assert [round(float(method.beta()), 4) for _ in range(6)] == [2.5, 5.0, 7.5, 10.0, 10.0, 10.0]
+    assert "step" in method.state_dict()  # a resumed run goes on with the warm-up
+    assert method.eval().beta() == 10.0
+    assert build("cmr", beta=10.0).beta() == 10.0
+
+
+def test_cmr_stopped_branch_gets_no_gradient_from_the_fusion_loss():
+    method = build("cmr", fusion_stop="x_tilde")
+    method.losses(images(), LABELS)["fusion"].backward()
+    assert method.net.branch_xt.head.weight.grad is None
+    assert method.net.branch_x.head.weight.grad.abs().sum() > 0
+
+
+def test_cmr_fusion_on_positive_parts_ignores_where_both_maps_are_negative():
+    method = build("cmr", fusion_map="relu")
+    method.net.branch_x.head.weight.data.fill_(-1.0)
+    method.net.branch_xt.head.weight.data.fill_(-1.0)
+    assert method.losses(images(), LABELS)["fusion"].item() == 0.0
+
+
+def test_has_views_repeat_the_batch_with_other_cells(monkeypatch):
+    method = build("has", views=2)
+    seen = []
+    monkeypatch.setattr(type(method), "hide", lambda self, batch: (seen.append(batch), batch)[1])
+    method.losses(images(), LABELS)
+    torch.testing.assert_close(seen[0], images().repeat(2, 1, 1, 1))
+    with pytest.raises(UserError, match="views: 0 is below 1"):
+        build("has", views=0)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_steps_are_pictures_and_maps(name):
+    shown = build(name).eval().steps(images(), LABELS)
+    assert next(iter(shown)) == "image"
+    assert 3 <= len(shown) <= 5
+    for value in shown.values():
+        assert value.shape[0] == 3
+        assert value.ndim == (4 if value.shape[1:2] == (3,) else 3)
+        assert not value.requires_grad

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,3 +52,9 @@ class CAM(nn.Module):
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and class maps (B, K, h, w), raw and signed, without the bias."""
         return self.head(self.conv(self.backbone(images)))
+
+    @torch.no_grad()
+    def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The strength of the last features, and the map of the true class, which weighs them by the classifier."""
+        features = self.conv(self.backbone(images))
+        return {"image": images, "mean feature": features.mean(1), "class map": self.head.class_map(features, labels)}

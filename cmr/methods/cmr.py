@@ -52,6 +52,12 @@ class Settings:
     beta: float = 50.0
     # eq. 14 over pixels: mean or sum
     reduction: Literal["mean", "sum"] = "mean"
+    # steps over which beta rises evenly from 0; 0: at once (the paper says nothing)
+    beta_warmup: int = 0
+    # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), or their positive part
+    fusion_map: Literal["raw", "relu"] = "raw"
+    # whose map only serves as a target, without a gradient: none, or that of X~
+    fusion_stop: Literal["none", "x_tilde"] = "none"
     # CAAM and SSAM at test: off (the paper) or on
     test_modules: Literal["off", "on"] = "off"
     # with modules off: conv(F + F), double, or conv(F), single
@@ -81,6 +87,8 @@ class CMR(nn.Module):
         self.net = ComplementaryNet(
             backbone, classes, caam, ssam, s.fuse_kernel, s.fuse_channels, s.pooling, s.share_heads
         )
+        if s.beta_warmup:
+            self.register_buffer("step", torch.zeros((), dtype=torch.long))  # kept by checkpoints
 
     @property
     def backbone(self) -> Backbone:
@@ -100,13 +108,24 @@ class CMR(nn.Module):
             fill = torch.randn_like(images)
         return complementary_views(images, masks, fill)
 
+    def beta(self) -> float | Tensor:
+        """The weight of the fusion loss at this step; a tensor while it warms up, so that no step waits for it."""
+        if not self.settings.beta_warmup or not self.training:
+            return self.settings.beta
+        self.step += 1
+        return self.settings.beta * (self.step / self.settings.beta_warmup).clamp(max=1.0)
+
     def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Lines 2-10 of Algorithm 1: (B, 3, H, W), (B,) -> scalars, of which "total" is L_tot of eq. 15."""
         net = self.net
         ft_x, ft_xt = net(*self.views(images))  # eq. 1-9
         logits_x, logits_xt = net.branch_x.head.logits(ft_x), net.branch_xt.head.logits(ft_xt)  # eq. 10-11
         map_x, map_xt = net.branch_x.head.class_map(ft_x, labels), net.branch_xt.head.class_map(ft_xt, labels)  # eq. 13
-        losses = total_loss(logits_x, logits_xt, labels, map_x, map_xt, self.settings.beta, self.settings.reduction)
+        if self.settings.fusion_map == "relu":
+            map_x, map_xt = map_x.relu(), map_xt.relu()
+        if self.settings.fusion_stop == "x_tilde":
+            map_xt = map_xt.detach()
+        losses = total_loss(logits_x, logits_xt, labels, map_x, map_xt, self.beta(), self.settings.reduction)
         losses["accuracy"] = (logits_x.argmax(1) == labels).float().mean()
         if net.caam is not None:
             losses |= {"delta_x": net.caam.delta_x.detach(), "delta_xt": net.caam.delta_xt.detach()}
@@ -118,3 +137,11 @@ class CMR(nn.Module):
         """Logits (B, K) and class maps (B, K, h, w) of whole images, by the test settings."""
         s = self.settings
         return self.net.localize(images, s.test_modules, s.test_sum, s.test_branch)
+
+    @torch.no_grad()
+    def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The two views and the maps that each of their classifiers has of the true class."""
+        x, x_tilde = self.views(images)
+        ft_x, ft_xt = self.net(x, x_tilde)
+        map_x, map_xt = self.net.branch_x.head.class_map(ft_x, labels), self.net.branch_xt.head.class_map(ft_xt, labels)
+        return {"image": images, "X": x, "map of X": map_x, "X~": x_tilde, "map of X~": map_xt}

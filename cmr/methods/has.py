@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cmr.backbones import Backbone
+from cmr.errors import UserError
 from cmr.hide import complementary_views, hide_masks
 from cmr.methods.cam import CAM
 
@@ -18,6 +19,8 @@ class Settings:
     sizes: tuple[int, ...] = (0, 16, 32, 44, 56)
     # probability that a cell is hidden
     hide_probability: float = 0.5
+    # how often each image enters a step, each time with other cells hidden; 1 in the paper
+    views: int = 1
     # as in CAM: maps of a convolution before the pooling
     conv_channels: int = -1
 
@@ -36,6 +39,8 @@ class HaS(CAM):
     def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
         super().__init__(backbone, classes, settings)
         self.settings = settings
+        if settings.views < 1:
+            raise UserError(f"views: {settings.views} is below 1; give how often each image enters a step")
 
     def hide(self, images: Tensor) -> Tensor:
         """The images as training sees them: (B, 3, H, W) -> (B, 3, H, W)."""
@@ -50,4 +55,12 @@ class HaS(CAM):
 
     def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Cross-entropy on the images with hidden cells: (B, 3, H, W), (B,) -> scalars."""
-        return super().losses(self.hide(images), labels)
+        views = self.settings.views
+        return super().losses(self.hide(images.repeat(views, 1, 1, 1)), labels.repeat(views))
+
+    @torch.no_grad()
+    def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """What training sees, and the maps of the hidden and of the whole image."""
+        hidden = self.hide(images)
+        maps = [self.head.class_map(self.conv(self.backbone(seen)), labels) for seen in (hidden, images)]
+        return {"image": images, "hidden": hidden, "map of hidden": maps[0], "map of whole": maps[1]}

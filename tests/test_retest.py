@@ -1,0 +1,88 @@
+"""Testing a trained model again under other test settings; looking at several sizes."""
+
+import pytest
+import torch
+
+from cmr import runs
+from cmr.cli import main
+from cmr.config import make
+from cmr.errors import UserError
+from cmr.retest import changed, retest
+from cmr.scales import at_scales
+from cmr.train import train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(make("tiny", method="cmr", epochs=1), tmp_path_factory.mktemp("runs"), progress=False)
+
+
+def test_nothing_changed_repeats_the_result(trained):
+    again = retest(trained, trained.config, progress=False)
+    assert again["GT-known Loc"] == pytest.approx(trained.result["GT-known Loc"], abs=1e-3)
+    assert again["Top-1 Clas"] == pytest.approx(trained.result["Top-1 Clas"], abs=1e-3)
+
+
+def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_path):
+    config = changed(trained.config, {"test_modules": "on", "test_scales": [1.0, 1.5], "precise_bn": True})
+    result = retest(trained, config, tmp_path, progress=False)
+    (again,) = runs.find(tmp_path)
+    assert again.id != trained.id
+    assert again.config.settings.test_modules == "on"
+    assert again.config.test_scales == (1.0, 1.5)
+    assert again.record["trained"]["id"] == trained.id
+    assert again.result["MaxBoxAccV2"] == pytest.approx(result["MaxBoxAccV2"], abs=1e-3)
+    assert again.outcomes()["maps"].shape[1:] == (6, 6)  # 32 px in cells of 8, enlarged 1.5 times
+
+
+def test_precise_batch_norm_is_that_of_training(trained, tmp_path):
+    asked = make("tiny", method="cmr", epochs=1, precise_bn=True)
+    whole = train(asked, tmp_path, progress=False)
+    torch.manual_seed(0)
+    again = retest(trained, changed(trained.config, {"precise_bn": True}), progress=False)
+    assert again["Top-1 Clas"] == pytest.approx(whole.result["Top-1 Clas"], abs=10)  # random crops differ
+
+
+def test_what_needs_training_is_refused(trained):
+    with pytest.raises(UserError, match="unknown test setting 'beta'"):
+        changed(trained.config, {"beta": 1.0})
+    with pytest.raises(UserError, match="test_modules: 'of' is not one of off, on"):
+        changed(trained.config, {"test_modules": "of"})
+    with pytest.raises(UserError, match="test_scales: .* must hold factors above 0"):
+        changed(trained.config, {"test_scales": [0.0]})
+
+
+def test_command_line(trained, tmp_path, capsys):
+    main(["evaluate", "--run", str(trained.path), "--set", "test_flip=true", "--record", str(tmp_path)])
+    assert "GT-known Loc" in capsys.readouterr().out
+    (again,) = runs.find(tmp_path)
+    assert again.config.test_flip
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", "--run", str(trained.path), "--set", "test_flips=true"])
+    assert stop.value.code == 2
+    assert "did you mean 'test_flip'" in capsys.readouterr().err
+
+
+def test_one_scale_is_the_method_itself():
+    def look(images):
+        return images.mean((2, 3)), images
+
+    assert at_scales(look) is look
+
+
+def test_mirrored_map_is_mirrored_back():
+    images = torch.rand(2, 3, 16, 16)
+    logits, maps = at_scales(lambda x: (x.mean((2, 3)), x), flip=True)(images)
+    torch.testing.assert_close(maps, images)
+    torch.testing.assert_close(logits, images.mean((2, 3)))
+
+
+def test_maps_are_averaged_on_the_finest_grid():
+    def look(images):
+        side = images.shape[-1] // 16
+        return torch.full((1, 1), float(side)), torch.full((1, 1, side, side), float(side))
+
+    logits, maps = at_scales(look, (1.0, 2.0))(torch.zeros(1, 3, 32, 32))
+    assert logits.item() == 3.0  # (2 + 4) / 2
+    assert maps.shape == (1, 1, 4, 4)
+    torch.testing.assert_close(maps, torch.full_like(maps, 3.0))
