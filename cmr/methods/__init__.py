@@ -7,8 +7,10 @@ A method is an `nn.Module` with a frozen dataclass `Settings` and two calls: `lo
 from cmr.methods.acol import ACoL
 from cmr.methods.adl import ADL
 from cmr.methods.cam import CAM
+from cmr.methods.ccam import CCAM
 from cmr.methods.cmr import CMR
 from cmr.methods.cutmix import CutMix
+from cmr.methods.danet import DANet
 from cmr.methods.eil import EIL, MEIL
 from cmr.methods.has import HaS
 from cmr.methods.spg import SPG
@@ -18,9 +20,11 @@ METHODS = {
     "has": HaS,
     "cmr": CMR,
     "acol": ACoL,
-    "spg": SPG,
     "adl": ADL,
+    "ccam": CCAM,
     "cutmix": CutMix,
+    "danet": DANet,
     "eil": EIL,
     "meil": MEIL,
+    "spg": SPG,
 }
