@@ -33,8 +33,6 @@ class Settings:
     drop_rate: float = 0.75
     # as in CAM: maps of a convolution before the pooling
     conv_channels: int = -1
-    # as in CAM: share of the label given evenly to all classes
-    label_smoothing: float = 0.0
 
 
 def self_attention(features: Tensor) -> Tensor:
@@ -50,7 +48,7 @@ def self_attention(features: Tensor) -> Tensor:
 def drop_mask(attention: Tensor, threshold: float) -> Tensor:
     """What is left when the most attended positions are dropped.
 
-    Paper: ADL section 3.1; EIL's erasing mask is the same.
+    Paper: ADL section 3; the erasing mask of EIL is the same.
 
     Args:
         attention: (B, 1, h, w) float, never negative.
@@ -102,7 +100,7 @@ class ADL(CAM):
         """Cross-entropy through the layers: (B, 3, H, W), (B,) -> scalars."""
         features = self.backbone(images, dict.fromkeys(self.layers, self.drop))
         logits = self.head.logits(self.conv(features))
-        total = functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        total = functional.cross_entropy(logits.float(), labels)
         return {"total": total, "accuracy": (logits.argmax(1) == labels).float().mean()}
 
     @torch.no_grad()

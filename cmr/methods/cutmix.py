@@ -24,8 +24,6 @@ class Settings:
     probability: float = 1.0
     # as in CAM: maps of a convolution before the pooling
     conv_channels: int = -1
-    # as in CAM: share of the label given evenly to all classes
-    label_smoothing: float = 0.0
 
 
 def box_around(row: int, column: int, share: float, height: int, width: int) -> Box:
@@ -111,9 +109,8 @@ class CutMix(CAM):
         """
         mixed, order, kept = self.mix(images)
         logits = self.head.logits(self.conv(self.backbone(mixed)))
-        smoothing = self.label_smoothing
-        ce_image = kept * functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        ce_pasted = (1 - kept) * functional.cross_entropy(logits.float(), labels[order], label_smoothing=smoothing)
+        ce_image = kept * functional.cross_entropy(logits.float(), labels)
+        ce_pasted = (1 - kept) * functional.cross_entropy(logits.float(), labels[order])
         found = logits.argmax(1)
         right = kept * (found == labels).float() + (1 - kept) * (found == labels[order]).float()  # (B,)
         return {"total": ce_image + ce_pasted, "ce_image": ce_image, "ce_pasted": ce_pasted, "accuracy": right.mean()}

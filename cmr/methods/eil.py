@@ -44,8 +44,6 @@ class Settings:
     erased_weight: float = 1.0
     # as in CAM: maps of a convolution before the pooling
     conv_channels: int = -1
-    # as in CAM: share of the label given evenly to all classes
-    label_smoothing: float = 0.0
 
 
 class EIL(CAM):
@@ -102,9 +100,7 @@ class EIL(CAM):
         "accuracy" is the unerased path's.
         """
         logits = [self.head.logits(features) for features in self.paths(images)]
-        unerased, *erased = (
-            functional.cross_entropy(path.float(), labels, label_smoothing=self.label_smoothing) for path in logits
-        )
+        unerased, *erased = (functional.cross_entropy(path.float(), labels) for path in logits)
         return {
             "total": unerased + self.settings.erased_weight * sum(erased),
             "ce_unerased": unerased,
