@@ -23,8 +23,9 @@ from cmr.errors import UserError
 from cmr.figures import GT_COLOUR, METHOD_COLOURS, PREDICTION_COLOUR
 from cmr.figures.attention import effective_count
 from cmr.figures.barcharts import mean_std
-from cmr.figures.style import DPI, PAPER, WIDTH, line_styles
+from cmr.figures.style import DPI, PALETTE, PAPER, WIDTH, line_styles
 from cmr.interactive import ThresholdSlider, localize_at, threshold_slider
+from cmr.methods import METHODS
 
 SIDE = 24
 RNG = np.random.default_rng(0)
@@ -74,6 +75,7 @@ def one_of_each() -> dict[str, Figure]:
         "size_bars": figures.size_bars(RESULTS),
         "error_bars": figures.error_bars(RESULTS),
         "iou_histograms": figures.iou_histograms(RESULTS),
+        "steps": figures.steps({"image": IMAGE[None], "map": MAP[None], "mask": MAP[None] > 0.5}),
         "evidence_lines": figures.evidence_lines(rows, "GT-known Loc"),
     }
 
@@ -151,11 +153,29 @@ def test_save_writes_whole_files_only(tmp_path, drawn):
         figures.save(drawn["bars"], tmp_path / "bars.bmpx")
 
 
+# ---- steps of a method
+
+
+def test_steps_draw_a_mask_in_black_and_white_and_a_map_over_its_own_range(drawn):
+    picture, heat, mask = (ax.images[0] for ax in drawn["steps"].axes)
+    assert picture.get_array().shape[2] == 3
+    assert heat.get_clim() == (MAP.min(), MAP.max())
+    assert mask.get_clim() == (0, 1) and mask.get_cmap().name == "gray"
+    assert [ax.get_title() for ax in drawn["steps"].axes] == ["image", "map", "mask"]
+
+
+def test_steps_name_what_does_not_fit():
+    with pytest.raises(UserError, match="steps: a 1, b 2; give as many images for each heading"):
+        figures.steps({"a": IMAGE[None], "b": np.zeros((2, 3, 3))})
+    with pytest.raises(UserError, match="steps: 'a' has shape"):
+        figures.steps({"a": np.zeros((1, 5))})
+
+
 # ---- colours
 
 
 def test_colours_of_methods_are_fixed_and_distinct():
-    assert len(set(METHOD_COLOURS.values())) == len(METHOD_COLOURS) == 10
+    assert len(set(METHOD_COLOURS.values())) == len(METHOD_COLOURS) == len(METHODS)
     assert figures.method_colours(["CMR", "cam"]) == {"CMR": METHOD_COLOURS["cmr"], "cam": METHOD_COLOURS["cam"]}
     mixed = figures.method_colours(["beta 0", "cmr", "beta 50"])
     assert mixed["cmr"] == METHOD_COLOURS["cmr"] and len(set(mixed.values())) == 3
@@ -169,7 +189,7 @@ def test_colours_of_methods_are_fixed_and_distinct():
 def test_every_name_gets_a_colour_and_as_long_as_there_are_enough_its_own(names):
     colours = figures.method_colours(names)
     assert list(colours) == list(dict.fromkeys(names))
-    assert len(set(colours.values())) == min(len(colours), len(METHOD_COLOURS))
+    assert len(set(colours.values())) == min(len(colours), len(PALETTE))
 
 
 def luminance(colour: str) -> float:

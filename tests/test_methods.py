@@ -1,6 +1,7 @@
 """What defines each method: its two calls, what it hides, what trains."""
 
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -19,8 +20,8 @@ def images(side=64):
 def build(name, **changes):
     torch.manual_seed(0)
     settings = METHODS[name].Settings()
-    if hasattr(settings, "sizes"):
-        changes = {"sizes": (8, 16), **changes}
+    small = {"sizes": (8, 16), "head_channels": 16}
+    changes = {name: value for name, value in small.items() if hasattr(settings, name)} | changes
     return METHODS[name](build_backbone("tiny"), 3, dataclasses.replace(settings, **changes))
 
 
@@ -148,3 +149,32 @@ def test_steps_are_pictures_and_maps(name):
         assert value.shape[0] == 3
         assert value.ndim == (4 if value.shape[1:2] == (3,) else 3)
         assert not value.requires_grad
+
+
+NETWORKS = ("vgg16", "resnet50", "resnet18", "inception_v3", "squeezenet1_1", "tiny")
+
+
+@functools.cache
+def network(name):
+    return build_backbone(name)
+
+
+@pytest.mark.parametrize("backbone", NETWORKS)
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_trains_and_tests_on_every_backbone(name, backbone):
+    settings = METHODS[name].Settings()
+    small = {"sizes": (16,), "head_channels": 8, "conv_channels": 8}
+    known = {item.name for item in dataclasses.fields(settings)}
+    settings = dataclasses.replace(settings, **{key: value for key, value in small.items() if key in known})
+    net = network(backbone)
+    method = METHODS[name](net, 3, settings)
+    pictures = images()[:2]
+    total = method.losses(pictures, LABELS[:2])["total"]
+    assert total.isfinite()
+    with torch.no_grad():
+        logits, maps = method.eval().localize(pictures)
+    net.train()
+    assert logits.shape == (2, 3)
+    assert maps.shape[:2] == (2, 3)
+    assert maps.shape[2] in (4, 8, 16)  # 64 px in cells of 16, 8, or of an earlier layer
+    assert not any(module._forward_hooks for module in net.modules())  # nothing is left behind in the backbone

@@ -6,6 +6,7 @@ on a dark page; colours are seaborn's colour-blind palette, one fixed colour a m
 
 import functools
 import io
+import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from cmr.errors import UserError
+from cmr.methods import METHODS
 
 GT_COLOUR = "#d7191c"
 PREDICTION_COLOUR = "#2fe04b"
@@ -25,31 +27,13 @@ HEAT = "inferno"
 WIDTH = 7.2  # inches: at phone width (about 360 CSS px) 11 pt text is still 7.6 px high
 DPI = 144
 
-# seaborn's colour-blind palette (Okabe and Ito's, adjusted), one fixed colour a method
-METHOD_COLOURS: dict[str, str] = {
-    "cmr": "#0173b2",
-    "cam": "#de8f05",
-    "has": "#029e73",
-    "acol": "#cc78bc",
-    "spg": "#ca9161",
-    "adl": "#56b4e9",
-    "cutmix": "#d55e00",
-    "ccam": "#a89a00",
-    "eil": "#fbafe4",
-    "danet": "#949494",
-}
-METHOD_LABELS: dict[str, str] = {
-    "cmr": "CMR",
-    "cam": "CAM",
-    "has": "HaS",
-    "acol": "ACoL",
-    "spg": "SPG",
-    "adl": "ADL",
-    "cutmix": "CutMix",
-    "ccam": "CCAM",
-    "eil": "EIL",
-    "danet": "DANet",
-}
+# seaborn's colour-blind palette (Okabe and Ito's, adjusted) and two darker ones, in the order of METHODS
+PALETTE = (
+    "#de8f05", "#029e73", "#0173b2", "#cc78bc", "#56b4e9", "#a89a00",
+    "#d55e00", "#949494", "#fbafe4", "#8c613c", "#ca9161", "#2f4858",
+)  # fmt: skip
+METHOD_COLOURS: dict[str, str] = dict(zip(METHODS, itertools.cycle(PALETTE), strict=False))
+METHOD_LABELS: dict[str, str] = {name: method.__name__ for name, method in METHODS.items()}
 
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.1)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.6, 1.2)), (0, (9, 2)))
 _MARKERS = "osD^vPX*hd"
@@ -175,9 +159,9 @@ def line_styles(names: Iterable[str]) -> dict[str, dict]:
 
     Example:
         >>> line_styles(["cmr"])["cmr"]
-        {'color': '#0173b2', 'linestyle': '-', 'marker': 'o'}
+        {'color': '#0173b2', 'linestyle': (0, (1.2, 1.1)), 'marker': 'D'}
     """
-    order = list(METHOD_COLOURS.values())
+    order = list(PALETTE)
     styles = {}
     for name, colour in method_colours(names).items():
         i = order.index(colour)
@@ -196,13 +180,11 @@ def method_colours(names: Iterable[str]) -> dict[str, str]:
 
     Example:
         >>> method_colours(["CAM", "beta 0"])
-        {'CAM': '#de8f05', 'beta 0': '#0173b2'}
+        {'CAM': '#de8f05', 'beta 0': '#029e73'}
     """
     names = list(dict.fromkeys(names))
     fixed = {name: METHOD_COLOURS[name.lower()] for name in names if name.lower() in METHOD_COLOURS}
-    left = [colour for colour in METHOD_COLOURS.values() if colour not in fixed.values()] or list(
-        METHOD_COLOURS.values()
-    )
+    left = [colour for colour in PALETTE if colour not in fixed.values()] or list(PALETTE)
     others = [name for name in names if name not in fixed]
     free = {name: left[i % len(left)] for i, name in enumerate(others)}
     return {name: fixed.get(name) or free[name] for name in names}
