@@ -71,6 +71,8 @@ class Localize:
     # a picture, or a folder of pictures
     path: tyro.conf.Positional[str]
     # folder for the annotated pictures and localizations.json
+    # of --run: gradcam, gradcam++ or layercam in place of the method's own maps; needs the extra `posthoc`
+    maps: str = ""
     out: str = "localized"
     # folder of a trained run; none: an ImageNet classifier
     run: str = ""
@@ -193,7 +195,7 @@ def _evaluate(arguments: list[str]) -> None:
     others = (
         {"metadata": "", "step": None, "size": 0}
         if asked.run
-        else {"data_root": "", "device": "auto", "set": (), "record": ""}
+        else {"data_root": "", "device": "auto", "set": (), "maps": "", "record": ""}
     )
     for name, default in others.items():
         if getattr(asked, name) != default:
@@ -234,12 +236,18 @@ def _evaluate_run(asked: Evaluate) -> None:
     config = changed(finished.config, changes | parse_parameters(asked.set))
     places = {"data_root": asked.data_root} if asked.data_root else {}
     config = dataclasses.replace(config, device=asked.device, **places)
-    result = retest(finished, config, asked.record)
+    result = retest(finished, config, asked.record, maps=asked.maps)
     print(metric_lines(result))
     if asked.out:
         runs.write_json(
             Path(asked.out),
-            {"run": finished.id, "normalise": config.normalise, "threshold": config.threshold, "result": result},
+            {
+                "run": finished.id,
+                "maps": asked.maps or "own",
+                "normalise": config.normalise,
+                "threshold": config.threshold,
+                "result": result,
+            },
         )
 
 

@@ -2,13 +2,17 @@
 
 import time
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from cmr import runs
 from cmr.config import Config, known
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate
+from cmr.posthoc import posthoc_call
 from cmr.scales import at_scales
 from cmr.train import (
     batches_for_test,
@@ -51,7 +55,9 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
     return replace(config, settings=settings, **values)
 
 
-def retest(run: runs.Run, config: Config, out: str | Path = "", progress: bool = True) -> dict[str, Any]:
+def retest(
+    run: runs.Run, config: Config, out: str | Path = "", progress: bool = True, maps: str = ""
+) -> dict[str, Any]:
     """Tests a run's model under another configuration of the test.
 
     Args:
@@ -59,9 +65,13 @@ def retest(run: runs.Run, config: Config, out: str | Path = "", progress: bool =
         config: from `changed`.
         out: folder in which the test gets a run's folder of its own, with record and outcomes; none: nothing is kept.
         progress: show bars.
+        maps: gradcam, gradcam++ or layercam in place of the method's own maps.
 
     Returns:
         The metrics, as `cmr.evaluate.evaluate` has them.
+
+    Raises:
+        UserError: the run's model was not kept, or the maps are not known.
     """
     started = time.perf_counter()
     fabric = make_fabric(config)
@@ -71,14 +81,21 @@ def retest(run: runs.Run, config: Config, out: str | Path = "", progress: bool =
     if config.precise_bn and not run.config.precise_bn:
         resized = Batches(train_split, config.resize, config.batch_size, fabric.device, **reading(config, progress))
         reestimate_batch_norm(method, resized, config)
-    look = at_scales(method.eval().localize, config.test_scales, config.test_flip)
+    method.eval()
     tests = batches_for_test(test_split, config, fabric.device, progress)
-    result, outcomes = evaluate(look, test_split, tests, config, progress=progress)
+    if maps:
+        of_labels = posthoc_call(method, maps)
+
+        def look(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            return at_scales(partial(of_labels, labels=labels), config.test_scales, config.test_flip)(images)
+    else:
+        look = at_scales(method.localize, config.test_scales, config.test_flip)
+    result, outcomes = evaluate(look, test_split, tests, config, progress=progress, of_labels=bool(maps))
     if out:
         trained = {"id": run.id, "command": run.record["command"], "commit": run.record["environment"]["commit"]}
         fingerprints = {part.split: part.fingerprint for part in (train_split, test_split)}
         record = run.record | {
-            "id": runs.identity(config, fingerprints | {"weights": run.record["weights"]}),
+            "id": runs.identity(config, fingerprints | {"weights": run.record["weights"]}) + (maps and f"-{maps}"),
             "result": rounded(result),
             "config": portable(config).to_dict(),
             "environment": runs.environment(fabric.device)
@@ -89,5 +106,7 @@ def retest(run: runs.Run, config: Config, out: str | Path = "", progress: bool =
             "maps_of": [test_split.ids[i] for i in outcomes["map_index"]],
             "trained": trained,
         }
+        if maps:
+            record["maps"] = maps
         runs.write(Path(out) / record["id"], record, outcomes)
     return result

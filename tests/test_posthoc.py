@@ -1,18 +1,22 @@
 """Maps from gradients: what they must be where the classifier is linear, and against the formulas by autograd."""
 
+import json
 import sys
 
 import pytest
 import torch
 from torch import nn
 
+from cmr import runs
 from cmr.backbones import build_backbone
+from cmr.cli import main
 from cmr.config import make
 from cmr.errors import UserError
 from cmr.evaluate import evaluate
 from cmr.methods import METHODS
 from cmr.posthoc import KINDS, posthoc_call
-from cmr.train import batches_for_test, splits
+from cmr.retest import changed, retest
+from cmr.train import batches_for_test, splits, train
 
 LABELS = torch.tensor([2, 0, 3])
 
@@ -180,3 +184,40 @@ def test_a_missing_library_says_what_to_install(monkeypatch):
         UserError, match=r"gradcam needs the package torchcam; install it: pip install 'cmr\[posthoc\]'"
     ):
         posthoc_call(build(), "gradcam")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    config = make("tiny", method="cam", epochs=1, device="cpu")
+    return train(config, tmp_path_factory.mktemp("runs"), progress=False)
+
+
+def test_command_line(trained, tmp_path, capsys):
+    asked = ["evaluate", "--run", str(trained.path), "--maps", "gradcam", "--out", str(tmp_path / "scores.json")]
+    main([*asked, "--record", str(tmp_path)])
+    assert "GT-known Loc" in capsys.readouterr().out
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["maps"] == "gradcam"
+    (again,) = runs.find(tmp_path)
+    assert again.record["maps"] == "gradcam"
+    assert again.id == f"{trained.id}-gradcam"
+    ours = retest(trained, trained.config, progress=False)  # the same maps where they are positive
+    assert scores["result"]["Top-1 Clas"] == pytest.approx(ours["Top-1 Clas"], abs=1e-3)
+    assert scores["result"]["PxAP"] != pytest.approx(ours["PxAP"], abs=1e-3)
+
+
+def test_command_line_refuses(trained, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "--run", str(trained.path), "--maps", "layer-cam"])
+    assert stopped.value.code == 2
+    assert "unknown maps 'layer-cam': did you mean 'layercam'?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--scoremaps", "maps", "--metadata", "lists", "--maps", "gradcam"])
+    assert "--maps goes with --run only" in capsys.readouterr().err
+
+
+def test_several_sizes_are_averaged(trained):
+    config = changed(trained.config, {"test_scales": [1.0, 2.0], "test_flip": True})
+    once = retest(trained, trained.config, progress=False, maps="layercam")
+    often = retest(trained, config, progress=False, maps="layercam")
+    assert often["PxAP"] != pytest.approx(once["PxAP"], abs=1e-3)
