@@ -52,6 +52,8 @@ class Evaluate:
     # of --run: another setting of the test, NAME=VALUE, as often as needed: test_scales=[1.0,1.5], test_flip=true,
     # precise_bn=true, test_crop=classic, and the method's own that begin with test_, as test_modules=on
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    # of --run: gradcam, gradcam++ or layercam in place of the method's own maps; needs the extra `posthoc`
+    maps: str = ""
     # of --run: folder in which this test gets a run's folder of its own, with record and outcomes
     record: str = ""
     # of --scoremaps: distance of the taus of which the best is chosen (the benchmark's 0.01 or 0.001); none: all levels
@@ -71,8 +73,6 @@ class Localize:
     # a picture, or a folder of pictures
     path: tyro.conf.Positional[str]
     # folder for the annotated pictures and localizations.json
-    # of --run: gradcam, gradcam++ or layercam in place of the method's own maps; needs the extra `posthoc`
-    maps: str = ""
     out: str = "localized"
     # folder of a trained run; none: an ImageNet classifier
     run: str = ""
