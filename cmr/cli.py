@@ -1,4 +1,4 @@
-"""The command line: cmr train | evaluate | localize | data | report | notebook."""
+"""The command line: cmr train | sweep | evaluate | localize | data | report | notebook."""
 
 import argparse
 import dataclasses
@@ -29,6 +29,25 @@ class Train(Generic[C]):
     resume: bool = False
     # run again although the run is finished
     rerun: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Run a grid of trainings, those that are not finished yet, on this machine or on a dask cluster."""
+
+    # grid file, in TOML
+    file: tyro.conf.Positional[str]
+    # folder in which the runs get their folders, and whose runs count as done
+    out: str = "runs"
+    # address of a dask scheduler, tcp://HOST:PORT; data, weights and out are then paths of its workers. None: processes
+    # of this machine
+    scheduler: str = ""
+    # processes of this machine; 0: one for each GPU, or one on the CPU
+    workers: int = 0
+    # CPU threads of each run; 0: this machine's, shared by its processes; on a cluster as its workers were started
+    threads: int = 0
+    # list the runs, done and to do, and run none
+    dry_run: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +164,7 @@ def run(arguments: list[str]) -> None:
     """Finds the command and hands over to it."""
     commands = {
         "train": _train,
+        "sweep": _sweep,
         "evaluate": _evaluate,
         "localize": _localize,
         "data": _data,
@@ -185,6 +205,24 @@ def _train(arguments: list[str]) -> None:
     finished = train.train(asked.config, asked.out, asked.resume, asked.rerun)
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process reports
         print(summary(finished))
+
+
+def _sweep(arguments: list[str]) -> None:
+    from cmr import sweep
+
+    asked = _parse(Sweep, arguments, "sweep")
+    planned = sweep.plan(asked.file, asked.out)
+    print(planned)
+    if asked.dry_run:
+        return
+    try:
+        failed = sweep.execute(planned, asked.out, asked.scheduler, asked.workers, asked.threads)
+    except KeyboardInterrupt:
+        print("cmr: stopped; the same command goes on with the runs that are not finished", file=sys.stderr)
+        sys.exit(130)
+    print(sweep.summary(planned, failed))
+    if failed:
+        sys.exit(1)
 
 
 def _evaluate(arguments: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Run records: what ran, on what, with which result. One folder a run."""
 
+import dataclasses
 import hashlib
 import json
 import lzma
@@ -20,7 +21,7 @@ import safetensors.torch
 import torch
 
 import cmr
-from cmr.config import PLACE, Config, from_dict
+from cmr.config import PLACE, Config, from_dict, make
 from cmr.errors import UserError
 
 RECORD = "record.json"
@@ -164,6 +165,36 @@ def command_line() -> str:
     if first in ("cmr", "__main__.py"):
         return shlex.join(["cmr", *sys.argv[1:]])
     return "notebook" if "ipykernel" in first else first
+
+
+def train_command(config: Config, preset: str = "toybirds") -> str:
+    """The command that runs a configuration alone: what differs from the preset's values, and where the data lies.
+
+    Args:
+        config: the run.
+        preset: tiny, toybirds or paper; it changes the length of the command, not what it runs.
+
+    Returns:
+        One line for a shell.
+
+    Example:
+        >>> train_command(make("tiny", method="cmr", seed=1, settings={"sizes": [4], "caam": False}), "tiny")
+        'cmr train --preset tiny --method cmr --data toybirds --seed 1 --sizes 4 --no-caam'
+    """
+    base = make(preset, method=config.method, data=config.data)
+    words = ["cmr", "train", "--preset", preset, "--method", config.method, "--data", config.data]
+    parts = (("", config, base), ("", config.settings, base.settings))
+    for prefix, mine, usual in (*parts, ("data-settings.", config.data_settings, base.data_settings)):
+        for item in dataclasses.fields(mine):
+            value = getattr(mine, item.name)
+            if item.name in ("settings", "data_settings") or value == getattr(usual, item.name):
+                continue
+            name = item.name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{prefix}{name}" if value else f"--{prefix}no-{name}")
+            else:
+                words += [f"--{prefix}{name}", *map(str, value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)
 
 
 def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray]) -> Run:

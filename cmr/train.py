@@ -31,7 +31,12 @@ CHECK_EVERY = 20  # steps between two looks at the losses; each look waits for t
 
 
 def train(
-    config: Config, out: str | Path = "runs", resume: bool = False, rerun: bool = False, progress: bool = True
+    config: Config,
+    out: str | Path = "runs",
+    resume: bool = False,
+    rerun: bool = False,
+    progress: bool = True,
+    command: str | None = None,
 ) -> runs.Run:
     """Trains a method and tests it; leaves one folder with the record, the outcomes and the model.
 
@@ -43,6 +48,7 @@ def train(
         resume: go on from the last checkpoint of the same run, exactly as if it had not been stopped.
         rerun: run again although the run is finished.
         progress: show a bar with losses and the time left.
+        command: what the record gives as the command; that of this process where it is not given.
 
     Returns:
         The finished run; one that was already there is returned as it is.
@@ -147,7 +153,7 @@ def train(
         "seeds": {"seed": config.seed},
         "environment": runs.environment(fabric.device)
         | {"precision": precision(config, fabric.device), "processes": fabric.world_size},
-        "command": runs.command_line(),
+        "command": command or runs.command_line(),
         "duration_s": round(time.perf_counter() - started, 1),
         "peak_memory_mb": runs.peak_memory_mb(fabric.device),
         "classes": list(train_split.classes),
