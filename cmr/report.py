@@ -118,6 +118,8 @@ def cell(row: Mapping[str, Any], metric: str) -> str:
         return "not run"
     if row[metric] is None:
         return "–"
+    if not isinstance(row[metric], tuple):
+        return str(row[metric])
     mean, deviation = row[metric]
     return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
 
@@ -161,6 +163,15 @@ def headline(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 def labelled(runs_by_label: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
     """Rows as of `table`, one a label, which stands in place of the method; its runs differ in seed only."""
     return [row | {"method": name} for name, found in runs_by_label.items() for row in rows_of(found)]
+
+
+def bar_rows(found: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
+    """One row a run, for `cmr.figures.bars`: title, seed and metrics."""
+    return [
+        {"method": title, "seed": run.record["config"]["seed"]} | {m: run.result[m] for m in METRICS if m in run.result}
+        for title, members in found.items()
+        for run in members
+    ]
 
 
 def tau_lines(run: Run) -> dict[int, tuple[list[float], list[float]]]:

@@ -1,0 +1,71 @@
+"""Which recorded runs belong together, and what a table calls them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from cmr.config import PLACE, Config, make
+from cmr.methods import METHODS
+from cmr.runs import Run
+
+UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", *PLACE)
+
+
+def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
+    """Groups runs that differ in their seed only, under the method's name and what sets the group apart.
+
+    A setting is named where it is not the method's default and the runs of that method differ in it: "CMR, beta 0",
+    "CMR, no caam". So the plain name is the default reading, or the only one there is.
+
+    Args:
+        found: runs on the same data.
+
+    Returns:
+        Title to runs; methods in the order of `METHODS`, within a method plain first, then as found.
+
+    Raises:
+        ValueError: two groups would have the same title, since the runs differ in data or weights.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in found:
+        groups.setdefault(_setting(run), []).append(run)
+    members = list(groups.values())
+    configs = [group[0].config for group in members]
+    titles = [_title(config, [other for other in configs if other.method == config.method]) for config in configs]
+    order = list(METHODS)
+    ranked = sorted(range(len(titles)), key=lambda i: (order.index(configs[i].method), titles[i].count(","), i))
+    named = {titles[i]: members[i] for i in ranked}
+    if len(named) < len(titles):
+        twice = sorted({title for title in titles if titles.count(title) > 1})
+        raise ValueError(f"by_title: {', '.join(twice)} stands for runs on different data; give those on the same data")
+    return named
+
+
+def _setting(run: Run) -> str:
+    config = {name: value for name, value in run.config.to_dict().items() if name not in (*PLACE, "seed", "weights")}
+    return json.dumps([config, run.record["weights"], run.record["data"]], sort_keys=True, default=list)
+
+
+def _title(config: Config, same: Sequence[Config]) -> str:
+    plain = make("paper", method=config.method)
+    parts = [METHODS[config.method].__name__]
+    for item in fields(config.settings):
+        values = {str(getattr(other.settings, item.name)) for other in same}
+        value = getattr(config.settings, item.name)
+        if len(values) > 1 and value != getattr(plain.settings, item.name):
+            parts.append(_say(item.name, value))
+    for item in fields(config):
+        values = {str(getattr(other, item.name)) for other in same}
+        if item.name not in UNSAID and len(values) > 1 and getattr(config, item.name) != item.default:
+            parts.append(_say(item.name, getattr(config, item.name)))
+    return ", ".join(parts)
+
+
+def _say(name: str, value: Any) -> str:
+    words = name.replace("_", " ")
+    if isinstance(value, bool):
+        return words if value else f"no {words}"
+    if isinstance(value, tuple):
+        return f"{words} {' '.join(map(str, value))}"
+    return f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}"

@@ -1,0 +1,95 @@
+"""The paired bootstrap: exact where nothing is random, near the textbook elsewhere, honest about what differs."""
+
+import numpy as np
+import pytest
+import torch
+
+from cmr.config import make
+from cmr.errors import UserError
+from cmr.statistics import Difference, against, bootstrap, difference, right
+from cmr.titles import by_title
+from cmr.train import train
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    torch.set_num_threads(1)
+    asked = [("cam", {}, 0), ("cam", {}, 1), ("cmr", {"beta": 0.0}, 0), ("cmr", {}, 0)]
+    return [train(make("tiny", method=m, settings=s, seed=seed, epochs=1), out, progress=False) for m, s, seed in asked]
+
+
+def test_one_seed_a_side_is_the_paired_standard_error():
+    rng = np.random.default_rng(1)
+    a = rng.random((1, 2000)) < 0.6
+    b = np.where(rng.random((1, 2000)) < 0.2, ~a, a)  # mostly the same images right
+    gap = a.astype(float) - b
+    half = 1.96 * gap.std() / np.sqrt(2000) * 100
+    got = bootstrap(a, b, draws=4000)
+    assert got.mean == pytest.approx(100 * gap.mean())
+    assert got.high - got.mean == pytest.approx(half, rel=0.1)
+    assert got.mean - got.low == pytest.approx(half, rel=0.1)
+
+
+def test_pairing_narrows_the_interval():
+    rng = np.random.default_rng(2)
+    a = rng.random((1, 500)) < 0.5
+    same, other = a, rng.permutation(a[0])[None]
+    assert bootstrap(a, same).high == bootstrap(a, same).low == 0.0
+    assert bootstrap(a, other).high > 4.0
+
+
+def test_seeds_that_disagree_widen_it():
+    rng = np.random.default_rng(3)
+    calm = np.stack([rng.random(1000) < 0.5 for _ in range(3)])
+    wild = np.stack([rng.random(1000) < p for p in (0.2, 0.5, 0.8)])
+    base = rng.random((3, 1000)) < 0.5
+    narrow, wide = bootstrap(calm, base), bootstrap(wild, base)
+    assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+
+
+def test_same_draws_every_time():
+    a = np.random.default_rng(0).random((2, 50)) < 0.5
+    assert bootstrap(a, ~a, draws=100) == bootstrap(a, ~a, draws=100)
+    assert bootstrap(a, ~a, draws=100) != bootstrap(a, ~a, draws=100, seed=1)
+
+
+def test_verdicts():
+    assert Difference(2.0, 0.5, 3.0).verdict == "higher"
+    assert Difference(-2.0, -3.0, -0.5).verdict == "lower"
+    assert Difference(0.2, -1.0, 1.4).verdict == "no difference found"
+    assert str(Difference(0.2, -1.0, 1.4)) == "+0.2 [-1.0, +1.4]"
+
+
+def test_what_a_run_got_right_averages_to_its_metrics(found):
+    for metric in ("GT-known Loc", "Top-1 Loc", "Top-1 Clas"):
+        assert 100 * right(found[0], metric).mean() == pytest.approx(found[0].result[metric], abs=1e-3)
+
+
+def test_titles_name_what_differs_and_keep_seeds_together(found):
+    titled = by_title(found)
+    assert {title: len(members) for title, members in titled.items()} == {"CAM": 2, "CMR": 1, "CMR, beta 0": 1}
+    assert list(titled) == ["CAM", "CMR", "CMR, beta 0"]
+    assert list(by_title(found[2:3])) == ["CMR"]  # alone, its setting sets nothing apart
+
+
+def test_differences_in_a_table(found):
+    titled = by_title(found)
+    table = against(titled, "CAM", ("Top-1 Clas",), draws=200)
+    assert list(table.index) == ["CMR", "CMR, beta 0"]
+    want = difference(titled["CMR"], titled["CAM"], "Top-1 Clas", draws=200)
+    assert table.loc["CMR", "Top-1 Clas"].startswith(str(want))
+    with pytest.raises(UserError, match="unknown reference 'CAN': did you mean 'CAM'"):
+        against(titled, "CAN")
+
+
+def test_what_cannot_be_compared_is_named(found, tmp_path):
+    with pytest.raises(UserError, match="a side holds no run"):
+        difference([], found)
+    with pytest.raises(UserError, match="unknown metric of single images 'MaxBoxAcc'"):
+        right(found[0], "MaxBoxAcc")
+    other = train(make("tiny", method="cam", epochs=1, data_settings={"test": 16}), tmp_path, progress=False)
+    with pytest.raises(UserError, match="tested on different images"):
+        difference([other], found[:1])
+    with pytest.raises(ValueError, match="CAM stands for runs on different data"):
+        by_title([other, *found])
