@@ -63,7 +63,7 @@ def load(path: str | Path) -> Grid:
     for number, entry in enumerate(listed, 1):
         where = f"{path}: [[runs]] {number}"
         entries += [(where, values) for values in _cross(entry, where)]
-    _check_common(path, preset, common, [values for _, values in entries])
+    _check_common(path, preset, common, entries)
     configs = [_config(preset, common, values, seed, where) for seed in seeds for where, values in entries]
     given = frozenset(common).union(*(values for _, values in entries))
     return Grid(path, preset, once(configs), _table(content, "choose", str(path)), given)
@@ -78,7 +78,9 @@ def once(configs: Iterable[Config]) -> tuple[Config, ...]:
 
 
 def _table(content: Any, name: str, where: str) -> dict[str, Any]:
-    table = content.get(name, {}) if isinstance(content, dict) else content
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: {content!r} is not a table of names and values")
+    table = content.get(name, {})
     if not isinstance(table, dict):
         raise UserError(f"{where}: {name}: {table!r} is not a table of names and values")
     return table
@@ -120,9 +122,11 @@ def names_of(kind: type) -> set[str]:
     return {item.name for item in fields(kind)}
 
 
-def _check_common(path: Path, preset: str, common: dict[str, Any], entries: Sequence[dict[str, Any]]) -> None:
+def _check_common(
+    path: Path, preset: str, common: dict[str, Any], entries: Sequence[tuple[str, dict[str, Any]]]
+) -> None:
     """A name in [common] must be of use to some run; each run then takes those that it knows."""
-    pairs = [_about(preset, common, values, str(path)) for values in entries]
+    pairs = [_about(preset, common, values, where) for where, values in entries]
     own = set().union(*(names_of(METHODS[method].Settings) for method, _ in pairs))
     for name in common:
         known(name, f"parameter in {path}: [common]", GENERAL | own | {"data_settings"})
