@@ -1,0 +1,97 @@
+"""The whole study, from nothing: every grid file of a folder in order, then the tests that need no training.
+
+python -m study.run study/cpu             what `make study` does: two CPU cores, hours; finished runs are skipped
+python -m study.run study/gpu             the same questions with ResNet50 at 224 pixels, on a GPU
+
+The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [retest] names trained runs, and settings of
+the test under which they are tested again.
+"""
+
+import argparse
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cmr import cli, runs
+from cmr.config import known
+from cmr.errors import UserError
+from cmr.methods import METHODS
+from cmr.retest import changed, retest
+
+RETEST = ("runs", "methods", "device")
+
+
+def results_of(file: Path, root: Path = Path("results")) -> Path:
+    """Where a grid file's records go: the file's name without its number."""
+    return root / file.stem.split("-", 1)[-1]
+
+
+def run(folder: Path, root: Path = Path("results")) -> None:
+    """Works through the grid files of a folder.
+
+    Args:
+        folder: holds TOML files whose names begin with a number.
+        root: where the records' folders are.
+
+    Raises:
+        UserError: no such files, a mistake in one, or a run that failed (after all others of that file were tried).
+    """
+    files = sorted(folder.glob("*.toml"))
+    if not files:
+        raise UserError(f"{folder}: holds no grid file (*.toml); give study/cpu or study/gpu")
+    for i, file in enumerate(files):
+        print(f"[{i + 1}/{len(files)}] {file}", flush=True)
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        if "retest" in content:
+            test_again(content, file, results_of(file, root))
+        else:
+            cli.run(["sweep", str(file), "--out", str(results_of(file, root))])
+
+
+def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
+    """Tests trained runs under every entry of `[[tests]]`, leaving out what is done."""
+    where = content["retest"]
+    for name in where:
+        known(name, f"key of [retest] in {file}", RETEST)
+    methods = where.get("methods", list(METHODS))
+    for name in methods:
+        known(name, f"method in {file}", METHODS)
+    found = [item for item in runs.find(where["runs"]) if item.config.method in methods]
+    if not found:
+        raise UserError(f"{file}: {where['runs']} holds no run of {', '.join(methods)}; run the grids before it")
+    done = {(item.record["trained"]["id"], item.id) for item in runs.find(out)}
+    todo = [(trained, dict(test)) for trained in found for test in content.get("tests", [])]
+    for trained, test in tqdm(todo, desc=out.name, unit="test"):
+        maps = test.pop("maps", "")
+        config = replace(changed(trained.config, test), device=where.get("device", trained.config.device))
+        if not same(done, trained, config, maps):
+            retest(trained, config, out, progress=False, maps=maps)
+
+
+def same(done: set[tuple[str, str]], trained: runs.Run, config: Any, maps: str) -> bool:
+    """Whether this model was tested so before."""
+    fingerprints = {split: part["fingerprint"] for split, part in trained.record["data"].items()}
+    name = runs.identity(config, fingerprints | {"weights": trained.record["weights"]}) + (maps and f"-{maps}")
+    return (trained.id, name) in done
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m study.run", description="Runs the study's grids in order.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("study/cpu"))
+    try:
+        run(parser.parse_args().folder)
+    except UserError as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("study: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
