@@ -16,7 +16,7 @@ def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
     """Groups runs that differ in their seed only, under the method's name and what sets the group apart.
 
     A setting is named where it is not the method's default and the runs of that method differ in it: "CMR, beta 0",
-    "CMR, no caam". So the plain name is the default reading, or the only one there is.
+    "CMR, no caam". Maps read out after the fact are named too. So the plain name is the default reading, or the only one there is.
 
     Args:
         found: runs on the same data.
@@ -32,7 +32,15 @@ def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
         groups.setdefault(_setting(run), []).append(run)
     members = list(groups.values())
     configs = [group[0].config for group in members]
-    titles = [_title(config, [other for other in configs if other.method == config.method]) for config in configs]
+    titles = [
+        ", ".join(
+            [
+                *_parts(config, [other for other in configs if other.method == config.method]),
+                *([group[0].record["maps"]] if "maps" in group[0].record else []),
+            ]
+        )
+        for config, group in zip(configs, members, strict=True)
+    ]
     order = list(METHODS)
     ranked = sorted(range(len(titles)), key=lambda i: (order.index(configs[i].method), titles[i].count(","), i))
     named = {titles[i]: members[i] for i in ranked}
@@ -44,10 +52,11 @@ def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
 
 def _setting(run: Run) -> str:
     config = {name: value for name, value in run.config.to_dict().items() if name not in (*PLACE, "seed", "weights")}
-    return json.dumps([config, run.record["weights"], run.record["data"]], sort_keys=True, default=list)
+    about = [config, run.record["weights"], run.record["data"], run.record.get("maps", "")]
+    return json.dumps(about, sort_keys=True, default=list)
 
 
-def _title(config: Config, same: Sequence[Config]) -> str:
+def _parts(config: Config, same: Sequence[Config]) -> list[str]:
     plain = make("paper", method=config.method)
     parts = [METHODS[config.method].__name__]
     for item in fields(config.settings):
@@ -59,7 +68,7 @@ def _title(config: Config, same: Sequence[Config]) -> str:
         values = {str(getattr(other, item.name)) for other in same}
         if item.name not in UNSAID and len(values) > 1 and getattr(config, item.name) != item.default:
             parts.append(_say(item.name, getattr(config, item.name)))
-    return ", ".join(parts)
+    return parts
 
 
 def _say(name: str, value: Any) -> str:
