@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book draft test lint lab bench clean
+.PHONY: help book draft test lint lab bench study clean
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
@@ -39,7 +39,11 @@ lab: $(STAMP)  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --notebook-dir=notebooks
 
 bench: $(STAMP)  ## measure speed and memory, one table a script
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script"; done
+	@set -e; for script in benchmarks/*.py; do name=$$(basename $$script .py); [ $$name = __init__ ] && continue; echo "== $$name"; $(PY) -m benchmarks.$$name; done
+
+SET ?= cpu
+study: $(STAMP)  ## rerun all recorded results from nothing: hours; SET=cpu (default), gpu or full
+	@$(PY) -m study.run study/$(SET)
 
 clean:  ## remove the environment, the built book and caches (runs and results stay)
 	rm -rf .venv book/_build book/_cache build *.egg-info .pytest_cache .ruff_cache .hypothesis

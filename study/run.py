@@ -1,7 +1,8 @@
 """The whole study, from nothing: every grid file of a folder in order, then the tests that need no training.
 
 python -m study.run study/cpu             what `make study` does: two CPU cores, hours; finished runs are skipped
-python -m study.run study/gpu             the same questions with ResNet50 at 224 pixels, on a GPU
+python -m study.run study/gpu             the same questions with ResNet50 at 224 pixels, on a GPU (make study SET=gpu)
+python -m study.run study/full            on the full CUB-200-2011 and ILSVRC 2012, which a reader must have
 
 The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [retest] names trained runs, and settings of
 the test under which they are tested again.
@@ -40,7 +41,7 @@ def run(folder: Path, root: Path = Path("results")) -> None:
     Raises:
         UserError: no such files, a mistake in one, or a run that failed (after all others of that file were tried).
     """
-    files = sorted(folder.glob("*.toml"))
+    files = sorted(folder.glob("[0-9]*-*.toml"), key=lambda file: int(file.name.split("-")[0]))
     if not files:
         raise UserError(f"{folder}: holds no grid file (*.toml); give study/cpu or study/gpu")
     for i, file in enumerate(files):

@@ -1,0 +1,75 @@
+"""The study's files expand, and its script runs grids and tests in order and goes on where it stopped."""
+
+from pathlib import Path
+
+import pytest
+
+from cmr import runs
+from cmr.errors import UserError
+from cmr.grid import load
+from study.run import main, results_of, run
+
+ROOT = Path(__file__).resolve().parent.parent
+GRIDS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[retest]" not in file.read_text()]
+RETESTS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[retest]" in file.read_text()]
+
+GRID = """
+preset = "tiny"
+[common]
+epochs = 1
+device = "cpu"
+data_settings = { train = 32, test = 16 }
+[[runs]]
+method = "cmr"
+"""
+TESTS = """
+[retest]
+runs = "{results}/toy"
+methods = ["cmr"]
+[[tests]]
+test_modules = "on"
+[[tests]]
+maps = "gradcam"
+"""
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_every_grid_expands(file):
+    grid = load(file)
+    assert len(grid.configs) == len(set(grid.configs)) > 0
+    if grid.choose:
+        search = file.parent / grid.choose["sweep"]
+        assert results_of(search) == Path(grid.choose["results"])
+        assert {config.method for config in load(search).configs} >= {config.method for config in grid.configs}
+
+
+@pytest.mark.parametrize("file", RETESTS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_what_is_tested_again_is_trained_before(file):
+    before = [other for other in GRIDS if other.parent == file.parent]
+    assert any(f'runs = "{results_of(other)}"' in file.read_text() for other in before)
+
+
+def test_grids_run_in_order_then_tests_and_a_second_call_does_nothing(tmp_path, capfd):
+    results = tmp_path / "results"
+    (tmp_path / "2-toy.toml").write_text(GRID)
+    (tmp_path / "10-toy-tests.toml").write_text(TESTS.format(results=results))
+    run(tmp_path, results)
+    trained, tested = runs.find(results / "toy"), runs.find(results / "toy-tests")
+    assert len(trained) == 1
+    assert len(tested) == 2
+    assert {item.record["trained"]["id"] for item in tested} == {trained[0].id}
+    stamps = {item.path: (item.path / runs.RECORD).stat().st_mtime_ns for item in (*trained, *tested)}
+    run(tmp_path, results)
+    assert stamps == {path: (path / runs.RECORD).stat().st_mtime_ns for path in stamps}
+
+
+def test_mistakes_are_named(tmp_path, capsys, monkeypatch):
+    with pytest.raises(UserError, match="holds no grid file"):
+        run(tmp_path)
+    (tmp_path / "1-tests.toml").write_text('[retest]\nruns = "nothing"\nmethod = ["cmr"]\n')
+    with pytest.raises(UserError, match="unknown key of .retest. in .* 'method': did you mean 'methods'"):
+        run(tmp_path)
+    (tmp_path / "1-tests.toml").write_text('[retest]\nruns = "nothing"\n')
+    monkeypatch.setattr("sys.argv", ["study.run", str(tmp_path)])
+    assert main() == 2
+    assert "nothing holds no run" in capsys.readouterr().err
