@@ -197,7 +197,7 @@ def varying(configs: Sequence[Config]) -> list[str]:
     flat = [values_of(config) for config in configs]
     names = dict.fromkeys(name for values in flat for name in values)
     shown = ("data", "method", "backbone", "seed")
-    # A setting that only one of the methods has does not vary by that.
+    # A setting that only some of the methods have does not vary by that.
     return [n for n in names if n not in shown and len({values[n] for values in flat if n in values}) > 1]
 
 

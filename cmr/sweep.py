@@ -5,10 +5,12 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +28,7 @@ from cmr.weights import weights_fingerprint
 
 RETRIES = 2  # times that a run is tried again when its worker process has died
 LOOK_EVERY = 2.0  # seconds between two looks for workers that joined or left
+GIVE_UP = 300.0  # seconds without any process before a sweep on this machine ends: dask starts none that dies at once
 _ONE_RUN = threading.Lock()  # two runs in one process would draw from one stream of random numbers
 
 
@@ -150,7 +153,8 @@ def execute(
         else:
             where = f"{len(client.nthreads())} worker(s) of {scheduler}; data, weights and {out} are paths of theirs"
         print(f"{len(todo)} run(s) on {where}", file=sys.stderr)
-        return _work_off(distributed, client, planned.preset, todo, str(out), threads)
+        patience = inf if scheduler else GIVE_UP
+        return _work_off(distributed, client, planned.preset, todo, str(out), threads, patience)
 
 
 def summary(planned: Plan, failed: Sequence[tuple[Item, str]]) -> str:
@@ -166,14 +170,20 @@ def _command(config: Config, preset: str) -> str:
 
 
 def _work_off(
-    distributed: ModuleType, client: Any, preset: str, todo: Sequence[Item], out: str, threads: int
+    distributed: ModuleType, client: Any, preset: str, todo: Sequence[Item], out: str, threads: int, patience: float
 ) -> list[tuple[Item, str]]:
     waiting, running = deque(todo), {}
     failed: list[tuple[Item, str]] = []
+    seen = time.monotonic()  # when there was a worker last
     with tqdm(total=len(todo), desc="sweep", unit="run", smoothing=0) as bar:
         while waiting or running:
             # No more tasks than workers: of several on one worker, all would count as failed when it dies.
-            while waiting and len(running) < max(1, len(client.nthreads())):
+            count = len(client.nthreads())
+            seen = time.monotonic() if count else seen
+            if time.monotonic() - seen > patience:
+                lost = "no worker process is left, and none starts; run it alone to see why"
+                return failed + [(item, lost) for item in (*running.values(), *waiting)]
+            while waiting and len(running) < max(1, count):
                 item = waiting.popleft()
                 command = _command(item.config, preset)
                 running[client.submit(work, item.config, out, command, threads, pure=False)] = item
