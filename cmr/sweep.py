@@ -193,6 +193,7 @@ def _work_off(
                 continue
             for future in done:
                 item, message = running.pop(future), _message(future)
+                future.release()  # a result that is still held would be made again when its worker dies
                 if message:
                     failed.append((item, message))
                     bar.set_postfix(failed=len(failed), refresh=False)
@@ -208,7 +209,7 @@ def _message(future: Any) -> str:
         return "the scheduler or its connection was lost; call the sweep again"
     error = future.exception()
     if type(error).__name__ == "KilledWorker":
-        return f"its worker process died {RETRIES + 1} times; out of memory, perhaps"
+        return f"its worker process died {error.allowed_failures + 1} times; out of memory, perhaps"
     return _one_line(f"{type(error).__name__}: {error}")
 
 
@@ -275,14 +276,20 @@ def _client(distributed: ModuleType, todo: Sequence[Item], scheduler: str, worke
 
     if scheduler:
         try:
-            client = distributed.Client(scheduler, timeout=10)
+            client = distributed.Client(scheduler, timeout=30)  # it may be starting
         except (OSError, ValueError) as error:
             raise UserError(f"sweep: no dask scheduler answers at {scheduler} ({_one_line(str(error))})") from None
         with client:
             yield client
         return
     with (
-        dask.config.set({"distributed.admin.tick.limit": "1h"}),  # a training step may hold the interpreter for long
+        dask.config.set(
+            {
+                "distributed.admin.tick.limit": "1h",  # a training step may hold the interpreter for long
+                # A process that died is started again; the default of 15 s gives it up while it still imports torch.
+                "distributed.deploy.lost-worker-timeout": GIVE_UP,
+            }
+        ),
         distributed.SpecCluster(**_local(distributed, todo, workers), silence_logs=logging.ERROR) as cluster,
         distributed.Client(cluster) as client,
     ):

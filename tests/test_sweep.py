@@ -6,11 +6,13 @@ import shlex
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from cmr import choose, cli, runs, sweep, train
+from cmr import choose, cli, grid, runs, sweep, train
 from cmr.config import make
+from cmr.errors import UserError
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="dask's distributed is not installed (extra `sweep`)"
@@ -36,8 +38,8 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def call(capsys, *arguments, status=0):
-    if status:
+def call(capsys, *arguments, status=None):
+    if status is not None:
         with pytest.raises(SystemExit) as stopped:
             cli.main(["sweep", *arguments])
         assert stopped.value.code == status
@@ -93,6 +95,17 @@ def test_data_elsewhere_do_not_stop_the_plan(place):
         "cub-cmr-tiny-s0 (its data or weights are not at hand here)  data_root=elsewhere weights=none",
         "toybirds-cmr-tiny-s0 (its data or weights are not at hand here)  weights=no.pth",
     ]
+
+
+def test_the_grids_of_the_book_are_read(place):
+    page = Path(__file__).resolve().parents[1] / "book/reference/rerun.md"
+    search, final = re.findall(r"```toml\n# (search|grid)\.toml\n(.*?)```", page.read_text(), re.S)
+    for name, text in (search, final):
+        (place / f"{name}.toml").write_text(text)
+    assert len(grid.load("search.toml").configs) == 8
+    assert len(grid.load("grid.toml").configs) == 12
+    with pytest.raises(UserError, match="8 of the 8 runs of search.toml are not finished in results/search"):
+        choose.chosen(grid.load("grid.toml"))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +218,7 @@ def test_what_a_run_that_did_not_return_says():
             return self.error
 
     class KilledWorker(Exception):
-        pass
+        allowed_failures = 2
 
     assert sweep._message(Future("error", KilledWorker())) == "its worker process died 3 times; out of memory, perhaps"
     assert sweep._message(Future("error", ImportError("no\nmodule"))) == "ImportError: no module"
@@ -302,3 +315,15 @@ def test_a_sweep_does_not_wait_for_ever_for_a_process(place, monkeypatch):
     failed = sweep._work_off(Distributed, Client(), "tiny", todo, "out", 1, patience=0.01)
     assert [item for item, _ in failed] == todo
     assert {message for _, message in failed} == {"no worker process is left, and none starts; run it alone to see why"}
+
+
+def test_help_explains_every_field(capsys):
+    said = call(capsys, "--help", status=0)
+    words = " ".join(said.replace("│", " ").split())
+    for explained in (
+        "cmr sweep",
+        "grid file, in TOML",
+        "address of a dask scheduler",
+        "list the runs, done and to do",
+    ):
+        assert explained in words
