@@ -70,7 +70,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     clip: float = 0.0
     # re-estimate the batch-norm statistics on full images before testing
     precise_bn: bool = False
-    # arithmetic: auto is bf16-mixed on a GPU and 32-true on a CPU
+    # arithmetic of training: auto is bf16-mixed on a GPU and 32-true on a CPU; tests are in float32
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     # test images are also looked at enlarged by these factors, and the raw maps averaged; 1.0: as they are
     test_scales: tuple[float, ...] = (1.0,)

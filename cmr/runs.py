@@ -28,7 +28,7 @@ RECORD = "record.json"
 OUTCOMES = "outcomes.safetensors.xz"
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
-VERSION = 1  # goes up whenever the same configuration gives other numbers; old runs are then not taken for new ones
+VERSION = 2  # goes up whenever the same configuration gives other numbers; old runs are then not taken for new ones
 MAPS_KEPT = 32  # test images whose raw maps go into the record, spread evenly over the test split
 
 

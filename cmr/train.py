@@ -198,7 +198,9 @@ def train_step(
     Returns:
         The method's losses, scalars on the device; nothing waits for them.
     """
-    losses = wrapped.losses(normalise(random_crop_flip(batch, config.image_size)), labels)
+    images = normalise(random_crop_flip(batch, config.image_size))
+    with fabric.autocast():  # by itself Fabric enters it in `forward` alone, where one process trains
+        losses = wrapped.losses(images, labels)
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(losses["total"])
     if config.clip:

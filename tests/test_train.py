@@ -80,9 +80,24 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(finished, tmp_pat
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_learns_its_training_images(method, tmp_path):
-    done = run(tmp_path, method=method, epochs=24, settings={"beta": 1.0} if method == "cmr" else {}, lr=0.05)
+    done = run(tmp_path, method=method, epochs=24, settings={"beta": 1.0} if method == "cmr" else {}, lr=0.1)
     first, last = done.history[0], done.history[-1]
     assert last["total"] < 0.9 * first["total"]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_precision_is_that_of_training_and_tests_are_in_float32(precision, dtype, tmp_path, monkeypatch):
+    seen = {True: set(), False: set()}
+    build = train.build
+
+    def watched(*arguments):
+        method = build(*arguments)
+        method.backbone.register_forward_hook(lambda module, _, output: seen[module.training].add(output.dtype))
+        return method
+
+    monkeypatch.setattr(train, "build", watched)
+    run(tmp_path, method="cmr", epochs=1, precision=precision)
+    assert seen == {True: {dtype}, False: {torch.float32}}
 
 
 class Stop(Exception):
