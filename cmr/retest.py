@@ -1,5 +1,6 @@
 """A trained run tested again, otherwise: what changes only the test needs no training."""
 
+import shlex
 import time
 from dataclasses import fields, replace
 from functools import partial
@@ -55,6 +56,26 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
     return replace(config, settings=settings, **values)
 
 
+def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> str:
+    """The command line that makes this test alone.
+
+    Example:
+        >>> from cmr.config import make
+        >>> config = make("tiny", method="cmr")
+        >>> run = runs.Run(Path("runs/a"), {"config": config.to_dict()})
+        >>> command(run, changed(config, {"test_modules": "on", "test_scales": [1.0, 1.5]}), "runs")
+        "cmr evaluate --run runs/a --record runs --set 'test_scales=[1.0, 1.5]' --set test_modules=on"
+    """
+    words = ["cmr", "evaluate", "--run", str(run.path), "--record", str(out)]
+    old, own = run.config, [item.name for item in fields(config.settings) if item.name.startswith("test_")]
+    pairs = [(name, getattr(old, name), getattr(config, name)) for name in GENERAL]
+    pairs += [(name, getattr(old.settings, name), getattr(config.settings, name)) for name in own]
+    for name, before, now in pairs:
+        if now != before:
+            words += ["--set", f"{name}={list(now) if isinstance(now, tuple) else now}"]
+    return shlex.join(words + (["--maps", maps] if maps else []))
+
+
 def retest(
     run: runs.Run, config: Config, out: str | Path = "", progress: bool = True, maps: str = ""
 ) -> dict[str, Any]:
@@ -100,7 +121,7 @@ def retest(
             "config": portable(config).to_dict(),
             "environment": runs.environment(fabric.device)
             | {"precision": precision(config, fabric.device), "processes": 1},
-            "command": runs.command_line(),
+            "command": command(run, config, out, maps),
             "duration_s": round(time.perf_counter() - started, 1),
             "peak_memory_mb": runs.peak_memory_mb(fabric.device),
             "maps_of": [test_split.ids[i] for i in outcomes["map_index"]],
