@@ -38,8 +38,11 @@ lint: $(STAMP)  ## check and format the code and the notebooks
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --notebook-dir=notebooks
 
-bench: $(STAMP)  ## measure speed and memory, one table a script
-	@set -e; for script in benchmarks/*.py; do name=$$(basename $$script .py); [ $$name = __init__ ] && continue; echo "== $$name"; $(PY) -m benchmarks.$$name; done
+BENCH ?= --preset tiny
+bench: $(STAMP)  ## measure speed and memory, one table a script; hours at full size on a CPU: make bench BENCH="--preset paper"
+	@set -e; for script in benchmarks/*.py; do name=$$(basename $$script .py); [ $$name = __init__ ] && continue; \
+		case $$name in methods|train) options="$(BENCH)";; *) options=;; esac; \
+		echo "== $$name $$options"; $(PY) -m benchmarks.$$name $$options; done
 
 SET ?= cpu
 study: $(STAMP)  ## rerun all recorded results from nothing: hours; SET=cpu (default), gpu or full

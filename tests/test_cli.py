@@ -84,7 +84,7 @@ def test_a_mistake_ends_in_one_message(capsys, arguments, message):
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "localize", "data", "report", "notebook"])
+@pytest.mark.parametrize("command", ["train", "sweep", "evaluate", "localize", "data", "report", "notebook"])
 def test_help_explains_every_field(capsys, command):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
