@@ -23,7 +23,7 @@ from cmr.errors import UserError
 from cmr.methods import METHODS
 from cmr.retest import changed, retest
 
-RETEST = ("runs", "methods", "device")
+RETEST = ("runs", "methods", "match", "device")
 
 
 def results_of(file: Path, root: Path = Path("results")) -> Path:
@@ -61,7 +61,12 @@ def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
     methods = where.get("methods", list(METHODS))
     for name in methods:
         known(name, f"method in {file}", METHODS)
-    found = [item for item in runs.find(where["runs"]) if item.config.method in methods]
+    match = where.get("match", {})  # the method's own settings that a run must have
+    found = [
+        item
+        for item in runs.find(where["runs"])
+        if item.config.method in methods and all(getattr(item.config.settings, k, None) == v for k, v in match.items())
+    ]
     if not found:
         raise UserError(f"{file}: {where['runs']} holds no run of {', '.join(methods)}; run the grids before it")
     done = {(item.record["trained"]["id"], item.id) for item in runs.find(out)}
