@@ -26,6 +26,7 @@ TESTS = """
 [retest]
 runs = "{results}/toy"
 methods = ["cmr"]
+match = {{ beta = 50.0 }}
 [[tests]]
 test_modules = "on"
 [[tests]]
