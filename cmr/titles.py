@@ -16,7 +16,8 @@ def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
     """Groups runs that differ in their seed only, under the method's name and what sets the group apart.
 
     A setting is named where it is not the method's default and the runs of that method differ in it: "CMR, beta 0",
-    "CMR, no caam". Maps read out after the fact are named too. So the plain name is the default reading, or the only one there is.
+    "CMR, no caam". Maps read out after the fact are named too. So the plain name is the default reading, or the only
+    one there is.
 
     Args:
         found: runs on the same data.

@@ -74,7 +74,7 @@ def cub_hierarchy(classes: int) -> tuple[Tensor, Tensor]:
 
 
 def similarity(maps: Tensor, draws: int) -> Tensor:
-    """Mean absolute cosine over all pairs of some maps, drawn anew at each call: 0 where none overlap, 1 where all are alike.
+    """Mean absolute cosine over pairs of maps, drawn anew at each call: 0 where none overlap, 1 where all are alike.
 
     Args:
         maps: (B, M, h, w) of any sign, M at least 2 for a pair to exist.
