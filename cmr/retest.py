@@ -97,7 +97,7 @@ def retest(
     started = time.perf_counter()
     fabric = make_fabric(config)
     train_split, test_split = splits(config)
-    method = fabric.setup(load_method(run, len(test_split.classes)))
+    method = fabric.setup(load_method(run, len(test_split.classes), config))
     method.mark_forward_method("localize")
     if config.precise_bn and not run.config.precise_bn:
         resized = Batches(train_split, config.resize, config.batch_size, fabric.device, **reading(config, progress))

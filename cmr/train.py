@@ -261,12 +261,13 @@ def build(config: Config, classes: int) -> nn.Module:
     return METHODS[config.method](backbone, classes, config.settings)
 
 
-def load_method(run: runs.Run, classes: int) -> nn.Module:
+def load_method(run: runs.Run, classes: int, config: Config | None = None) -> nn.Module:
     """The trained method of a finished run, on the CPU, ready for `localize`.
 
     Args:
         run: a finished run whose folder holds model.safetensors.
         classes: K.
+        config: settings in place of the run's own, where only those of the test differ.
 
     Raises:
         UserError: the folder holds a record only (records are committed, models are not).
@@ -278,7 +279,7 @@ def load_method(run: runs.Run, classes: int) -> nn.Module:
         raise UserError(
             f"{run.path}: no {runs.MODEL} there; only the record was kept. Train it again with: {run.record['command']}"
         )
-    method = build(replace(run.config, weights="none"), classes)
+    method = build(replace(config or run.config, weights="none"), classes)
     method.load_state_dict(safetensors.torch.load_file(path))
     return method.eval()
 

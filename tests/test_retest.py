@@ -1,5 +1,6 @@
 """Testing a trained model again under other test settings; looking at several sizes."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -41,6 +42,16 @@ def test_precise_batch_norm_is_that_of_training(trained, tmp_path):
     torch.manual_seed(0)
     again = retest(trained, changed(trained.config, {"precise_bn": True}), progress=False)
     assert again["Top-1 Clas"] == pytest.approx(whole.result["Top-1 Clas"], abs=10)  # random crops differ
+
+
+def test_the_methods_own_test_settings_reach_the_method(trained, tmp_path):
+    maps = {}
+    for branch in ("x", "x_tilde", "mean"):
+        out = tmp_path / branch
+        retest(trained, changed(trained.config, {"test_branch": branch}), out, progress=False)
+        maps[branch] = runs.find(out)[0].outcomes()["maps"]
+    assert abs(maps["x"] - maps["x_tilde"]).max() > 1e-3
+    np.testing.assert_allclose(maps["mean"], (maps["x"] + maps["x_tilde"]) / 2, atol=1e-4)
 
 
 def test_what_needs_training_is_refused(trained):
