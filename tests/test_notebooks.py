@@ -42,3 +42,12 @@ def test_unknown_parameter_names_the_nearest(tmp_path):
     with pytest.raises(UserError, match="unknown parameter of compare.ipynb 'epoch': did you mean 'epochs'"):
         run_notebook(NOTEBOOKS / "compare.ipynb", tmp_path / "out.ipynb", {"epoch": 1})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stopped_notebook_goes_on():
+    """What `make book` left unfinished when it was stopped must not stand in the way of the next call."""
+    trainings = [
+        line for path in NOTEBOOKS.glob("*.ipynb") for line in path.read_text().splitlines() if "train(conf" in line
+    ]
+    assert trainings
+    assert all("resume=True" in line for line in trainings)
