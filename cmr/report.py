@@ -77,19 +77,22 @@ def rows_of(found: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _setting(run: Run) -> dict[str, Any]:
-    config = {name: value for name, value in run.record["config"].items() if name not in (*PLACE, "seed")}
-    return {"config": config, "data": run.record["data"], "weights": run.record["weights"]}
+    # Read through today's settings: a record from before one was added has its default.
+    config = {name: value for name, value in run.config.to_dict().items() if name not in (*PLACE, "seed")}
+    about = {"config": config, "data": run.record["data"], "weights": run.record["weights"]}
+    return about | {"maps": run.record.get("maps", "")}
 
 
 def _flat(run: Run) -> dict[str, Any]:
     config = _setting(run)["config"]
+    config["maps"] = run.record.get("maps", "")
     return {**config, **config["settings"], **config["data_settings"], "settings": None, "data_settings": None}
 
 
 def _variant(run: Run, same: Sequence[Run]) -> str:
     mine = _flat(run)
     differing = [name for name in mine if any(_flat(other).get(name) != mine[name] for other in same)]
-    return ", ".join(f"{name}={mine[name]}" for name in differing)
+    return ", ".join(f"{name}={mine[name]}" for name in differing if mine[name] not in ("", None))
 
 
 def baselines(found: Sequence[Run]) -> list[dict[str, Any]]:

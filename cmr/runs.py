@@ -239,13 +239,13 @@ def find(*roots: str | Path, **wanted: Any) -> list[Run]:
     """All finished runs below the given folders, in the order of their names.
 
     Args:
-        *roots: folders whose children are runs; one that is missing holds none.
+        *roots: folders that hold runs, at any depth; one that is missing holds none.
         **wanted: fields of the configuration that must be equal, for example `data="cub", method="cmr"`.
 
     Returns:
         The runs.
     """
-    found = [read(path.parent) for root in roots for path in sorted(Path(root).glob(f"*/{RECORD}"))]
+    found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
     return [run for run in found if all(run.record["config"].get(name) == value for name, value in wanted.items())]
 
 
