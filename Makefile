@@ -40,9 +40,9 @@ lab: $(STAMP)  ## open the notebooks in JupyterLab
 
 BENCH ?= --preset tiny
 bench: $(STAMP)  ## measure speed and memory, one table a script; hours at full size on a CPU: make bench BENCH="--preset paper"
-	@set -e; for script in benchmarks/*.py; do name=$$(basename $$script .py); [ $$name = __init__ ] && continue; \
-		case $$name in methods|train) options="$(BENCH)";; *) options=;; esac; \
-		echo "== $$name $$options"; $(PY) -m benchmarks.$$name $$options; done
+	$(PY) -m benchmarks.metrics
+	$(PY) -m benchmarks.methods $(BENCH)
+	$(PY) -m benchmarks.train $(BENCH)
 
 SET ?= cpu
 study: $(STAMP)  ## rerun all recorded results from nothing: hours; SET=cpu (default), gpu or full

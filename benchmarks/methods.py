@@ -10,8 +10,6 @@ that operations return, without what a kernel needs inside.
 
 import argparse
 import gc
-import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,13 +19,14 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from benchmarks import common
 from cmr import config as configs
 from cmr import cost
 from cmr.backbones import BACKBONES
 from cmr.errors import UserError
 from cmr.methods import METHODS
-from cmr.runs import environment, write_json
-from cmr.train import build, make_fabric, precision, set_up, train_step
+from cmr.prepare import build, make_fabric
+from cmr.train import set_up, train_step
 
 # A size of 224 and 200 classes are CUB's; the small one tries the script out, its numbers mean nothing.
 PRESETS = {
@@ -131,7 +130,7 @@ def table(given: argparse.Namespace) -> list[dict[str, Any]]:
         for name in given.methods:
 
             def make(name: str = name, backbone: str = backbone) -> Cell:
-                config = configuration(given, name, backbone)
+                config = common.configuration(given, name, backbone)
                 fabric = make_fabric(config)
                 images = torch.randint(256, (given.batch, 3, config.resize, config.resize), dtype=torch.uint8)
                 return Cell(fabric, config, given.classes, images.to(fabric.device))
@@ -149,26 +148,9 @@ def table(given: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def configuration(given: argparse.Namespace, method: str, backbone: str) -> configs.Config:
-    """Published settings at `--size`; a learning rate near 0, since random images teach nothing but to overflow."""
-    return configs.make(
-        given.preset,
-        method=method,
-        backbone=backbone,
-        weights="none",
-        image_size=given.size,
-        resize=given.size * 8 // 7,  # 256 for 224
-        batch_size=given.batch,
-        device=given.device,
-        lr=1e-6,
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table, and writes it where that is asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=PRESETS, default="paper", help="tiny: seconds, to try the script out")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser = common.parser(__doc__, PRESETS)
     parser.add_argument("--size", type=int, help="side of the images")
     parser.add_argument("--batch", type=int, help="images in a step")
     parser.add_argument("--classes", type=int, help="classes of the classifier")
@@ -177,16 +159,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--backbones", nargs="+", help="which; all where it is not given")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), help="which; all where it is not given")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
-    given = parser.parse_args(arguments)
-    for name, value in PRESETS[given.preset].items():
-        if getattr(given, name) is None:
-            setattr(given, name, value)
+    given = common.filled(parser.parse_args(arguments), PRESETS)
     try:
         for backbone in given.backbones:
             configs.known(backbone, "backbone", BACKBONES)
         for method in given.methods:
             configs.known(method, "method", METHODS)
-        config = configuration(given, "cam", "tiny")
+        config = common.configuration(given, "cam", "tiny")
         device = make_fabric(config).device
     except UserError as error:
         parser.error(str(error))
@@ -194,19 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if device.type == "cpu":
         torch.set_num_threads(1)
     about = {"size": given.size, "batch": given.batch, "classes": given.classes, "repeats": given.repeats}
-    about |= {
-        "precision": precision(config, device),
-        "time": "processor time, one thread" if device.type == "cpu" else "time on the wall",
-        "memory": "storages of tensors" if device.type == "cpu" else "GPU allocator",
-        "environment": environment(device),
-    }
+    about |= common.circumstances(config, device)
+    about["time"] = "processor time, one thread" if device.type == "cpu" else "time on the wall"
     print(f"{about['environment']['device']}, {about['precision']}, {given.batch} images of {given.size} px")
     print("multiply-adds and milliseconds an image; memory of a training step\n")
-    rows = table(given)
-    if given.out:
-        asked = shlex.join(["python", "-m", "benchmarks.methods", *(sys.argv[1:] if arguments is None else arguments)])
-        finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_json(given.out, {"command": asked, "finished": finished, **about, "rows": rows})
+    common.write(given, "methods", arguments, about, {"rows": table(given)})
 
 
 if __name__ == "__main__":

@@ -17,9 +17,7 @@ reaches in the same run: bfloat16 on a GPU, float32 on a CPU, for all four steps
 
 import argparse
 import gc
-import shlex
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from cmr import config as configs
+from benchmarks import common
 from cmr import cost
 from cmr.backbones import build_backbone
 from cmr.data.images import MEAN, STD, Batches
@@ -43,8 +41,8 @@ from cmr.data.split import NO_BOXES, Split
 from cmr.errors import UserError
 from cmr.losses import fusion_loss
 from cmr.optim import make_optimizer
-from cmr.runs import environment, write_json
-from cmr.train import build, make_fabric, precision, set_up, train_step
+from cmr.prepare import build, make_fabric, precision
+from cmr.train import set_up, train_step
 
 # CUB's size and number of classes; the small one tries the script out, its numbers mean nothing.
 PRESETS = {
@@ -103,7 +101,7 @@ def resident(images: list[np.ndarray], given: argparse.Namespace, resize: int, d
 
 def bare(given: argparse.Namespace, fabric: Fabric, compiled: bool) -> Step:
     """A plain loop around the same layers."""
-    config = configuration(given, "cam")
+    config = common.configuration(given, "cam", given.backbone)
     backbone = build_backbone(given.backbone)
     linear = nn.Linear(backbone.channels, given.classes)
     net = nn.Sequential(backbone.body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
@@ -127,7 +125,7 @@ def bare(given: argparse.Namespace, fabric: Fabric, compiled: bool) -> Step:
 
 def ours(given: argparse.Namespace, fabric: Fabric, compiled: bool, name: str, batches: Iterator) -> Step:
     """The trainer's step on a method."""
-    config = configuration(given, name)
+    config = common.configuration(given, name, given.backbone)
     method = build(config, given.classes)
     if compiled:
         for part in (method.backbone.body, *attention(method)):
@@ -149,7 +147,7 @@ def attention(method: nn.Module) -> list[nn.Module]:
 
 def plain(given: argparse.Namespace, device: torch.device) -> Callable[[Tensor, Tensor], None]:
     """The usual loop's body: takes a batch of the DataLoader."""
-    config = configuration(given, "cmr")
+    config = common.configuration(given, "cmr", given.backbone)
     method = build(config, given.classes).to(device).train()
     sgd = make_optimizer(method, config)
 
@@ -179,7 +177,7 @@ def plain_seconds(given: argparse.Namespace, step: Callable, loader: DataLoader,
 
 def apart(given: argparse.Namespace, fabric: Fabric) -> dict[str, Step]:
     """CAAM and SSAM, and the fusion loss, forward and backward by themselves, on features of the right shape."""
-    config = configuration(given, "cmr")
+    config = common.configuration(given, "cmr", given.backbone)
     method = build(config, given.classes).to(fabric.device)
     with torch.no_grad():
         shape = method.eval().backbone(torch.zeros(1, 3, given.size, given.size, device=fabric.device)).shape[1:]
@@ -218,7 +216,7 @@ def peak_flops(side: int, device: torch.device, dtype: torch.dtype) -> float:
 def measure(given: argparse.Namespace, fabric: Fabric, folder: Path) -> dict[str, Any]:
     """All numbers; see the top of this file."""
     device = fabric.device
-    config = configuration(given, "cmr")
+    config = common.configuration(given, "cmr", given.backbone)
     images = pictures(given.images)
     paths = [folder / f"{i}.jpg" for i in range(len(images))]
     for path, image in zip(paths, images, strict=True):
@@ -296,27 +294,10 @@ def show(given: argparse.Namespace, found: dict[str, Any]) -> None:
     print("images a second: " + ", ".join(f"{name} {value:.2f}" for name, value in found["speeds"].items()))
 
 
-def configuration(given: argparse.Namespace, method: str) -> configs.Config:
-    """Published settings at `--size`; a learning rate near 0, since these images teach nothing but to overflow."""
-    return configs.make(
-        given.preset,
-        method=method,
-        backbone=given.backbone,
-        weights="none",
-        image_size=given.size,
-        resize=given.size * 8 // 7,  # 256 for 224
-        batch_size=given.batch,
-        device=given.device,
-        lr=1e-6,
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the tables, and writes them where that is asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=PRESETS, default="paper", help="tiny: seconds, to try the script out")
+    parser = common.parser(__doc__, PRESETS)
     parser.add_argument("--backbone", help="the network")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=False, help="all but `plain`")
     for name, text in {
         "size": "side of the images",
@@ -330,32 +311,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }.items():
         parser.add_argument(f"--{name}", type=int, help=text)
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
-    given = parser.parse_args(arguments)
-    for name, value in PRESETS[given.preset].items():
-        if getattr(given, name) is None:
-            setattr(given, name, value)
+    given = common.filled(parser.parse_args(arguments), PRESETS)
     if given.images < given.batch:
         parser.error(f"--images: {given.images} images do not make a batch of {given.batch}; give at least that many")
     try:
-        config = configuration(given, "cmr")
+        config = common.configuration(given, "cmr", given.backbone)
         fabric = make_fabric(config)
     except UserError as error:
         parser.error(str(error))
 
     chosen = {name: getattr(given, name) for name in (*PRESETS["paper"], "compile")}
-    about = chosen | {
-        "precision": precision(config, fabric.device),
-        "memory": "storages of tensors" if fabric.device.type == "cpu" else "GPU allocator",
-        "environment": environment(fabric.device),
-    }
+    about = chosen | common.circumstances(config, fabric.device)
     print(f"{about['environment']['device']}, {about['precision']}, {given.batch} images of {given.size} px")
     with tempfile.TemporaryDirectory() as folder:
         found = measure(given, fabric, Path(folder))
     show(given, found)
-    if given.out:
-        asked = shlex.join(["python", "-m", "benchmarks.train", *(sys.argv[1:] if arguments is None else arguments)])
-        finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_json(given.out, {"command": asked, "finished": finished, **about, **found})
+    common.write(given, "train", arguments, about, found)
 
 
 if __name__ == "__main__":

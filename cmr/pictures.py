@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
-from cmr import localize, runs, train
-from cmr.backbones import build_classifier, imagenet_classes
+from cmr import localize, prepare, runs
+from cmr.classifier import build_classifier, imagenet_classes
 from cmr.config import make
 from cmr.data.images import normalise
 from cmr.errors import UserError
@@ -48,7 +48,7 @@ def localize_pictures(
     if not 0 <= threshold < 1:
         raise UserError(f"threshold: {threshold} is outside [0, 1)")
     files = picture_files(Path(path))
-    target = train.make_fabric(make("tiny", device=device)).device
+    target = prepare.make_fabric(make("tiny", device=device)).device
     call, classes, side = _from_run(run) if run else _from_classifier(backbone, weights, image_size)
     call.__self__.to(target)
     found = []
@@ -137,7 +137,7 @@ def annotate(picture: Image.Image, scoremap: np.ndarray, box: Sequence[float], t
 def _from_run(folder: str) -> tuple[Callable, Sequence[str], int]:
     finished = runs.read(folder)
     classes = finished.record["classes"]
-    method = train.load_method(finished, len(classes))
+    method = prepare.load_method(finished, len(classes))
     return method.localize, classes, finished.config.image_size
 
 

@@ -14,18 +14,9 @@ from cmr.config import Config, known
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate
 from cmr.posthoc import posthoc_call
+from cmr.prepare import batches_for_test, load_method, make_fabric, precision, reading, splits
 from cmr.scales import at_scales
-from cmr.train import (
-    batches_for_test,
-    load_method,
-    make_fabric,
-    portable,
-    precision,
-    reading,
-    reestimate_batch_norm,
-    rounded,
-    splits,
-)
+from cmr.train import reestimate_batch_norm
 
 GENERAL = ("normalise", "threshold", "test_crop", "test_scales", "test_flip", "precise_bn")
 
@@ -117,8 +108,8 @@ def retest(
         fingerprints = {part.split: part.fingerprint for part in (train_split, test_split)}
         record = run.record | {
             "id": runs.identity(config, fingerprints | {"weights": run.record["weights"]}) + (maps and f"-{maps}"),
-            "result": rounded(result),
-            "config": portable(config).to_dict(),
+            "result": runs.rounded(result),
+            "config": runs.portable(config).to_dict(),
             "environment": runs.environment(fabric.device)
             | {"precision": precision(config, fabric.device), "processes": 1},
             "command": command(run, config, out, maps),

@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,25 @@ def train_command(config: Config, preset: str = "toybirds") -> str:
             else:
                 words += [f"--{prefix}{name}", *map(str, value if isinstance(value, tuple) else (value,))]
     return shlex.join(words)
+
+
+def portable(config: Config) -> Config:
+    """The configuration without this machine's paths: of an absolute path only the last part is kept."""
+    short = {
+        name: Path(getattr(config, name)).name
+        for name in ("data_root", "weights")
+        if Path(getattr(config, name)).is_absolute()
+    }
+    return replace(config, **short)
+
+
+def rounded(values: Any) -> Any:
+    """A result with its numbers to four decimals, since a record is read and compared by people too."""
+    if isinstance(values, dict):
+        return {name: rounded(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [rounded(value) for value in values]
+    return round(values, 4) if isinstance(values, float) else values
 
 
 def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray]) -> Run:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from cmr import runs, train
+from cmr import prepare, runs, train
 from cmr.choose import chosen, recorded, records
 from cmr.config import Config
 from cmr.errors import UserError
@@ -109,7 +109,7 @@ def _fingerprints(config: Config, splits: dict[tuple, dict[str, str]]) -> dict[s
     key = (config.data, config.data_root, config.data_settings, config.holdout)
     if key not in splits:
         try:
-            train_split, test_split = train.splits(config)
+            train_split, test_split = prepare.splits(config)
             splits[key] = {"train": train_split.fingerprint, "test": test_split.fingerprint}
         except UserError:  # it may lie where the workers are; if not, the run will say so
             splits[key] = {}
@@ -166,7 +166,7 @@ def summary(planned: Plan, failed: Sequence[tuple[Item, str]]) -> str:
 
 
 def _command(config: Config, preset: str) -> str:
-    return runs.train_command(train.portable(config), preset)  # records are shared: no paths of this machine alone
+    return runs.train_command(runs.portable(config), preset)  # records are shared: no paths of this machine alone
 
 
 def _work_off(

@@ -1,11 +1,7 @@
 """Algorithm 1: one visible training loop, for every method."""
 
-import logging
-import os
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +10,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr import runs
-from cmr.backbones import build_backbone
 from cmr.config import Config
-from cmr.data import load
 from cmr.data.images import Batches, normalise, random_crop_flip
-from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.evaluate import evaluate
-from cmr.methods import METHODS
 from cmr.optim import lr_factor, make_optimizer
+from cmr.prepare import batches_for_test, build, make_fabric, precision, reading, splits
 from cmr.scales import at_scales
 from cmr.weights import weights_fingerprint
 
-logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
 CHECK_EVERY = 20  # steps between two looks at the losses; each look waits for the device
 
 
@@ -138,8 +130,8 @@ def train(
     result, outcomes = evaluate(localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress)
     record = {
         "id": folder.name,
-        "result": rounded(result),
-        "config": portable(config).to_dict(),
+        "result": runs.rounded(result),
+        "config": runs.portable(config).to_dict(),
         "data": {
             part.split: {
                 "name": part.dataset,
@@ -209,93 +201,6 @@ def train_step(
     return {name: value.detach() for name, value in losses.items()}
 
 
-def make_fabric(config: Config) -> Fabric:
-    """The one place that decides device, processes and precision."""
-    if config.device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device: '{config.device}' is not one of auto, cpu, cuda")
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda was asked for, but torch sees no GPU; take --device cpu")
-    accelerator = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=processes,
-        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
-        strategy="ddp" if "LOCAL_WORLD_SIZE" in os.environ else "auto",
-        precision=precision(config, torch.device(accelerator)),
-    )
-    if config.batch_size % fabric.world_size:
-        raise UserError(
-            f"batch_size: {config.batch_size} cannot be shared by {fabric.world_size} processes; give a multiple"
-        )
-    fabric.launch()
-    return fabric
-
-
-def precision(config: Config, device: torch.device) -> str:
-    """The arithmetic in Fabric's words; "auto" is bfloat16 on a GPU and float32 on a CPU."""
-    if config.precision != "auto":
-        return config.precision
-    return "bf16-mixed" if device.type == "cuda" else "32-true"
-
-
-def splits(config: Config) -> tuple[Split, Split]:
-    """The training and the test split; with `holdout`, both come from the training images and test is untouched."""
-    train_split = load(config.data, config.data_root, "train", config.data_settings)
-    if not config.holdout:
-        test_split = load(config.data, config.data_root, "test", config.data_settings)
-        if train_split.classes != test_split.classes:
-            raise UserError(f"{train_split.dataset}: the training and the test split have different classes")
-        return train_split, test_split
-    generator = np.random.default_rng(0)  # the held-out part is the same for every seed
-    held = np.zeros(len(train_split), dtype=bool)
-    for label in range(len(train_split.classes)):
-        members = np.flatnonzero(train_split.labels == label)
-        held[generator.permutation(members)[: round(config.holdout * len(members))]] = True
-    return train_split.subset(np.flatnonzero(~held)), replace(train_split.subset(np.flatnonzero(held)), split="holdout")
-
-
-def build(config: Config, classes: int) -> nn.Module:
-    """The untrained method of a configuration, its backbone with the weights that it starts from."""
-    backbone = build_backbone(config.backbone, config.weights, config.stride or None, partial=config.partial_weights)
-    return METHODS[config.method](backbone, classes, config.settings)
-
-
-def load_method(run: runs.Run, classes: int, config: Config | None = None) -> nn.Module:
-    """The trained method of a finished run, on the CPU, ready for `localize`.
-
-    Args:
-        run: a finished run whose folder holds model.safetensors.
-        classes: K.
-        config: settings in place of the run's own, where only those of the test differ.
-
-    Raises:
-        UserError: the folder holds a record only (records are committed, models are not).
-    """
-    import safetensors.torch
-
-    path = run.path / runs.MODEL
-    if not path.is_file():
-        raise UserError(
-            f"{run.path}: no {runs.MODEL} there; only the record was kept. Train it again with: {run.record['command']}"
-        )
-    method = build(replace(config or run.config, weights="none"), classes)
-    method.load_state_dict(safetensors.torch.load_file(path))
-    return method.eval()
-
-
-def reading(config: Config, progress: bool) -> dict:
-    """How images come to the device, as keyword arguments of `Batches`."""
-    resident = {"auto": None, "yes": True, "no": False}[config.resident]
-    return {"resident": resident, "workers": config.workers, "progress": progress}
-
-
-def batches_for_test(split: Split, config: Config, device: torch.device, progress: bool = True) -> Batches:
-    """The test images at the size that the test crop needs."""
-    side = config.resize if config.test_crop == "classic" else config.image_size
-    return Batches(split, side, 2 * config.batch_size, device, **reading(config, progress))
-
-
 def require_finite(logged: list[dict[str, Tensor]], epoch: int, steps: int, folder: Path) -> None:
     """Raises at the first step of this epoch whose total loss is not finite."""
     recent = logged[-CHECK_EVERY:]
@@ -332,25 +237,6 @@ def reestimate_batch_norm(method: nn.Module, images: Batches, config: Config) ->
         norm.train()
     for batch, _, _ in images.epoch():
         method.localize(normalise(random_crop_flip(batch, config.image_size)))
-
-
-def portable(config: Config) -> Config:
-    """The configuration without this machine's paths: of an absolute path only the last part is kept."""
-    short = {
-        name: Path(getattr(config, name)).name
-        for name in ("data_root", "weights")
-        if Path(getattr(config, name)).is_absolute()
-    }
-    return replace(config, **short)
-
-
-def rounded(values: Any) -> Any:
-    """A result with its numbers to four decimals, since a record is read and compared by people too."""
-    if isinstance(values, dict):
-        return {name: rounded(value) for name, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [rounded(value) for value in values]
-    return round(values, 4) if isinstance(values, float) else values
 
 
 def _mix(*parts: int) -> int:

@@ -104,6 +104,11 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
         ) from error
 
 
+def state_of(name: str, weights: str | Path) -> dict[str, Tensor]:
+    """The parameters that `weights` stands for: ImageNet's of a network, or a file's."""
+    return imagenet_weights(name) if weights == "imagenet" else read_weights(weights)
+
+
 def _hub_file(repository: str) -> str:
     try:  # without this the client asks the network first, and without one waits for half a minute
         return huggingface_hub.hf_hub_download(repository, "model.safetensors", local_files_only=True)

@@ -9,7 +9,7 @@ import torch
 from cmr.config import make
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate, target_boxes
-from cmr.train import batches_for_test, splits
+from cmr.prepare import batches_for_test, splits
 
 CONFIG = make("tiny", device="cpu")
 

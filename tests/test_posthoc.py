@@ -15,8 +15,9 @@ from cmr.errors import UserError
 from cmr.evaluate import evaluate
 from cmr.methods import METHODS
 from cmr.posthoc import KINDS, posthoc_call
+from cmr.prepare import batches_for_test, splits
 from cmr.retest import changed, retest
-from cmr.train import batches_for_test, splits, train
+from cmr.train import train
 
 LABELS = torch.tensor([2, 0, 3])
 

@@ -38,10 +38,12 @@ def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_pa
 
 def test_precise_batch_norm_is_that_of_training(trained, tmp_path):
     asked = make("tiny", method="cmr", epochs=1, precise_bn=True)
-    whole = train(asked, tmp_path, progress=False)
-    torch.manual_seed(0)
-    again = retest(trained, changed(trained.config, {"precise_bn": True}), progress=False)
-    assert again["Top-1 Clas"] == pytest.approx(whole.result["Top-1 Clas"], abs=10)  # random crops differ
+    whole = train(asked, tmp_path, progress=False).outcomes()["maps"]
+    retest(trained, changed(trained.config, {"precise_bn": True}), tmp_path / "again", progress=False)
+    again = runs.find(tmp_path / "again")[0].outcomes()["maps"]
+    plain = trained.outcomes()["maps"]
+    # Random crops differ, so the statistics do a little; those of training differ more.
+    assert np.abs(again - whole).mean() < 0.3 * np.abs(plain - whole).mean()
 
 
 def test_the_methods_own_test_settings_reach_the_method(trained, tmp_path):

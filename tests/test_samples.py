@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import samples, train
+from cmr import prepare, samples, train
 from cmr.config import make
 from cmr.data.images import normalise
 from cmr.errors import UserError
@@ -18,7 +18,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def test_split(finished):
-    return train.splits(finished.config)[1]
+    return prepare.splits(finished.config)[1]
 
 
 def test_recorded_items_agree_with_the_outcomes(finished, test_split):
@@ -35,7 +35,7 @@ def test_recorded_items_agree_with_the_outcomes(finished, test_split):
 
 
 def test_the_map_of_the_model_is_the_map_of_the_record(finished, test_split):
-    method = train.load_method(finished, 4)
+    method = prepare.load_method(finished, 4)
     i = int(finished.outcomes()["map_index"][1])
     images = samples.network_images(test_split, [i], finished.config)
     now = samples.scoremaps(method, images, torch.from_numpy(test_split.labels[[i]]), finished.config, side=64)
@@ -51,7 +51,7 @@ def test_side_by_side(finished, test_split):
 def test_what_the_record_does_not_hold(finished, test_split):
     with pytest.raises(UserError, match="holds no map of test image 999"):
         samples.recorded_items(finished, test_split, [999])
-    other = train.splits(make("tiny", data_settings={"seed": 5}))[1]
+    other = prepare.splits(make("tiny", data_settings={"seed": 5}))[1]
     with pytest.raises(UserError, match="was not scored on this ToyBirds test split"):
         samples.recorded_items(finished, other, [0])
 

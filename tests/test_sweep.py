@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cmr import choose, cli, grid, runs, sweep, train
+from cmr import choose, cli, grid, prepare, runs, sweep, train
 from cmr.config import make
 from cmr.errors import UserError
 
@@ -51,7 +51,7 @@ def call(capsys, *arguments, status=None):
 
 def finish(config, root):
     """A record of this run on its real data, without training it."""
-    train_split, test_split = train.splits(config)
+    train_split, test_split = prepare.splits(config)
     prints = {"train": train_split.fingerprint, "test": test_split.fingerprint, "weights": "none"}
     name = runs.identity(config, prints)
     data = {"train": {"fingerprint": prints["train"]}, "test": {"fingerprint": prints["test"]}}

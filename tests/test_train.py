@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import optim, runs, train
+from cmr import optim, prepare, runs, train
 from cmr.config import make
 from cmr.errors import UserError
 from cmr.evaluate import evaluate
@@ -66,11 +66,11 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch):
 
 
 def test_evaluating_the_saved_model_gives_the_recorded_result(finished):
-    _, split = train.splits(finished.config)
-    method = train.load_method(finished, len(split.classes))
+    _, split = prepare.splits(finished.config)
+    method = prepare.load_method(finished, len(split.classes))
     batches = train.batches_for_test(split, finished.config, torch.device("cpu"), progress=False)
     result, _ = evaluate(method.localize, split, batches, finished.config, progress=False)
-    assert train.rounded(result) == finished.result
+    assert runs.rounded(result) == finished.result
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(finished, tmp_path):
@@ -88,7 +88,7 @@ def test_learns_its_training_images(method, tmp_path):
 @pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
 def test_precision_is_that_of_training_and_tests_are_in_float32(precision, dtype, tmp_path, monkeypatch):
     seen = {True: set(), False: set()}
-    build = train.build
+    build = prepare.build
 
     def watched(*arguments):
         method = build(*arguments)
@@ -157,7 +157,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
 
 def test_parameter_groups():
     config = make("tiny", lr=0.1, lr_new=10.0, weight_decay=0.01)
-    method = train.build(config, 4)
+    method = prepare.build(config, 4)
     optimizer = optim.make_optimizer(method, config)
     old = {id(p) for p in method.backbone.parameters()}
     seen = set()
@@ -184,8 +184,8 @@ def test_one_cycle_rises_and_falls():
 
 def test_holdout_takes_from_training_only():
     config = make("tiny", holdout=0.25, **TINY)
-    kept, held = train.splits(config)
-    whole, _ = train.splits(dataclasses.replace(config, holdout=0.0))
+    kept, held = prepare.splits(config)
+    whole, _ = prepare.splits(dataclasses.replace(config, holdout=0.0))
     assert set(kept.ids) | set(held.ids) == set(whole.ids)
     assert not set(kept.ids) & set(held.ids)
     share = [(held.labels == label).sum() / (whole.labels == label).sum() for label in range(4)]
@@ -209,7 +209,7 @@ def safetensors_of(finished):
 def test_clip_bounds_the_step(tmp_path):
     config = make("tiny", epochs=1, weight_decay=0.0, **TINY)
     torch.manual_seed(config.seed)
-    start = {name: value.clone() for name, value in train.build(config, 4).named_parameters()}
+    start = {name: value.clone() for name, value in prepare.build(config, 4).named_parameters()}
     still = safetensors_of(run(tmp_path, epochs=1, weight_decay=0.0, clip=1e-9))
     moved = safetensors_of(run(tmp_path, epochs=1, weight_decay=0.0))
     distance = [sum((end[name] - value).norm() for name, value in start.items()) for end in (still, moved)]
@@ -237,12 +237,12 @@ def test_a_record_without_model_says_how_to_train(finished, tmp_path):
     copy.mkdir()
     (copy / runs.RECORD).write_text((finished.path / runs.RECORD).read_text())
     with pytest.raises(UserError, match="only the record was kept. Train it again with"):
-        train.load_method(runs.read(copy), 4)
+        prepare.load_method(runs.read(copy), 4)
 
 
 def test_absolute_paths_do_not_enter_the_record():
     config = make("tiny", data_root="/data/CUB_200_2011", weights="/w/resnet18.safetensors")
-    assert (train.portable(config).data_root, train.portable(config).weights) == (
+    assert (runs.portable(config).data_root, runs.portable(config).weights) == (
         "CUB_200_2011",
         "resnet18.safetensors",
     )
