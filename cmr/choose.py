@@ -17,9 +17,9 @@ KEYS = ("results", "sweep", "field", "by", "metric")
 
 
 def records(root: str | Path) -> list[tuple[Run, Config]]:
-    """The finished runs in a folder with their configurations; those that today's code cannot read are left out."""
+    """The runs in a folder, finished or diverged, with their configurations; those of unknown settings are left out."""
     found = []
-    for run in runs.find(root):
+    for run in [*runs.find(root), *runs.find_diverged(root)]:
         try:
             found.append((run, run.config))
         except (UserError, KeyError, TypeError):  # a setting that is gone: no run of today is the same
@@ -147,13 +147,18 @@ def _best(
     if others:
         raise UserError(f"{where}: the search's runs differ in {', '.join(others)} too; name it in by")
     scores: dict[Any, list[float]] = {}
+    diverged = sorted({values[field] for values, run in members if run.diverged})
     for values, run in members:
+        if values[field] in diverged:
+            continue
         numbers = {name: value for name, value in run.result.items() if isinstance(value, float)}
         known(metric, f"metric in {where}", numbers)
         scores.setdefault(values[field], []).append(numbers[metric])
+    if not scores:
+        raise UserError(f"{where}: every training of the search diverged; add other values of {field} to it")
     means = {value: statistics.fmean(scores[value]) for value in sorted(scores)}
     best = max(means, key=means.__getitem__)  # of equal ones the first, which is the smallest
-    table = ", ".join(f"{value}: {mean:.2f}" for value, mean in means.items())
+    table = ", ".join([f"{value}: {mean:.2f}" for value, mean in means.items()] + [f"{v}: diverged" for v in diverged])
     return best, f"{metric} on the held-out images of {len(members)} runs ({table})"
 
 

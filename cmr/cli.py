@@ -221,7 +221,7 @@ def _sweep(arguments: list[str]) -> None:
         print("cmr: stopped; the same command goes on with the runs that are not finished", file=sys.stderr)
         sys.exit(130)
     print(sweep.summary(planned, failed))
-    if failed:
+    if sweep.broken(failed):
         sys.exit(1)
 
 

@@ -19,6 +19,15 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """A training whose loss or parameters stopped being finite; its folder then holds `diverged.json`.
+
+    Example:
+        >>> issubclass(Diverged, UserError)
+        True
+    """
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """Makes the error for a name that is not known, naming the nearest known one.
 

@@ -65,10 +65,13 @@ def rows_of(found: Sequence[Run]) -> list[dict[str, Any]]:
             "method": method,
             "variant": _variant(members[0], same),
         }
+        fallen = sum(bool(run.diverged) for run in members)
         row["seeds"] = len({run.record["config"]["seed"] for run in members})
         for name in METRICS:
             values = [run.result[name] for run in members if name in run.result]
-            if values:
+            if fallen:
+                row[name] = "diverged" if fallen == len(members) else f"diverged, {fallen} of {len(members)}"
+            elif values:
                 row[name] = (statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
         rows.append(row)
     return sorted(
@@ -159,7 +162,10 @@ def headline(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
     slug = {row["method"]: re.sub(r"\W+", "_", row["method"].lower()) for row in rows}
     return {
-        f"{slug[row['method']]}_{short[name]}": float(row[name][0]) for row in rows for name in short if name in row
+        f"{slug[row['method']]}_{short[name]}": float(row[name][0])
+        for row in rows
+        for name in short
+        if isinstance(row.get(name), tuple)
     }
 
 

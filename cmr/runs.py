@@ -25,6 +25,7 @@ from cmr.config import PLACE, Config, from_dict, make
 from cmr.errors import UserError
 
 RECORD = "record.json"
+DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
 OUTCOMES = "outcomes.safetensors.xz"
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
@@ -38,7 +39,7 @@ class Run:
 
     Args:
         path: the folder.
-        record: the content of record.json.
+        record: the content of record.json, or of diverged.json, which has no result.
     """
 
     path: Path
@@ -56,8 +57,13 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The metrics on the test split, in percent."""
-        return self.record["result"]
+        """The metrics on the test split, in percent; none where the training diverged."""
+        return self.record.get("result", {})
+
+    @property
+    def diverged(self) -> str:
+        """Where the loss stopped being finite; "" where it did not."""
+        return self.record.get("diverged", "")
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -245,11 +251,14 @@ def read(folder: str | Path) -> Run:
         cmr.errors.UserError: no/such/run: no finished run there (record.json is missing)
     """
     folder = Path(folder)
-    path = folder / RECORD
-    if not path.is_file():
+    if not (folder / RECORD).is_file():
         raise UserError(f"{folder}: no finished run there (record.json is missing)")
+    return _parsed(folder / RECORD)
+
+
+def _parsed(path: Path) -> Run:
     try:
-        return Run(folder, json.loads(path.read_text()))
+        return Run(path.parent, json.loads(path.read_text()))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from None
 
@@ -266,6 +275,22 @@ def find(*roots: str | Path, **wanted: Any) -> list[Run]:
     """
     found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
     return [run for run in found if all(run.record["config"].get(name) == value for name, value in wanted.items())]
+
+
+def find_diverged(*roots: str | Path) -> list[Run]:
+    """All trainings below the given folders that diverged: runs without result and outcomes.
+
+    Args:
+        *roots: folders that hold runs, at any depth; one that is missing holds none.
+
+    Returns:
+        The runs, in the order of their names.
+
+    Example:
+        >>> find_diverged("no/such/folder")
+        []
+    """
+    return [_parsed(path) for root in roots for path in sorted(Path(root).rglob(DIVERGED))]
 
 
 def save_model(folder: Path, method: torch.nn.Module) -> None:

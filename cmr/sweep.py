@@ -21,11 +21,12 @@ from tqdm import tqdm
 from cmr import prepare, runs, train
 from cmr.choose import chosen, recorded, records
 from cmr.config import Config
-from cmr.errors import UserError
+from cmr.errors import Diverged, UserError
 from cmr.grid import label, load, varying
 from cmr.runs import Run
 from cmr.weights import weights_fingerprint
 
+DIVERGED = "diverged: "  # begins the message of a run that has this outcome; any other message is a failure
 RETRIES = 2  # times that a run is tried again when its worker process has died
 LOOK_EVERY = 2.0  # seconds between two looks for workers that joined or left
 GIVE_UP = 300.0  # seconds without any process before a sweep on this machine ends: dask starts none that dies at once
@@ -40,7 +41,7 @@ class Item:
         config: what to run.
         name: its id, or the start of it where the data is not at hand.
         differs: the values in which it differs from the sweep's other runs.
-        run: the finished run; None while there is none.
+        run: the run, finished or diverged; None while there is none.
     """
 
     config: Config
@@ -50,6 +51,10 @@ class Item:
 
     def __str__(self) -> str:
         return f"{self.name}  {self.differs}".rstrip()
+
+    def state(self) -> str:
+        """What has become of it so far, in a word or two."""
+        return "to do" if self.run is None else "diverged" if self.run.diverged else "done"
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Plan:
         return [item for item in self.items if item.run is None]
 
     def __str__(self) -> str:
-        lines = [f"{'to do' if item.run is None else 'done':5}  {item}" for item in self.items]
+        lines = [f"{item.state():8}  {item}" for item in self.items]
         count = len(self.todo())
         return "\n".join([*self.notes, *lines, f"{len(lines)} runs: {len(lines) - count} done, {count} to do"])
 
@@ -132,7 +137,7 @@ def execute(
         threads: CPU threads of each run; 0: this machine's shared by the processes here, the workers' own elsewhere.
 
     Returns:
-        The runs that failed, each with the reason in one line.
+        The runs that failed or diverged, each with the reason in one line.
 
     Raises:
         UserError: dask's `distributed` is not installed, no scheduler answers, or numbers that cannot be.
@@ -159,10 +164,20 @@ def execute(
 
 def summary(planned: Plan, failed: Sequence[tuple[Item, str]]) -> str:
     """What `cmr sweep` prints at its end: how many runs went well, and why the others did not."""
-    lines = [f"{len(planned.todo()) - len(failed)} of {len(planned.todo())} runs finished, {len(failed)} failed"]
+    errors, count = broken(failed), len(planned.todo())
+    diverged = len(failed) - len(errors)
+    lines = [f"{count - len(failed)} of {count} runs finished, {diverged} diverged, {len(errors)} failed"]
     for item, message in failed:
-        lines += [f"failed: {item}", f"    {message}", f"    alone: {_command(item.config, planned.preset)}"]
+        kind, reason = (
+            ("diverged", message.removeprefix(DIVERGED)) if message.startswith(DIVERGED) else ("failed", message)
+        )
+        lines += [f"{kind}: {item}", f"    {reason}", f"    alone: {_command(item.config, planned.preset)}"]
     return "\n".join(lines)
+
+
+def broken(failed: Sequence[tuple[Item, str]]) -> list[Item]:
+    """The runs that failed: a training that diverges has an outcome, which is recorded and not tried again."""
+    return [item for item, message in failed if not message.startswith(DIVERGED)]
 
 
 def _command(config: Config, preset: str) -> str:
@@ -196,7 +211,8 @@ def _work_off(
                 future.release()  # a result that is still held would be made again when its worker dies
                 if message:
                     failed.append((item, message))
-                    bar.set_postfix(failed=len(failed), refresh=False)
+                    errors = len(broken(failed))
+                    bar.set_postfix(diverged=len(failed) - errors, failed=errors, refresh=False)
                 bar.update()
     return failed
 
@@ -227,7 +243,8 @@ def work(config: Config, out: str, command: str, threads: int) -> str:
         threads: CPU threads; 0 leaves them.
 
     Returns:
-        "" or the reason for its failure in one line: an exception would stop at the first worker that cannot read it.
+        "" or the reason for its failure in one line, after `DIVERGED` where the loss diverged: an exception would stop
+        at the first worker that cannot read it.
     """
     with _ONE_RUN:
         if threads:
@@ -235,6 +252,8 @@ def work(config: Config, out: str, command: str, threads: int) -> str:
         _forget_peak_memory()
         try:
             train.train(config, out, resume=True, progress=False, command=command)
+        except Diverged as error:
+            return DIVERGED + _one_line(str(error))
         except UserError as error:
             return _one_line(str(error))
         except Exception as error:

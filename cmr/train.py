@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from cmr import runs
 from cmr.config import Config
 from cmr.data.images import Batches, normalise, random_crop_flip
-from cmr.errors import UserError
+from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
 from cmr.optim import lr_factor, make_optimizer
 from cmr.prepare import batches_for_test, build, make_fabric, precision, reading, splits
@@ -46,7 +47,8 @@ def train(
         The finished run; one that was already there is returned as it is.
 
     Raises:
-        UserError: data, weights or settings that cannot be; an unfinished run in the way; a loss that is not finite.
+        UserError: data, weights or settings that cannot be; an unfinished run in the way.
+        Diverged: a loss that is not finite, now or when the same run was tried before; `diverged.json` says where.
     """
     fabric = make_fabric(config)
     train_split, test_split = splits(config)
@@ -55,6 +57,9 @@ def train(
     folder = Path(out) / runs.identity(config, fingerprints)
     if (folder / runs.RECORD).is_file() and not rerun:
         return runs.read(folder)
+    if (folder / runs.DIVERGED).is_file() and not rerun:
+        [before] = runs.find_diverged(folder)
+        raise Diverged(f"{folder}: {before.diverged}; this was found when it ran before. Run it again with --rerun")
     checkpoint = folder / runs.CHECKPOINT
     if checkpoint.is_file() and not resume and not rerun:
         raise UserError(f"{folder}: an unfinished run is there; go on with --resume, or start over with --rerun")
@@ -76,6 +81,41 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         history, spent = state["history"], state["spent"]
     started = time.perf_counter() - spent
+
+    def about() -> dict[str, Any]:
+        """What a record says of this run beside its result."""
+        return {
+            "id": folder.name,
+            "config": runs.portable(config).to_dict(),
+            "data": {
+                part.split: {
+                    "name": part.dataset,
+                    "images": len(part),
+                    "classes": len(part.classes),
+                    "fingerprint": part.fingerprint,
+                }
+                for part in (train_split, test_split)
+            },
+            "weights": fingerprints["weights"],
+            "seeds": {"seed": config.seed},
+            "environment": runs.environment(fabric.device)
+            | {"precision": precision(config, fabric.device), "processes": fabric.world_size},
+            "command": command or runs.command_line(),
+            "duration_s": round(time.perf_counter() - started, 1),
+            "peak_memory_mb": runs.peak_memory_mb(fabric.device),
+            "classes": list(train_split.classes),
+            "parameters": sum(p.numel() for p in method.parameters()),
+            "history": history,
+        }
+
+    def require_finite(where: str) -> None:
+        """Ends the run where something is not finite: `where` is "" or says what and at which step."""
+        if not where:
+            return
+        if fabric.global_rank == 0:
+            runs.write_json(folder / runs.DIVERGED, {"diverged": where, **about()})
+        kept = f"the checkpoint after epoch {len(history)} is kept" if history else "no epoch was finished"
+        raise Diverged(f"{folder}: {where}; {kept}. Lower lr or beta, or set clip")
 
     steps = len(train_split) // config.batch_size
     if steps == 0:
@@ -102,7 +142,7 @@ def train(
             logged.append(train_step(fabric, wrapped, optimizer, batch, labels, config))
             bar.update()
             if len(logged) % CHECK_EVERY == 0 or step == steps - 1:
-                require_finite(logged, epoch, steps, folder)
+                require_finite(not_finite(logged, epoch, steps))
                 bar.set_postfix({name: f"{value.item():.3g}" for name, value in logged[-1].items()}, refresh=False)
         row = {name: _round(torch.stack([item[name] for item in logged]).float().mean().item()) for name in logged[0]}
         row = {
@@ -115,11 +155,9 @@ def train(
             wrapped.eval()
             result, _ = evaluate(localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress)
             row |= {name: value for name, value in result.items() if isinstance(value, float)}
-        history.append(row)
         if not all(parameter.isfinite().all() for parameter in method.parameters()):
-            raise UserError(
-                f"{folder}: parameters stopped being finite in epoch {epoch + 1}; the checkpoint before it is kept"
-            )
+            require_finite(f"parameters stopped being finite in epoch {epoch + 1}")
+        history.append(row)
         if fabric.global_rank == 0:
             save_checkpoint(checkpoint, method, optimizer, history, time.perf_counter() - started)
     bar.close()
@@ -129,34 +167,15 @@ def train(
     wrapped.eval()
     result, outcomes = evaluate(localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress)
     record = {
-        "id": folder.name,
+        **about(),
         "result": runs.rounded(result),
-        "config": runs.portable(config).to_dict(),
-        "data": {
-            part.split: {
-                "name": part.dataset,
-                "images": len(part),
-                "classes": len(part.classes),
-                "fingerprint": part.fingerprint,
-            }
-            for part in (train_split, test_split)
-        },
-        "weights": fingerprints["weights"],
-        "seeds": {"seed": config.seed},
-        "environment": runs.environment(fabric.device)
-        | {"precision": precision(config, fabric.device), "processes": fabric.world_size},
-        "command": command or runs.command_line(),
-        "duration_s": round(time.perf_counter() - started, 1),
-        "peak_memory_mb": runs.peak_memory_mb(fabric.device),
-        "classes": list(train_split.classes),
-        "parameters": sum(p.numel() for p in method.parameters()),
         "maps_of": [test_split.ids[i] for i in outcomes["map_index"]],
-        "history": history,
     }
     if fabric.global_rank == 0:
         runs.save_model(folder, method)
         runs.write(folder, record, outcomes)
         checkpoint.unlink(missing_ok=True)
+        (folder / runs.DIVERGED).unlink(missing_ok=True)  # --rerun, and this time it did not
     fabric.barrier()
     return runs.read(folder)
 
@@ -201,17 +220,15 @@ def train_step(
     return {name: value.detach() for name, value in losses.items()}
 
 
-def require_finite(logged: list[dict[str, Tensor]], epoch: int, steps: int, folder: Path) -> None:
-    """Raises at the first step of this epoch whose total loss is not finite."""
+def not_finite(logged: list[dict[str, Tensor]], epoch: int, steps: int) -> str:
+    """The first of this epoch's last steps whose total loss is not finite, in words; "" where all are."""
     recent = logged[-CHECK_EVERY:]
     finite = torch.stack([item["total"] for item in recent]).isfinite().tolist()
-    if not all(finite):
-        step = len(logged) - len(recent) + finite.index(False)
-        kept = f"the checkpoint after epoch {epoch} is kept" if epoch else "no epoch was finished"
-        raise UserError(
-            f"{folder}: the loss became {logged[step]['total'].item()} at step {epoch * steps + step + 1} "
-            f"(epoch {epoch + 1}, step {step + 1} of {steps}); {kept}. Lower lr or beta, or set clip"
-        )
+    if all(finite):
+        return ""
+    step = len(logged) - len(recent) + finite.index(False)
+    value, number = logged[step]["total"].item(), epoch * steps + step + 1
+    return f"the loss became {value} at step {number} (epoch {epoch + 1}, step {step + 1} of {steps})"
 
 
 def save_checkpoint(

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from cmr import cli, runs
 from cmr.config import known
 from cmr.errors import UserError
-from cmr.grid import essence
+from cmr.grid import essence, load
 from cmr.methods import METHODS
 from cmr.retest import changed, retest
 
@@ -40,28 +40,53 @@ def run(folder: Path, root: Path = Path("results")) -> None:
         root: where the records' folders are.
 
     Raises:
-        UserError: no such files, a mistake in one, or a run that failed (after all others of that file were tried).
+        UserError: no such files, or a mistake in one, before anything runs; a run that failed, after all others.
     """
     files = sorted(folder.glob("[0-9]*-*.toml"), key=lambda file: int(file.name.split("-")[0]))
     if not files:
         raise UserError(f"{folder}: holds no grid file (*.toml); give study/cpu or study/gpu")
+    retests = {file: content for file in files if (content := check(file))}
+    failed = []
     for i, file in enumerate(files):
         print(f"[{i + 1}/{len(files)}] {file}", flush=True)
+        try:
+            if file in retests:
+                test_again(retests[file], file, results_of(file, root))
+            else:
+                cli.run(["sweep", str(file), "--out", str(results_of(file, root))])
+        except UserError as error:
+            print(f"study: {error}", file=sys.stderr)
+            failed.append(file.name)
+        except SystemExit as end:  # the sweep has listed what failed; the files after it may still be run
+            if end.code == 130:
+                raise KeyboardInterrupt from None
+            failed.append(file.name)
+    if failed:
+        raise UserError(
+            f"{', '.join(failed)}: not all of it ran; what is missing stands above, the same command goes on"
+        )
+
+
+def check(file: Path) -> dict[str, Any]:
+    """Reads a file of the study; the content of one with [retest], of a grid an empty one. Raises for a mistake."""
+    try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-        if "retest" in content:
-            test_again(content, file, results_of(file, root))
-        else:
-            cli.run(["sweep", str(file), "--out", str(results_of(file, root))])
+    except (OSError, ValueError):
+        content = {}  # `load` says what is wrong
+    if "retest" not in content:
+        load(file)
+        return {}
+    for name in content["retest"]:
+        known(name, f"key of [retest] in {file}", RETEST)
+    for name in content["retest"].get("methods", ()):
+        known(name, f"method in {file}", METHODS)
+    return content
 
 
 def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
     """Tests trained runs under every entry of `[[tests]]`, leaving out what is done."""
     where = content["retest"]
-    for name in where:
-        known(name, f"key of [retest] in {file}", RETEST)
     methods = where.get("methods", list(METHODS))
-    for name in methods:
-        known(name, f"method in {file}", METHODS)
     match = where.get("match", {})  # the method's own settings that a run must have
     found = [
         item

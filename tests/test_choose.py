@@ -122,6 +122,29 @@ def test_the_best_mean_on_held_out_images_is_chosen_and_of_equals_the_smaller(pl
     ]
 
 
+def diverge(place, method, lr, seeds=(0, 1)):
+    """Turns records of the search into trainings that diverged."""
+    for run in runs.find("results"):
+        if (run.config.method, run.config.lr) == (method, lr) and run.config.seed in seeds:
+            (run.path / runs.RECORD).unlink()
+            content = {name: value for name, value in run.record.items() if name != "result"}
+            runs.write_json(run.path / runs.DIVERGED, content | {"diverged": "the loss became nan at step 4"})
+
+
+def test_a_value_with_which_a_training_diverged_is_not_chosen(place):
+    diverge(place, "cam", 0.01, seeds=(1,))
+    filled, notes = choose.chosen(grid.load("grid.toml"))
+    assert {config.lr for config in filled.configs if config.method == "cam"} == {0.001}
+    assert "(0.001: 50.00, 0.1: 50.00, 0.01: diverged)" in notes[0]
+
+
+def test_a_search_all_of_which_diverged_chooses_nothing(place):
+    for lr in (0.1, 0.01, 0.001):
+        diverge(place, "has", lr)
+    with pytest.raises(UserError, match="every training of the search diverged; add other values of lr to it"):
+        choose.chosen(grid.load("grid.toml"))
+
+
 def test_without_a_choice_the_grid_stays(place):
     loaded = grid.load("search.toml")
     assert choose.chosen(loaded) == (loaded, [])

@@ -38,6 +38,18 @@ def test_seeds_are_one_row_and_settings_are_two(tmp_path):
     assert by_variant["beta=1.0"]["GT-known Loc"] == (55.0, None)
 
 
+def test_a_training_that_diverged_has_no_number_and_takes_none_from_others(tmp_path):
+    fallen = record(tmp_path, "a", 10.0).record
+    content = {name: value for name, value in fallen.items() if name != "result"} | {"diverged": "the loss became nan"}
+    runs.write_json(tmp_path / "b" / runs.DIVERGED, content)
+    (run,) = runs.find_diverged(tmp_path)
+    [row] = report.rows_of([run])
+    assert (row["GT-known Loc"], report.cell(row, "GT-known Loc")) == ("diverged", "diverged")
+    [row] = report.rows_of([run, *runs.find(tmp_path, method="cmr")])
+    assert row["GT-known Loc"] == "diverged, 1 of 2"
+    assert report.headline([row]) == {}
+
+
 def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
     record(tmp_path, "a", 10.0)
     record(tmp_path, "b", 12.0, seed=1, device="cpu", workers=5)

@@ -64,13 +64,32 @@ def test_grids_run_in_order_then_tests_and_a_second_call_does_nothing(tmp_path, 
     assert stamps == {path: (path / runs.RECORD).stat().st_mtime_ns for path in stamps}
 
 
+def test_a_file_that_fails_stops_no_other_and_is_named_at_the_end(tmp_path, capfd):
+    results = tmp_path / "results"
+    (tmp_path / "1-lost.toml").write_text(
+        GRID.replace("data_settings = { train = 32, test = 16 }", 'data = "folder"\ndata_root = "gone"')
+    )
+    (tmp_path / "2-tests.toml").write_text(TESTS.format(results=tmp_path / "none"))
+    (tmp_path / "3-toy.toml").write_text(GRID)
+    with pytest.raises(UserError, match=r"^1-lost\.toml, 2-tests\.toml: not all of it ran"):
+        run(tmp_path, results)
+    assert len(runs.find(results / "toy")) == 1
+    said = capfd.readouterr()
+    assert "0 of 1 runs finished, 0 diverged, 1 failed" in said.out
+    assert "none/toy holds no run of cmr" in said.err
+
+
 def test_mistakes_are_named(tmp_path, capsys, monkeypatch):
     with pytest.raises(UserError, match="holds no grid file"):
         run(tmp_path)
     (tmp_path / "1-tests.toml").write_text('[retest]\nruns = "nothing"\nmethod = ["cmr"]\n')
     with pytest.raises(UserError, match="unknown key of .retest. in .* 'method': did you mean 'methods'"):
         run(tmp_path)
+    (tmp_path / "2-grid.toml").write_text('preset = "tiny')
     (tmp_path / "1-tests.toml").write_text('[retest]\nruns = "nothing"\n')
+    with pytest.raises(UserError, match=r"2-grid\.toml"):
+        run(tmp_path)
+    (tmp_path / "2-grid.toml").unlink()
     monkeypatch.setattr("sys.argv", ["study.run", str(tmp_path)])
     assert main() == 2
     assert "nothing holds no run" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import torch
 
 from cmr import optim, prepare, runs, train
 from cmr.config import make
-from cmr.errors import UserError
+from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
 from cmr.methods import METHODS
 
@@ -143,7 +143,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(METHODS["cmr"], "losses", broken)
     with pytest.raises(
-        UserError, match=r"became nan at step 4 \(epoch 2, step 2 of 2\); the checkpoint after epoch 1 is kept"
+        Diverged, match=r"became nan at step 4 \(epoch 2, step 2 of 2\); the checkpoint after epoch 1 is kept"
     ):
         train.train(config, tmp_path, progress=False)
     monkeypatch.undo()
@@ -151,8 +151,14 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert not (folder / runs.RECORD).exists()
     state = torch.load(folder / runs.CHECKPOINT, weights_only=True)
     assert len(state["history"]) == 1
-    resumed = train.train(config, tmp_path, resume=True, progress=False)
-    assert len(resumed.history) == 3
+    [fallen] = runs.find_diverged(tmp_path)
+    assert fallen.diverged == "the loss became nan at step 4 (epoch 2, step 2 of 2)"
+    assert (fallen.id, fallen.config, fallen.result, len(fallen.history)) == (folder.name, config, {}, 1)
+    with pytest.raises(Diverged, match=r"at step 4 .*; this was found when it ran before. Run it again with --rerun"):
+        train.train(config, tmp_path, resume=True, progress=False)
+    again = train.train(config, tmp_path, rerun=True, progress=False)
+    assert (len(again.history), again.diverged) == (3, "")
+    assert runs.find_diverged(tmp_path) == []
 
 
 def test_parameter_groups():
