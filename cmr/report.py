@@ -189,6 +189,23 @@ def tau_lines(run: Run) -> dict[int, tuple[list[float], list[float]]]:
     return {int(iou): (curves["tau"], values) for iou, values in curves["largest contour"].items()}
 
 
+def box_sizes(run: Run) -> dict[str, float]:
+    """How much of the image the boxes take, in percent: their mean share, and how many are over half and nearly all."""
+    box = run.outcomes()["box"].astype(float)
+    area = 100 * (box[:, 2] - box[:, 0] + 1) * (box[:, 3] - box[:, 1] + 1) / run.config.image_size**2
+    over = {f"boxes over {limit} %": 100 * float((area > limit).mean()) for limit in (50, 90)}
+    return {"mean share of the image": float(area.mean()), **over}
+
+
+def setting(run: Run) -> str:
+    """What a table's runs have in common, for a line under it: network, sizes, epochs, hardware, arithmetic."""
+    config, place, side = run.config, run.record["environment"], run.outcomes()["maps"].shape[-1]
+    return (
+        f"{config.backbone}, images of {config.image_size} pixels, maps of {side} by {side}, {config.epochs} epochs, "
+        f"{place['device']}, {place['precision']}."
+    )
+
+
 def part_rows(run: Run, **labels: Any) -> list[dict[str, Any]]:
     """The share of each part covered, for `cmr.figures.part_coverage`; `labels` replace or add to method and part."""
     rows = [

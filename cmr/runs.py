@@ -228,9 +228,17 @@ def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray])
         safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
     )
     write_aside(folder / OUTCOMES, packed)
-    record = {**record, "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    write_json(folder / RECORD, record)
+    write_json(folder / RECORD, {**record, "finished": _now()})
     return read(folder)
+
+
+def write_diverged(folder: Path, where: str, record: dict[str, Any]) -> None:
+    """Writes that a training diverged: `where` in words, and what a record says beside its result."""
+    write_json(folder / DIVERGED, {"diverged": where, **record, "finished": _now()})
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def read(folder: str | Path) -> Run:

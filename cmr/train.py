@@ -113,7 +113,7 @@ def train(
         if not where:
             return
         if fabric.global_rank == 0:
-            runs.write_json(folder / runs.DIVERGED, {"diverged": where, **about()})
+            runs.write_diverged(folder, where, about())
         kept = f"the checkpoint after epoch {len(history)} is kept" if history else "no epoch was finished"
         raise Diverged(f"{folder}: {where}; {kept}. Lower lr or beta, or set clip")
 

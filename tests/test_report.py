@@ -1,5 +1,6 @@
 """Tables: seeds together, settings apart, nothing invented."""
 
+import numpy as np
 import pytest
 
 from cmr import report, runs
@@ -48,6 +49,18 @@ def test_a_training_that_diverged_has_no_number_and_takes_none_from_others(tmp_p
     [row] = report.rows_of([run, *runs.find(tmp_path, method="cmr")])
     assert row["GT-known Loc"] == "diverged, 1 of 2"
     assert report.headline([row]) == {}
+
+
+def test_box_sizes_by_hand(tmp_path):
+    """Boxes are inclusive: 0 to 31 is the whole side of an image of 32 pixels."""
+    about = record(tmp_path, "a", 10.0).record
+    box = np.array([[0, 0, 31, 31], [0, 0, 15, 31], [0, 0, 31, 16], [4, 4, 4, 4]], np.int16)
+    run = runs.write(tmp_path / "a", about, {"box": box, "maps": np.zeros((1, 7, 7), np.float32)})
+    sizes = report.box_sizes(run)
+    assert sizes["boxes over 50 %"] == 50.0
+    assert sizes["boxes over 90 %"] == 25.0
+    assert sizes["mean share of the image"] == pytest.approx(100 * (1024 + 512 + 544 + 1) / 4 / 1024)
+    assert report.setting(run) == "tiny, images of 32 pixels, maps of 7 by 7, 2 epochs, a <cpu>, 32-true."
 
 
 def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
