@@ -149,7 +149,34 @@ def apart(record: Record | None) -> str:
         return f"Attention and fusion loss alone: {NOT_RUN}."
     whole = _row(record, "cmr")["ms"]
     parts = [f"{name} {ms:.2f} ms ({ms / whole:.1%} of step c)" for name, ms in record["apart_ms"].items()]
-    return f"Alone, forward and backward: {', '.join(parts)}."
+    counted = [_row(record, step)["multiply_adds"] for step in ("cam", "cmr")]
+    return (
+        f"Alone, forward and backward: {', '.join(parts)}. Step c does {counted[1] / counted[0]:.2f} times the "
+        f"arithmetic of b, which by itself would make c/b {counted[0] / counted[1]:.2f}."
+    )
+
+
+def gains(records: Mapping[str, Record]) -> pandas.DataFrame:
+    """How many times as fast bfloat16 is: each step's time in float32 over that in bfloat16.
+
+    Args:
+        records: as `read` gives them.
+
+    Returns:
+        A row for every two records that agree in all settings but the precision; none where no two do.
+    """
+    settings = ("backbone", "batch", "size", "classes", "compile")
+    rows = {}
+    for slow_name, slow in records.items():
+        for fast_name, fast in records.items():
+            kinds = (slow["precision"], fast["precision"]) == ("32-true", "bf16-mixed")
+            devices = [record["environment"]["device"] for record in (slow, fast)]
+            if kinds and devices[0] == devices[1] and all(slow[name] == fast[name] for name in settings):
+                rows[f"{slow_name} / {fast_name}"] = {
+                    STEPS[step]: f"{_row(slow, step)['ms'] / _row(fast, step)['ms']:.2f}"
+                    for step in ("bare", "cam", "cmr")
+                }
+    return pandas.DataFrame.from_dict(rows, orient="index", columns=[STEPS[step] for step in ("bare", "cam", "cmr")])
 
 
 def goals(record: Record | None) -> pandas.DataFrame:

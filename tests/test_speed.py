@@ -85,7 +85,9 @@ def test_steps_and_parts():
     table = speed.steps(record())
     assert list(table.index) == list(speed.STEPS.values())
     assert list(table.iloc[2]) == ["100.0", "320.0", "2.50 G", "50.0%", "8,000 MiB"]
-    assert speed.apart(record()).endswith("attention 32.00 ms (10.0% of step c), fusion loss 3.20 ms (1.0% of step c).")
+    assert speed.apart(record()).startswith(
+        "Alone, forward and backward: attention 32.00 ms (10.0% of step c), fusion loss 3.20 ms (1.0% of step c). Step c"
+    )
 
 
 def test_nothing_measured_says_so(tmp_path):
@@ -108,3 +110,20 @@ def test_read_takes_the_benchmarks_files_only(tmp_path):
         (tmp_path / "train-c.json").write_text(text)
         with pytest.raises(UserError, match="train-c.json is not a file of benchmarks.train; make it again"):
             speed.read(tmp_path)
+
+
+def test_what_bfloat16_is_worth_is_asked_of_records_that_agree():
+    slow, fast = record(precision="32-true"), record()
+    for row in fast["rows"]:
+        row["ms"] = 160.0
+    other = record(precision="32-true", batch=16)
+    table = speed.gains({"slow": slow, "fast": fast, "other": other})
+    assert list(table.index) == ["slow / fast"]
+    assert list(table.iloc[0]) == ["2.00"] * 3
+    assert speed.gains({"fast": fast}).empty
+
+
+def test_what_the_arithmetic_alone_would_make_of_the_ratio():
+    made = record()
+    next(row for row in made["rows"] if row["step"] == "cmr")["multiply_adds"] = 6_250_000_000
+    assert "Step c does 2.50 times the arithmetic of b, which by itself would make c/b 0.40." in speed.apart(made)
