@@ -86,7 +86,7 @@ def test_steps_and_parts():
     assert list(table.index) == list(speed.STEPS.values())
     assert list(table.iloc[2]) == ["100.0", "320.0", "2.50 G", "50.0%", "8,000 MiB"]
     assert speed.apart(record()).startswith(
-        "Alone, forward and backward: attention 32.00 ms (10.0% of step c), fusion loss 3.20 ms (1.0% of step c). Step c"
+        "Alone, forward and backward: attention 32.00 ms (10.0% of step c), fusion loss 3.20 ms (1.0% of step c). "
     )
 
 
