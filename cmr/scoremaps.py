@@ -1,6 +1,8 @@
 """A folder of score maps, whoever made them, scored against the benchmark's list files: `cmr evaluate --scoremaps`."""
 
+import io
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ from cmr.metrics.baselines import box_baselines
 NORMALISERS = ("none", *localize.NORMALISERS)
 MAPS_AT_ONCE = 128
 READERS = 4
+# An .npy header is read by Python's own parser, which in 3.11 fails now and then when two threads are in it
+# ("AST constructor recursion depth mismatch", cpython issue 106905). So threads read side by side and parse in turn.
+_PARSING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,9 @@ def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
     """
     where = f"{path}: the map of image '{image}'"
     try:
-        array = np.load(path, allow_pickle=False)
+        content = io.BytesIO(path.read_bytes())
+        with _PARSING:
+            array = np.load(content, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{where} cannot be read as an .npy array ({str(error).splitlines()[0]})") from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size:

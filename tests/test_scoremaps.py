@@ -1,6 +1,8 @@
 """A folder of maps scored against list files: the benchmark's values, both ways to name maps, and what goes wrong."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -137,6 +139,26 @@ def test_maps_that_are_none(metadata, maps, array, message):
     np.save(maps / "a/one.jpg.npy", array, allow_pickle=True)
     with pytest.raises(UserError, match=message):
         evaluate_folder(maps, metadata, progress=False)
+
+
+def test_headers_are_parsed_by_one_thread_at_a_time(tmp_path, monkeypatch):
+    """Python 3.11's parser fails when two threads are in it."""
+    inside, at_once, load = [], [], np.load
+
+    def slow(*arguments, **options):
+        inside.append(1)
+        at_once.append(len(inside))
+        time.sleep(0.01)
+        inside.pop()
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(np, "load", slow)
+    for i in range(8):
+        save(tmp_path, str(i), BY_HAND)
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda i: load_map(tmp_path / f"{i}.npy", str(i)), range(8)))
+    assert at_once == [1] * 8
+    assert all(np.array_equal(array, BY_HAND) for array in read)
 
 
 def test_a_file_cut_short_is_named(maps):
