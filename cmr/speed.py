@@ -157,26 +157,28 @@ def apart(record: Record | None) -> str:
 
 
 def gains(records: Mapping[str, Record]) -> pandas.DataFrame:
-    """How many times as fast bfloat16 is: each step's time in float32 over that in bfloat16.
+    """How many times as fast a step becomes by bfloat16, and by compiling: its time before over its time after.
 
     Args:
         records: as `read` gives them.
 
     Returns:
-        A row for every two records that agree in all settings but the precision; none where no two do.
+        A row for every two records that differ in the precision alone or in `compile` alone; none where no two do.
     """
-    settings = ("backbone", "batch", "size", "classes", "compile")
+    steps, same = ("bare", "cam", "cmr"), ("backbone", "batch", "size", "classes")
+    changes = {"precision": ("32-true", "bf16-mixed"), "compile": (False, True)}
+    words = {"precision": "bfloat16", "compile": "compiled"}
     rows = {}
-    for slow_name, slow in records.items():
-        for fast_name, fast in records.items():
-            kinds = (slow["precision"], fast["precision"]) == ("32-true", "bf16-mixed")
-            devices = [record["environment"]["device"] for record in (slow, fast)]
-            if kinds and devices[0] == devices[1] and all(slow[name] == fast[name] for name in settings):
-                rows[f"{slow_name} / {fast_name}"] = {
-                    STEPS[step]: f"{_row(slow, step)['ms'] / _row(fast, step)['ms']:.2f}"
-                    for step in ("bare", "cam", "cmr")
-                }
-    return pandas.DataFrame.from_dict(rows, orient="index", columns=[STEPS[step] for step in ("bare", "cam", "cmr")])
+    for before, a in records.items():
+        for after, b in records.items():
+            differs = [name for name in (*same, *changes) if a[name] != b[name]]
+            if len(differs) != 1 or differs[0] in same or a["environment"]["device"] != b["environment"]["device"]:
+                continue
+            name = differs[0]
+            if (a[name], b[name]) == changes[name]:
+                ratios = [f"{_row(a, step)['ms'] / _row(b, step)['ms']:.2f}" for step in steps]
+                rows[f"{words[name]}: {before} / {after}"] = ratios
+    return pandas.DataFrame.from_dict(rows, orient="index", columns=[STEPS[step] for step in steps])
 
 
 def goals(record: Record | None) -> pandas.DataFrame:

@@ -112,14 +112,16 @@ def test_read_takes_the_benchmarks_files_only(tmp_path):
             speed.read(tmp_path)
 
 
-def test_what_bfloat16_is_worth_is_asked_of_records_that_agree():
+def test_what_bfloat16_and_compiling_are_worth_is_asked_of_records_that_agree():
     slow, fast = record(precision="32-true"), record()
+    compiled = record(compile=True)
     for row in fast["rows"]:
         row["ms"] = 160.0
     other = record(precision="32-true", batch=16)
-    table = speed.gains({"slow": slow, "fast": fast, "other": other})
-    assert list(table.index) == ["slow / fast"]
+    table = speed.gains({"slow": slow, "fast": fast, "other": other, "compiled": compiled})
+    assert list(table.index) == ["bfloat16: slow / fast", "compiled: fast / compiled"]
     assert list(table.iloc[0]) == ["2.00"] * 3
+    assert list(table.iloc[1]) == ["0.50"] * 3
     assert speed.gains({"fast": fast}).empty
 
 
