@@ -1,6 +1,7 @@
 """Which recorded runs belong together, and what a table calls them."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -15,9 +16,9 @@ UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", *PLA
 def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
     """Groups runs that differ in their seed only, under the method's name and what sets the group apart.
 
-    A setting is named where it is not the method's default and the runs of that method differ in it: "CMR, beta 0",
-    "CMR, no caam". Maps read out after the fact are named too. So the plain name is the default reading, or the only
-    one there is.
+    A setting is named where it is not the method's default: "CMR, beta 0", "CMR, no caam". Where no run of the method
+    has the default, what most of them have goes without a name, so that 64-pixel images need not name their cells'
+    sizes. Maps read out after the fact are named too.
 
     Args:
         found: runs on the same data.
@@ -61,15 +62,21 @@ def _parts(config: Config, same: Sequence[Config]) -> list[str]:
     plain = make("paper", method=config.method)
     parts = [METHODS[config.method].__name__]
     for item in fields(config.settings):
-        values = {str(getattr(other.settings, item.name)) for other in same}
         value = getattr(config.settings, item.name)
-        if len(values) > 1 and value != getattr(plain.settings, item.name):
+        values = [getattr(other.settings, item.name) for other in same]
+        if value != _usual(getattr(plain.settings, item.name), values):
             parts.append(_say(item.name, value))
     for item in fields(config):
-        values = {str(getattr(other, item.name)) for other in same}
-        if item.name not in UNSAID and len(values) > 1 and getattr(config, item.name) != item.default:
-            parts.append(_say(item.name, getattr(config, item.name)))
+        if item.name not in UNSAID:
+            value = getattr(config, item.name)
+            if value != _usual(item.default, [getattr(other, item.name) for other in same]):
+                parts.append(_say(item.name, value))
     return parts
+
+
+def _usual(default: Any, values: Sequence[Any]) -> Any:
+    """The value that needs no name: the default where any run has it, else what most have, of equals the first."""
+    return default if default in values else Counter(values).most_common(1)[0][0]
 
 
 def _say(name: str, value: Any) -> str:

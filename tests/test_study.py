@@ -1,5 +1,7 @@
 """The study's files expand, and its script runs grids and tests in order and goes on where it stopped."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from cmr import runs
 from cmr.errors import UserError
 from cmr.grid import load
+from cmr.titles import by_title
 from study.run import main, results_of, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,3 +96,18 @@ def test_mistakes_are_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["study.run", str(tmp_path)])
     assert main() == 2
     assert "nothing holds no run" in capsys.readouterr().err
+
+
+def test_every_row_of_the_readings_page_has_its_records():
+    """The page names its rows by titles, and prints "not run" where it finds none of that name."""
+    notebook = json.loads((ROOT / "notebooks/readings.ipynb").read_text())
+    code = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
+    asked = set(re.findall(r'"((?:CAM|HaS|CMR)(?:, [^"]*)?)"', code))
+    found = runs.find(ROOT / "results/toybirds-readings")
+    found += [run for run in runs.find(ROOT / "results/toybirds") if run.config.method in ("cam", "has", "cmr")]
+    titled = by_title([*found, *runs.find_diverged(ROOT / "results/toybirds-readings")])
+    assert len(asked) > 20
+    assert asked <= set(titled)
+    assert {title for title in titled if title.startswith("CMR, sizes")} == {
+        f"CMR, sizes {size}, beta 0" for size in (5, 9, 13, 16)
+    }
