@@ -107,7 +107,7 @@ def test_every_row_of_the_readings_page_has_its_records():
     found += [run for run in runs.find(ROOT / "results/toybirds") if run.config.method in ("cam", "has", "cmr")]
     titled = by_title([*found, *runs.find_diverged(ROOT / "results/toybirds-readings")])
     assert len(asked) > 20
-    assert asked <= set(titled)
+    assert asked - {"CMR, sizes"} <= set(titled)  # the start of table 6's
     assert {title for title in titled if title.startswith("CMR, sizes")} == {
         f"CMR, sizes {size}, beta 0" for size in (5, 9, 13, 16)
     }
