@@ -8,6 +8,7 @@ from typing import Any
 
 from cmr.config import PLACE, Config, make
 from cmr.methods import METHODS
+from cmr.methods.cmr import CMR
 from cmr.runs import Run
 
 UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", *PLACE)
@@ -50,6 +51,30 @@ def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
         twice = sorted({title for title in titles if titles.count(title) > 1})
         raise ValueError(f"by_title: {', '.join(twice)} stands for runs on different data; give those on the same data")
     return named
+
+
+def reading(run: Run) -> str:
+    """What a run has of the paper's method, in words: its modules and its fusion loss, and nothing else of its setting.
+
+    Paper: table 5, section 3.7. Where tables compare such runs under several trainings, the trainings have columns.
+
+    Args:
+        run: of any method.
+
+    Returns:
+        "CAM", "CMR", "CMR, no CAAM", "CMR, no fusion loss", "CMR, weight 1", "CMR, positive parts" (`fusion_map`), or
+        "views alone", complementary hiding without modules and fusion loss.
+    """
+    settings, method = run.config.settings, METHODS[run.config.method]
+    if method is not CMR:
+        return method.__name__
+    if not (settings.caam or settings.ssam or settings.beta):
+        return "views alone"
+    parts = [method.__name__, *([] if settings.caam else ["no CAAM"]), *([] if settings.ssam else ["no SSAM"])]
+    if settings.beta == 0:
+        return ", ".join([*parts, "no fusion loss"])
+    parts += [] if settings.beta == CMR.Settings().beta else [f"weight {settings.beta:g}"]
+    return ", ".join([*parts, *([] if settings.fusion_map == "raw" else ["positive parts"])])
 
 
 def _setting(run: Run) -> str:

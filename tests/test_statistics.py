@@ -1,5 +1,7 @@
 """The paired bootstrap: exact where nothing is random, near the textbook elsewhere, honest about what differs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from cmr.config import make
 from cmr.errors import UserError
 from cmr.statistics import Difference, against, bootstrap, difference, right
-from cmr.titles import by_title
+from cmr.titles import by_title, reading
 from cmr.train import train
 
 
@@ -71,6 +73,24 @@ def test_titles_name_what_differs_and_keep_seeds_together(found):
     assert {title: len(members) for title, members in titled.items()} == {"CAM": 2, "CMR": 1, "CMR, beta 0": 1}
     assert list(titled) == ["CAM", "CMR", "CMR, beta 0"]
     assert list(by_title(found[2:3])) == ["CMR"]  # alone, its setting sets nothing apart
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "said"),
+    [
+        ("has", {}, "HaS"),
+        ("cmr", {}, "CMR"),
+        ("cmr", {"pooling": "sum"}, "CMR"),  # of the modules and the loss only
+        ("cmr", {"caam": False}, "CMR, no CAAM"),
+        ("cmr", {"ssam": False, "beta": 1.0}, "CMR, no SSAM, weight 1"),
+        ("cmr", {"beta": 0.0, "fusion_map": "relu"}, "CMR, no fusion loss"),  # a map that nothing compares
+        ("cmr", {"fusion_map": "relu"}, "CMR, positive parts"),
+        ("cmr", {"caam": False, "ssam": False}, "CMR, no CAAM, no SSAM"),
+        ("cmr", {"caam": False, "ssam": False, "beta": 0.0}, "views alone"),
+    ],
+)
+def test_what_a_run_has_of_the_method(method, settings, said):
+    assert reading(SimpleNamespace(config=make("paper", method=method, settings=settings))) == said
 
 
 def test_differences_in_a_table(found):
