@@ -64,6 +64,12 @@ def reading(run: Run) -> str:
     Returns:
         "CAM", "CMR", "CMR, no CAAM", "CMR, no fusion loss", "CMR, weight 1", "CMR, positive parts" (`fusion_map`), or
         "views alone", complementary hiding without modules and fusion loss.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from cmr.config import make
+        >>> reading(SimpleNamespace(config=make("paper", method="cmr", settings={"beta": 1.0})))
+        'CMR, weight 1'
     """
     settings, method = run.config.settings, METHODS[run.config.method]
     if method is not CMR:
