@@ -13,6 +13,7 @@ import pandas
 from cmr import runs
 from cmr.config import PLACE
 from cmr.runs import Run
+from cmr.statistics import difference
 
 METRICS = ("Top-1 Loc", "Top-5 Loc", "GT-known Loc", "Top-1 Clas", "MaxBoxAcc", "MaxBoxAccV2")  # all in percent
 
@@ -160,13 +161,31 @@ def headline(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "Top-1 Clas": "top1_clas",
         "MaxBoxAccV2": "maxboxaccv2",
     }
-    slug = {row["method"]: re.sub(r"\W+", "_", row["method"].lower()) for row in rows}
     return {
-        f"{slug[row['method']]}_{short[name]}": float(row[name][0])
+        f"{slug(row['method'])}_{short[name]}": float(row[name][0])
         for row in rows
         for name in short
         if isinstance(row.get(name), tuple)
     }
+
+
+def gaps(found: Mapping[str, Sequence[Run]], pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Differences in GT-known Loc under short names, for a page's text: {"has_over_cam": "+1.2 [-0.4, +2.7]", ...}.
+
+    Args:
+        found: title to runs.
+        pairs: titles, first the one from which the other is taken; a pair of which one was not run is left out.
+    """
+    return {
+        slug(f"{one} over {other}"): str(difference(found[one], found[other]))
+        for one, other in pairs
+        if one in found and other in found
+    }
+
+
+def slug(title: str) -> str:
+    """A title as part of a name that pages paste: "CMR, weight 1" gives "cmr_weight_1"."""
+    return re.sub(r"\W+", "_", title.lower())
 
 
 def labelled(runs_by_label: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:

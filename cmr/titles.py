@@ -11,6 +11,7 @@ from cmr.methods import METHODS
 from cmr.methods.cmr import CMR
 from cmr.runs import Run
 
+VIEWS_ALONE = "views alone"
 UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", *PLACE)
 
 
@@ -53,6 +54,31 @@ def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
     return named
 
 
+def by_reading(found: Sequence[Run]) -> dict[str, list[Run]]:
+    """Groups runs of one training that differ in their seed only, under what they have of the paper's method.
+
+    Args:
+        found: runs on the same data, each method trained in one way.
+
+    Returns:
+        `reading`, and how the map was read out where it was after the fact, to runs; methods in the order of `METHODS`,
+        "views alone" before what adds to it, otherwise as found.
+
+    Raises:
+        ValueError: runs of different settings would have the same name; `by_title` tells those apart.
+    """
+    order = list(METHODS)
+    groups: dict[str, list[Run]] = {}
+    for run in sorted(found, key=lambda run: (order.index(run.config.method), reading(run) != VIEWS_ALONE)):
+        read_out = [run.record["maps"]] if "maps" in run.record else []
+        flipped = ["test flip"] if run.config.test_flip else []
+        groups.setdefault(", ".join([reading(run), *read_out, *flipped]), []).append(run)
+    for name, members in groups.items():
+        if len({_setting(run) for run in members}) > 1:
+            raise ValueError(f"by_reading: {name} stands for runs of different settings; give those of one training")
+    return groups
+
+
 def reading(run: Run) -> str:
     """What a run has of the paper's method, in words: its modules and its fusion loss, and nothing else of its setting.
 
@@ -62,8 +88,9 @@ def reading(run: Run) -> str:
         run: of any method.
 
     Returns:
-        "CAM", "CMR", "CMR, no CAAM", "CMR, no fusion loss", "CMR, weight 1", "CMR, positive parts" (`fusion_map`), or
-        "views alone", complementary hiding without modules and fusion loss.
+        "CAM", "HaS, 2 views" (of an image in a step, where that is not one), "CMR", "CMR, no CAAM", "CMR, no fusion
+        loss", "CMR, weight 1", "CMR, positive parts" (`fusion_map`), or "views alone", complementary hiding without
+        modules and fusion loss.
 
     Example:
         >>> from types import SimpleNamespace
@@ -73,9 +100,10 @@ def reading(run: Run) -> str:
     """
     settings, method = run.config.settings, METHODS[run.config.method]
     if method is not CMR:
-        return method.__name__
+        views = getattr(settings, "views", 1)
+        return f"{method.__name__}, {views} views" if views > 1 else method.__name__
     if not (settings.caam or settings.ssam or settings.beta):
-        return "views alone"
+        return VIEWS_ALONE
     parts = [method.__name__, *([] if settings.caam else ["no CAAM"]), *([] if settings.ssam else ["no SSAM"])]
     if settings.beta == 0:
         return ", ".join([*parts, "no fusion loss"])

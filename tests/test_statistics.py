@@ -1,15 +1,17 @@
 """The paired bootstrap: exact where nothing is random, near the textbook elsewhere, honest about what differs."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from cmr import report
 from cmr.config import make
 from cmr.errors import UserError
 from cmr.statistics import Difference, against, bootstrap, difference, right
-from cmr.titles import by_title, reading
+from cmr.titles import by_reading, by_title, reading
 from cmr.train import train
 
 
@@ -79,6 +81,7 @@ def test_titles_name_what_differs_and_keep_seeds_together(found):
     ("method", "settings", "said"),
     [
         ("has", {}, "HaS"),
+        ("has", {"views": 2}, "HaS, 2 views"),
         ("cmr", {}, "CMR"),
         ("cmr", {"pooling": "sum"}, "CMR"),  # of the modules and the loss only
         ("cmr", {"caam": False}, "CMR, no CAAM"),
@@ -91,6 +94,26 @@ def test_titles_name_what_differs_and_keep_seeds_together(found):
 )
 def test_what_a_run_has_of_the_method(method, settings, said):
     assert reading(SimpleNamespace(config=make("paper", method=method, settings=settings))) == said
+
+
+def test_readings_keep_seeds_together_and_name_how_the_map_was_read_out(found):
+    flipped = replace(found[0], record=found[0].record | {"maps": "layercam"})
+    flipped.record["config"] = flipped.record["config"] | {"test_flip": True}
+    grouped = by_reading([*reversed(found), flipped])
+    assert list(grouped) == ["CAM", "CAM, layercam, test flip", "CMR", "CMR, no fusion loss"]
+    assert [run.config.seed for run in grouped["CAM"]] == [1, 0]  # as found
+
+
+def test_readings_of_two_settings_are_not_averaged(found):
+    longer = replace(found[0], record=found[0].record | {"config": found[0].record["config"] | {"epochs": 9}})
+    with pytest.raises(ValueError, match="CAM stands for runs of different settings"):
+        by_reading([*found, longer])
+
+
+def test_differences_for_a_pages_text(found):
+    grouped = by_reading(found)
+    said = report.gaps(grouped, [("CMR, no fusion loss", "CAM"), ("CMR", "views alone")])
+    assert said == {"cmr_no_fusion_loss_over_cam": str(difference(grouped["CMR, no fusion loss"], grouped["CAM"]))}
 
 
 def test_differences_in_a_table(found):
