@@ -62,14 +62,18 @@ def by_reading(found: Sequence[Run]) -> dict[str, list[Run]]:
 
     Returns:
         `reading`, and how the map was read out where it was after the fact, to runs; methods in the order of `METHODS`,
-        "views alone" before what adds to it, otherwise as found.
+        plain first within a method and "views alone" before what adds to it, otherwise as found.
 
     Raises:
         ValueError: runs of different settings would have the same name; `by_title` tells those apart.
     """
-    order = list(METHODS)
+
+    def rank(run: Run) -> tuple[int, bool, int]:
+        name = reading(run)
+        return list(METHODS).index(run.config.method), name != VIEWS_ALONE, name.count(",")
+
     groups: dict[str, list[Run]] = {}
-    for run in sorted(found, key=lambda run: (order.index(run.config.method), reading(run) != VIEWS_ALONE)):
+    for run in sorted(found, key=rank):
         read_out = [run.record["maps"]] if "maps" in run.record else []
         flipped = ["test flip"] if run.config.test_flip else []
         groups.setdefault(", ".join([reading(run), *read_out, *flipped]), []).append(run)
