@@ -145,12 +145,10 @@ def render(rows: Sequence[dict[str, Any]], form: str = "text") -> str:
     )
 
 
-def frame(
-    rows: Sequence[dict[str, Any]], columns: Sequence[str] = METRICS, by: Sequence[str] = ("method",)
-) -> pandas.DataFrame:
-    """The rows of `table` as a data frame of printed cells, for a page; `by` says what names a row."""
+def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str] = METRICS) -> pandas.DataFrame:
+    """The rows of `table` as a data frame of printed cells under their methods' names, for a page."""
     cells = [{name: cell(row, name) for name in columns} for row in rows]
-    return pandas.DataFrame(cells, index=[", ".join(str(row[name]) for name in by if row[name]) for row in rows])
+    return pandas.DataFrame(cells, index=[row["method"] for row in rows])
 
 
 def headline(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
