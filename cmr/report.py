@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 
 from cmr import runs
@@ -212,6 +213,32 @@ def box_sizes(run: Run) -> dict[str, float]:
     area = 100 * (box[:, 2] - box[:, 0] + 1) * (box[:, 3] - box[:, 1] + 1) / run.config.image_size**2
     over = {f"boxes over {limit} %": 100 * float((area > limit).mean()) for limit in (50, 90)}
     return {"mean share of the image": float(area.mean()), **over}
+
+
+def map_shape(run: Run) -> dict[str, float]:
+    """Where the raw maps of the true class are high, over the test images whose maps the record keeps.
+
+    Paper: equation 13, the map before any normalisation.
+
+    Args:
+        run: whose maps have 2 cells a side or more.
+
+    Returns:
+        Means over central quarter and the rest, the share of images in which the centre is the lower one in percent,
+        and the constant part: the share of a map's sum of squares that its mean explains, in percent (100: flat).
+    """
+    maps = run.outcomes()["maps"].astype(float)
+    height, width = maps.shape[1:]
+    inner = np.zeros((height, width), bool)
+    inner[height // 4 : height - height // 4, width // 4 : width - width // 4] = True
+    inside, outside = maps[:, inner].mean(1), maps[:, ~inner].mean(1)
+    constant = maps.mean((1, 2)) ** 2 / np.maximum((maps**2).mean((1, 2)), np.finfo(float).tiny)
+    return {
+        "centre": float(inside.mean()),
+        "around it": float(outside.mean()),
+        "centre lower, % of images": 100 * float((inside < outside).mean()),
+        "constant part, %": 100 * float(constant.mean()),
+    }
 
 
 def setting(run: Run) -> str:

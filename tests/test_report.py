@@ -63,6 +63,18 @@ def test_box_sizes_by_hand(tmp_path):
     assert report.setting(run) == "tiny, images of 32 pixels, maps of 7 by 7, 2 epochs, a <cpu>, 32-true."
 
 
+def test_shape_of_maps_by_hand(tmp_path):
+    about = record(tmp_path, "a", 10.0).record
+    bump = np.zeros((4, 4), np.float32)
+    bump[1:3, 1:3] = 4
+    box = np.zeros((1, 4), np.int16)
+    run = runs.write(tmp_path / "a", about, {"box": box, "maps": np.stack([bump, np.full((4, 4), -2, np.float32)])})
+    shape = report.map_shape(run)
+    assert list(shape.values()) == [1.0, -1.0, 0.0, (25 + 100) / 2]  # mean 1, mean square 4; and a flat map
+    run = runs.write(tmp_path / "a", about, {"box": box, "maps": -bump[None]})
+    assert list(report.map_shape(run).values()) == [-4.0, 0.0, 100.0, 25.0]
+
+
 def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
     record(tmp_path, "a", 10.0)
     record(tmp_path, "b", 12.0, seed=1, device="cpu", workers=5)
