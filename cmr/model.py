@@ -45,9 +45,13 @@ class Head(nn.Module):
         pooled = features.mean((2, 3)) if self.pooling == "mean" else features.sum((2, 3))  # (B, C)
         return nn.functional.linear(pooled, self.weight, self.bias)
 
-    def class_map(self, features: Tensor, labels: Tensor) -> Tensor:
-        """The raw, signed map of one class an image (eq. 13): (B, C, H, W), (B,) -> (B, H, W)."""
-        return torch.einsum("bchw,bc->bhw", features, self.weight[labels].to(features.dtype))
+    def class_map(self, features: Tensor, labels: Tensor, centred: bool = False) -> Tensor:
+        """The raw, signed map of one class an image (eq. 13): (B, C, H, W), (B,) -> (B, H, W).
+
+        Centred, it is less the mean over the classes, which is in every class's map and so cancels in the softmax.
+        """
+        weight = self.weight - self.weight.mean(0) if centred else self.weight  # (K, C)
+        return torch.einsum("bchw,bc->bhw", features, weight[labels].to(features.dtype))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The logits and the maps of all classes: (B, C, H, W) -> (B, K), (B, K, H, W)."""

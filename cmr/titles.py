@@ -12,6 +12,7 @@ from cmr.methods.cmr import CMR
 from cmr.runs import Run
 
 VIEWS_ALONE = "views alone"
+FUSION_MAPS = {"raw": [], "relu": ["positive parts"], "centred": ["centred maps"]}
 UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", *PLACE)
 
 
@@ -93,8 +94,8 @@ def reading(run: Run) -> str:
 
     Returns:
         "CAM", "HaS, 2 views" (of an image in a step, where that is not one), "CMR", "CMR, no CAAM", "CMR, no fusion
-        loss", "CMR, weight 1", "CMR, positive parts" (`fusion_map`), or "views alone", complementary hiding without
-        modules and fusion loss.
+        loss", "CMR, weight 1", "CMR, positive parts" or "CMR, centred maps" (`fusion_map`), or "views alone",
+        complementary hiding without modules and fusion loss; "centred at test" is `test_map`.
 
     Example:
         >>> from types import SimpleNamespace
@@ -106,13 +107,14 @@ def reading(run: Run) -> str:
     if method is not CMR:
         views = getattr(settings, "views", 1)
         return f"{method.__name__}, {views} views" if views > 1 else method.__name__
+    at_test = [] if settings.test_map == "raw" else ["centred at test"]
     if not (settings.caam or settings.ssam or settings.beta):
-        return VIEWS_ALONE
+        return ", ".join([VIEWS_ALONE, *at_test])
     parts = [method.__name__, *([] if settings.caam else ["no CAAM"]), *([] if settings.ssam else ["no SSAM"])]
     if settings.beta == 0:
-        return ", ".join([*parts, "no fusion loss"])
+        return ", ".join([*parts, "no fusion loss", *at_test])
     parts += [] if settings.beta == CMR.Settings().beta else [f"weight {settings.beta:g}"]
-    return ", ".join([*parts, *([] if settings.fusion_map == "raw" else ["positive parts"])])
+    return ", ".join([*parts, *FUSION_MAPS[settings.fusion_map], *at_test])
 
 
 def _setting(run: Run) -> str:

@@ -130,6 +130,33 @@ def test_cmr_fusion_on_positive_parts_ignores_where_both_maps_are_negative():
     assert method.losses(images(), LABELS)["fusion"].item() == 0.0
 
 
+def test_what_all_classes_share_cheapens_the_fusion_loss_of_raw_maps_and_not_of_centred_ones():
+    # The softmax does not see a map that is added to every class's. Equation 14 does: the directions come together.
+    found = {}
+    for fusion_map in ("raw", "centred"):
+        for shared in (0.0, 100.0):
+            method = build("cmr", fusion_map=fusion_map, beta=1.0).eval()
+            for branch in (method.net.branch_x, method.net.branch_xt):
+                branch.head.weight.data += shared * torch.linspace(0, 1, branch.head.weight.shape[1])
+            torch.manual_seed(0)  # the same views
+            found[fusion_map, shared] = {name: value.item() for name, value in method.losses(images(), LABELS).items()}
+    for name in ("ce_x", "ce_xt"):
+        assert found["raw", 0.0][name] == pytest.approx(found["raw", 100.0][name], rel=1e-3)
+    assert found["raw", 100.0]["fusion"] < 0.5 * found["raw", 0.0]["fusion"]
+    assert found["centred", 100.0]["fusion"] == pytest.approx(found["centred", 0.0]["fusion"], rel=1e-3)
+
+
+def test_centred_maps_at_test_add_up_to_nothing_over_the_classes():
+    method = build("cmr").eval()
+    logits, raw = method.localize(images())
+    again = build("cmr", test_map="centred").eval()
+    again.load_state_dict(method.state_dict())
+    logits_again, centred = again.localize(images())
+    torch.testing.assert_close(logits_again, logits)
+    torch.testing.assert_close(centred.sum(1), torch.zeros_like(centred[:, 0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(centred[:, 0] - centred[:, 1], raw[:, 0] - raw[:, 1])
+
+
 def test_has_views_repeat_the_batch_with_other_cells(monkeypatch):
     method = build("has", views=2)
     seen = []

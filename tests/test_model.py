@@ -53,6 +53,8 @@ def test_class_map_is_the_chosen_row_of_all_maps():
     head, features, labels = Head(6, 4), torch.randn(3, 6, 5, 5), torch.tensor([2, 0, 3])
     _, maps = head(features)
     torch.testing.assert_close(head.class_map(features, labels), maps[torch.arange(3), labels])
+    less_mean = (maps - maps.mean(1, keepdim=True))[torch.arange(3), labels]
+    torch.testing.assert_close(head.class_map(features, labels, centred=True), less_mean)
 
 
 def test_modules_off_is_the_network_at_delta_and_alpha_zero():

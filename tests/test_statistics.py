@@ -88,6 +88,9 @@ def test_titles_name_what_differs_and_keep_seeds_together(found):
         ("cmr", {"ssam": False, "beta": 1.0}, "CMR, no SSAM, weight 1"),
         ("cmr", {"beta": 0.0, "fusion_map": "relu"}, "CMR, no fusion loss"),  # a map that nothing compares
         ("cmr", {"fusion_map": "relu"}, "CMR, positive parts"),
+        ("cmr", {"fusion_map": "centred", "beta": 1.0}, "CMR, weight 1, centred maps"),
+        ("cmr", {"test_map": "centred"}, "CMR, centred at test"),
+        ("cmr", {"test_map": "centred", "beta": 0.0}, "CMR, no fusion loss, centred at test"),
         ("cmr", {"caam": False, "ssam": False}, "CMR, no CAAM, no SSAM"),
         ("cmr", {"caam": False, "ssam": False, "beta": 0.0}, "views alone"),
     ],

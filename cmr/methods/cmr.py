@@ -54,8 +54,9 @@ class Settings:
     reduction: Literal["mean", "sum"] = "mean"
     # steps over which beta rises evenly from 0; 0: at once (the paper says nothing)
     beta_warmup: int = 0
-    # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), or their positive part
-    fusion_map: Literal["raw", "relu"] = "raw"
+    # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), their positive part, or less the mean over all
+    # classes' maps, which the cross-entropy does not see
+    fusion_map: Literal["raw", "relu", "centred"] = "raw"
     # whose map only serves as a target, without a gradient: none, or that of X~
     fusion_stop: Literal["none", "x_tilde"] = "none"
     # CAAM and SSAM at test: off (the paper) or on
@@ -64,6 +65,8 @@ class Settings:
     test_sum: Literal["double", "single"] = "double"
     # whose classifier and map at test
     test_branch: Literal["x", "x_tilde", "mean"] = "x"
+    # the maps at test: raw (eq. 13), or less the mean over all classes' maps
+    test_map: Literal["raw", "centred"] = "raw"
 
 
 class CMR(nn.Module):
@@ -120,7 +123,9 @@ class CMR(nn.Module):
         net = self.net
         ft_x, ft_xt = net(*self.views(images))  # eq. 1-9
         logits_x, logits_xt = net.branch_x.head.logits(ft_x), net.branch_xt.head.logits(ft_xt)  # eq. 10-11
-        map_x, map_xt = net.branch_x.head.class_map(ft_x, labels), net.branch_xt.head.class_map(ft_xt, labels)  # eq. 13
+        centred = self.settings.fusion_map == "centred"
+        map_x = net.branch_x.head.class_map(ft_x, labels, centred)  # eq. 13
+        map_xt = net.branch_xt.head.class_map(ft_xt, labels, centred)
         if self.settings.fusion_map == "relu":
             map_x, map_xt = map_x.relu(), map_xt.relu()
         if self.settings.fusion_stop == "x_tilde":
@@ -136,7 +141,8 @@ class CMR(nn.Module):
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and class maps (B, K, h, w) of whole images, by the test settings."""
         s = self.settings
-        return self.net.localize(images, s.test_modules, s.test_sum, s.test_branch)
+        logits, maps = self.net.localize(images, s.test_modules, s.test_sum, s.test_branch)
+        return logits, maps - maps.mean(1, keepdim=True) if s.test_map == "centred" else maps
 
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
