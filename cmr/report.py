@@ -215,19 +215,46 @@ def box_sizes(run: Run) -> dict[str, float]:
     return {"mean share of the image": float(area.mean()), **over}
 
 
-def map_shape(run: Run) -> dict[str, float]:
-    """Where the raw maps of the true class are high, over the test images whose maps the record keeps.
+def map_parts(run: Run, centred: Run) -> dict[str, np.ndarray]:
+    """A run's raw maps of the true class, and the two parts that they are the sum of.
+
+    Paper: equation 13. What the maps of all classes have in common adds the same to every logit, so the softmax of
+    equation 12, and with it the cross-entropy, does not see it; the fusion loss (equation 14) does.
+
+    Args:
+        run: a trained run of the paper's method.
+        centred: the same model tested with `test_map = "centred"`.
+
+    Returns:
+        "map", "shared" (the mean over all classes' maps) and "own" (the rest), each (B, h, w), for the test images
+        whose maps the records keep.
+
+    Raises:
+        ValueError: `centred` is a test of another model, or another test.
+    """
+    if centred.record.get("trained", {}).get("id") != run.id or centred.config.settings.test_map != "centred":
+        raise ValueError(f"map_parts: {centred.path} is not {run.path} tested with test_map = centred")
+    whole, own = (item.outcomes()["maps"].astype(float) for item in (run, centred))
+    return {"map": whole, "shared": whole - own, "own": own}
+
+
+def map_shape(maps: np.ndarray) -> dict[str, float]:
+    """Where raw maps are high.
 
     Paper: equation 13, the map before any normalisation.
 
     Args:
-        run: whose maps have 2 cells a side or more.
+        maps: (B, h, w) with 4 cells a side or more, for instance a run's `outcomes()["maps"]`.
 
     Returns:
         Means over central quarter and the rest, the share of images in which the centre is the lower one in percent,
         and the constant part: the share of a map's sum of squares that its mean explains, in percent (100: flat).
+
+    Example:
+        >>> map_shape(np.array([[[2.0, 2.0, 2.0, 2.0], [2.0, 1.0, 1.0, 2.0]] * 2]))["centre"]
+        1.5
     """
-    maps = run.outcomes()["maps"].astype(float)
+    maps = np.asarray(maps, float)
     height, width = maps.shape[1:]
     inner = np.zeros((height, width), bool)
     inner[height // 4 : height - height // 4, width // 4 : width - width // 4] = True

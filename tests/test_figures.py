@@ -75,6 +75,7 @@ def one_of_each() -> dict[str, Figure]:
         "size_bars": figures.size_bars(RESULTS),
         "error_bars": figures.error_bars(RESULTS),
         "iou_histograms": figures.iou_histograms(RESULTS),
+        "signed_maps": figures.signed_maps({"map": MAP[None] - 2, "own": MAP[None]}),
         "steps": figures.steps({"image": IMAGE[None], "map": MAP[None], "mask": MAP[None] > 0.5}),
         "evidence_lines": figures.evidence_lines(rows, "GT-known Loc"),
     }
@@ -151,6 +152,26 @@ def test_save_writes_whole_files_only(tmp_path, drawn):
     assert [p.name for p in tmp_path.iterdir()] == ["bars.png"]
     with pytest.raises(UserError, match=r"'.*bars\.bmpx' ends in no known format; use \.png"):
         figures.save(drawn["bars"], tmp_path / "bars.bmpx")
+
+
+# ---- signed maps
+
+
+def test_signed_maps_have_one_scale_that_is_white_at_zero(drawn):
+    figure = drawn["signed_maps"]
+    scales = [ax.images[0].get_clim() for ax in figure.axes[:2]]
+    assert scales == [(-(2 - MAP.min()), 2 - MAP.min())] * 2
+    red, green, blue, _ = figure.axes[0].images[0].cmap(0.5)
+    assert min(red, green, blue) > 0.95
+
+
+def test_signed_maps_name_what_does_not_fit():
+    with pytest.raises(UserError, match="signed maps: nothing; give as many images under each name"):
+        figures.signed_maps({})
+    with pytest.raises(UserError, match="signed maps: a 1, b 2; give as many"):
+        figures.signed_maps({"a": MAP[None], "b": np.zeros((2, 3, 3))})
+    with pytest.raises(UserError, match="signed maps' 'a': has shape"):
+        figures.signed_maps({"a": MAP})
 
 
 # ---- steps of a method

@@ -146,6 +146,16 @@ def test_what_all_classes_share_cheapens_the_fusion_loss_of_raw_maps_and_not_of_
     assert found["centred", 100.0]["fusion"] == pytest.approx(found["centred", 0.0]["fusion"], rel=1e-3)
 
 
+def test_the_fusion_loss_moves_what_all_classes_share_and_the_cross_entropy_does_not():
+    method = build("cmr")
+    losses, row_mean = method.losses(images(), LABELS), {}
+    for name in ("ce_x", "fusion"):
+        (gradient,) = torch.autograd.grad(losses[name], [method.net.branch_x.head.weight], retain_graph=True)
+        row_mean[name] = (gradient.mean(0).abs().max() / gradient.abs().max()).item()
+    assert row_mean["ce_x"] < 1e-5
+    assert row_mean["fusion"] > 0.1
+
+
 def test_centred_maps_at_test_add_up_to_nothing_over_the_classes():
     method = build("cmr").eval()
     logits, raw = method.localize(images())

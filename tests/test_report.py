@@ -63,16 +63,27 @@ def test_box_sizes_by_hand(tmp_path):
     assert report.setting(run) == "tiny, images of 32 pixels, maps of 7 by 7, 2 epochs, a <cpu>, 32-true."
 
 
-def test_shape_of_maps_by_hand(tmp_path):
-    about = record(tmp_path, "a", 10.0).record
+def test_shape_of_maps_by_hand():
     bump = np.zeros((4, 4), np.float32)
     bump[1:3, 1:3] = 4
-    box = np.zeros((1, 4), np.int16)
-    run = runs.write(tmp_path / "a", about, {"box": box, "maps": np.stack([bump, np.full((4, 4), -2, np.float32)])})
-    shape = report.map_shape(run)
+    shape = report.map_shape(np.stack([bump, np.full((4, 4), -2)]))
     assert list(shape.values()) == [1.0, -1.0, 0.0, (25 + 100) / 2]  # mean 1, mean square 4; and a flat map
-    run = runs.write(tmp_path / "a", about, {"box": box, "maps": -bump[None]})
-    assert list(report.map_shape(run).values()) == [-4.0, 0.0, 100.0, 25.0]
+    assert list(report.map_shape(-bump[None]).values()) == [-4.0, 0.0, 100.0, 25.0]
+    assert list(report.map_shape(np.zeros((1, 4, 4))).values())[-1] == 0.0
+
+
+def test_a_map_is_what_all_classes_share_and_its_own(tmp_path):
+    run = record(tmp_path, "a", 10.0, method="cmr")
+    run = runs.write(tmp_path / "a", run.record, {"maps": np.full((1, 2, 2), -3.0, np.float32)})
+    own = np.array([[[1.0, 0.0], [0.0, -1.0]]], np.float32)
+    about = record(tmp_path, "b", 10.0, method="cmr", settings={"test_map": "centred"}).record | {"trained": {"id": "a"}}
+    parts = report.map_parts(run, runs.write(tmp_path / "b", about, {"maps": own}))
+    assert list(parts) == ["map", "shared", "own"]
+    np.testing.assert_array_equal(parts["shared"] + parts["own"], parts["map"])
+    np.testing.assert_array_equal(parts["shared"][0], [[-4.0, -3.0], [-3.0, -2.0]])
+    for other in (run, runs.write(tmp_path / "c", about | {"trained": {"id": "d"}}, {"maps": own})):
+        with pytest.raises(ValueError, match="is not .*a tested with test_map = centred"):
+            report.map_parts(run, other)
 
 
 def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):

@@ -11,6 +11,7 @@ from cmr.figures.draw import heat_overlay
 from cmr.figures.failures import error_bars, iou_histograms, size_bars
 from cmr.figures.lines import curves, evidence_lines, tau_curves
 from cmr.figures.pictures import contact_sheet, cover, gallery
+from cmr.figures.signed import signed_maps
 from cmr.figures.steps import steps
 from cmr.figures.style import (
     GT_COLOUR,
@@ -46,6 +47,7 @@ __all__ = [
     "overview",
     "part_coverage",
     "save",
+    "signed_maps",
     "size_bars",
     "spatial_attention",
     "steps",
