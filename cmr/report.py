@@ -215,27 +215,30 @@ def box_sizes(run: Run) -> dict[str, float]:
     return {"mean share of the image": float(area.mean()), **over}
 
 
-def map_parts(run: Run, centred: Run) -> dict[str, np.ndarray]:
-    """A run's raw maps of the true class, and the two parts that they are the sum of.
+def map_parts(models: Mapping[str, Sequence[Run]], tests: Sequence[Run]) -> dict[str, dict[str, np.ndarray]]:
+    """The raw maps of the true class, and the two parts that they are the sum of where these are known.
 
-    Paper: equation 13. What the maps of all classes have in common adds the same to every logit, so the softmax of
-    equation 12, and with it the cross-entropy, does not see it; the fusion loss (equation 14) does.
+    Paper: equation 13. What the maps of all classes have in common adds the same to every logit, so the softmax, and
+    with it the cross-entropy, does not see it; the fusion loss (equation 14) does.
 
     Args:
-        run: a trained run of the paper's method.
-        centred: the same model tested with `test_map = "centred"`.
+        models: title -> trained runs, of which the first is looked at.
+        tests: tests of trained runs; of them those with `test_map = "centred"` are used.
 
     Returns:
-        "map", "shared" (the mean over all classes' maps) and "own" (the rest), each (B, h, w), for the test images
-        whose maps the records keep.
-
-    Raises:
-        ValueError: `centred` is a test of another model, or another test.
+        title -> "map", and for a model with such a test "shared" (the mean over all classes' maps) and "own" (the
+        rest), each (B, h, w), for the test images whose maps the records keep.
     """
-    if centred.record.get("trained", {}).get("id") != run.id or centred.config.settings.test_map != "centred":
-        raise ValueError(f"map_parts: {centred.path} is not {run.path} tested with test_map = centred")
-    whole, own = (item.outcomes()["maps"].astype(float) for item in (run, centred))
-    return {"map": whole, "shared": whole - own, "own": own}
+    centred = {
+        run.record["trained"]["id"]: run for run in tests if getattr(run.config.settings, "test_map", "") == "centred"
+    }
+    parts = {}
+    for title, (run, *_) in models.items():
+        parts[title] = {"map": run.outcomes()["maps"].astype(float)}
+        if run.id in centred:
+            own = centred[run.id].outcomes()["maps"].astype(float)
+            parts[title] |= {"shared": parts[title]["map"] - own, "own": own}
+    return parts
 
 
 def map_shape(maps: np.ndarray) -> dict[str, float]:

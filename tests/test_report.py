@@ -76,14 +76,16 @@ def test_a_map_is_what_all_classes_share_and_its_own(tmp_path):
     run = record(tmp_path, "a", 10.0, method="cmr")
     run = runs.write(tmp_path / "a", run.record, {"maps": np.full((1, 2, 2), -3.0, np.float32)})
     own = np.array([[[1.0, 0.0], [0.0, -1.0]]], np.float32)
-    about = record(tmp_path, "b", 10.0, method="cmr", settings={"test_map": "centred"}).record | {"trained": {"id": "a"}}
-    parts = report.map_parts(run, runs.write(tmp_path / "b", about, {"maps": own}))
+    about = record(tmp_path, "b", 10.0, method="cmr", settings={"test_map": "centred"}).record
+    about |= {"trained": {"id": "a"}}
+    test = runs.write(tmp_path / "b", about, {"maps": own})
+    parts = report.map_parts({"CMR": [run]}, [test])["CMR"]
     assert list(parts) == ["map", "shared", "own"]
     np.testing.assert_array_equal(parts["shared"] + parts["own"], parts["map"])
     np.testing.assert_array_equal(parts["shared"][0], [[-4.0, -3.0], [-3.0, -2.0]])
-    for other in (run, runs.write(tmp_path / "c", about | {"trained": {"id": "d"}}, {"maps": own})):
-        with pytest.raises(ValueError, match="is not .*a tested with test_map = centred"):
-            report.map_parts(run, other)
+    of_another = runs.write(tmp_path / "c", about | {"trained": {"id": "d"}}, {"maps": own})
+    otherwise = runs.write(tmp_path / "d", run.record | {"trained": {"id": "a"}}, {"maps": own})
+    assert list(report.map_parts({"CMR": [run]}, [of_another, otherwise])["CMR"]) == ["map"]
 
 
 def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
