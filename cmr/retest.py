@@ -10,9 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from cmr import runs
+from cmr.agreement import view_agreement
 from cmr.config import Config, known
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate
+from cmr.methods.cmr import CMR
 from cmr.posthoc import posthoc_call
 from cmr.prepare import batches_for_test, load_method, make_fabric, precision, reading, splits
 from cmr.scales import at_scales
@@ -80,7 +82,8 @@ def retest(
         maps: gradcam, gradcam++ or layercam in place of the method's own maps.
 
     Returns:
-        The metrics, as `cmr.evaluate.evaluate` has them.
+        The metrics, as `cmr.evaluate.evaluate` has them; of the paper's method also "agreement", how far the maps of
+        its two views agree (`cmr.agreement`), unless the test crops.
 
     Raises:
         UserError: the run's model was not kept, or the maps are not known.
@@ -88,7 +91,8 @@ def retest(
     started = time.perf_counter()
     fabric = make_fabric(config)
     train_split, test_split = splits(config)
-    method = fabric.setup(load_method(run, len(test_split.classes), config))
+    model = load_method(run, len(test_split.classes), config)
+    method = fabric.setup(model)
     method.mark_forward_method("localize")
     if config.precise_bn and not run.config.precise_bn:
         resized = Batches(train_split, config.resize, config.batch_size, fabric.device, **reading(config, progress))
@@ -103,6 +107,8 @@ def retest(
     else:
         look = at_scales(method.localize, config.test_scales, config.test_flip)
     result, outcomes = evaluate(look, test_split, tests, config, progress=progress, of_labels=bool(maps))
+    if isinstance(model, CMR) and config.test_crop == "resize":
+        result["agreement"] = view_agreement(model, tests, len(test_split), config.seed)
     if out:
         trained = {"id": run.id, "command": run.record["command"], "commit": run.record["environment"]["commit"]}
         fingerprints = {part.split: part.fingerprint for part in (train_split, test_split)}

@@ -33,6 +33,7 @@ def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_pa
     assert again.config.test_scales == (1.0, 1.5)
     assert again.record["trained"]["id"] == trained.id
     assert again.result["MaxBoxAccV2"] == pytest.approx(result["MaxBoxAccV2"], abs=1e-3)
+    assert set(again.result["agreement"]) == {"map", "own"}
     assert again.outcomes()["maps"].shape[1:] == (6, 6)  # 32 px in cells of 8, enlarged 1.5 times
 
 
