@@ -241,6 +241,29 @@ def map_parts(models: Mapping[str, Sequence[Run]], tests: Sequence[Run]) -> dict
     return parts
 
 
+def agreement(models: Mapping[str, Sequence[Run]], tests: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """How far the maps of the two views agree, as tests of trained models have measured it.
+
+    Paper: equation 14; see `cmr.agreement.view_agreement`.
+
+    Args:
+        models: title -> trained runs that differ in seed only.
+        tests: tests of trained runs, of which those of the paper's method measure it.
+
+    Returns:
+        title -> "seeds", and the mean cosine of "map" and "own", -1 to 1; titles without such a test are left out.
+    """
+    measured = {run.record["trained"]["id"]: run.result["agreement"] for run in tests if "agreement" in run.result}
+    rows = {}
+    for title, members in models.items():
+        found = [measured[run.id] for run in members if run.id in measured]
+        if found:
+            rows[title] = {"seeds": len(found)} | {
+                name: statistics.fmean(one[name] for one in found) for name in ("map", "own")
+            }
+    return rows
+
+
 def map_shape(maps: np.ndarray) -> dict[str, float]:
     """Where raw maps are high.
 

@@ -88,6 +88,19 @@ def test_a_map_is_what_all_classes_share_and_its_own(tmp_path):
     assert list(report.map_parts({"CMR": [run]}, [of_another, otherwise])["CMR"]) == ["map"]
 
 
+def test_agreement_is_averaged_over_the_seeds_that_were_tested(tmp_path):
+    models = [record(tmp_path, f"m{seed}", 10.0, method="cmr", seed=seed) for seed in range(3)]
+    tests = []
+    for model, value in zip(models[:2], (0.9, 0.7), strict=True):
+        about = record(tmp_path, f"t{model.id}", 10.0, method="cmr").record
+        about = about | {"trained": {"id": model.id}, "result": {"agreement": {"map": value, "own": 0.5}}}
+        tests.append(runs.write(tmp_path / f"t{model.id}", about, {}))
+    without = record(tmp_path, "w", 10.0)
+    tests.append(runs.write(tmp_path / "u", without.record | {"trained": {"id": "w"}}, {}))
+    rows = report.agreement({"CMR": models, "CAM": [without]}, tests)
+    assert rows == {"CMR": {"seeds": 2, "map": pytest.approx(0.8), "own": 0.5}}
+
+
 def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
     record(tmp_path, "a", 10.0)
     record(tmp_path, "b", 12.0, seed=1, device="cpu", workers=5)
