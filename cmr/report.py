@@ -14,7 +14,7 @@ import pandas
 from cmr import runs
 from cmr.config import PLACE
 from cmr.runs import Run
-from cmr.statistics import difference
+from cmr.statistics import NBSP, difference
 
 METRICS = ("Top-1 Loc", "Top-5 Loc", "GT-known Loc", "Top-1 Clas", "MaxBoxAcc", "MaxBoxAccV2")  # all in percent
 
@@ -148,7 +148,7 @@ def render(rows: Sequence[dict[str, Any]], form: str = "text") -> str:
 
 def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str] = METRICS) -> pandas.DataFrame:
     """The rows of `table` as a data frame of printed cells under their methods' names, for a page."""
-    cells = [{name: cell(row, name) for name in columns} for row in rows]
+    cells = [{name: cell(row, name).replace(" ± ", f"{NBSP}±{NBSP}") for name in columns} for row in rows]
     return pandas.DataFrame(cells, index=[row["method"] for row in rows])
 
 

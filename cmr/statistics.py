@@ -9,6 +9,7 @@ import pandas
 from cmr.errors import UserError, unknown
 from cmr.runs import Run
 
+NBSP = "\u00a0"  # keeps a number and its interval in one line of a table
 PER_IMAGE = ("GT-known Loc", "Top-1 Loc", "Top-1 Clas")  # metrics that are the share of images that are right
 
 
@@ -120,11 +121,14 @@ def against(
     for title, members in found.items():
         if title != reference:
             gaps = {metric: difference(members, found[reference], metric, draws) for metric in metrics}
-            rows[title] = {
-                metric: f"{gap}{' (no difference found)' if gap.verdict == 'no difference found' else ''}"
-                for metric, gap in gaps.items()
-            }
+            rows[title] = {metric: _cell(gap) for metric, gap in gaps.items()}
     return pandas.DataFrame.from_dict(rows, orient="index", columns=list(metrics))
+
+
+def _cell(gap: Difference) -> str:
+    """The numbers in one line, the remark where a table has room for it."""
+    numbers = str(gap).replace(" ", NBSP)
+    return f"{numbers} ({gap.verdict})" if gap.verdict == "no difference found" else numbers
 
 
 def _tested_on(run: Run) -> list[str]:
