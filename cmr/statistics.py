@@ -126,9 +126,9 @@ def against(
 
 
 def _cell(gap: Difference) -> str:
-    """The numbers in one line, the remark where a table has room for it."""
-    numbers = str(gap).replace(" ", NBSP)
-    return f"{numbers} ({gap.verdict})" if gap.verdict == "no difference found" else numbers
+    """The numbers in one line, the remark beside or below them."""
+    parts = [str(gap), *([f"({gap.verdict})"] if gap.verdict == "no difference found" else [])]
+    return " ".join(part.replace(" ", NBSP) for part in parts)
 
 
 def _tested_on(run: Run) -> list[str]:
