@@ -25,6 +25,15 @@ def view_agreement(method: CMR, batches: Batches, images: int, seed: int = 0) ->
     Returns:
         "map", of the raw maps of the true class (equation 13), and "own", of these less the mean over all classes'
         maps: means over images, -1 to 1.
+
+    Example:
+        >>> from cmr.backbones import build_backbone
+        >>> from cmr.data import load, toybirds
+        >>> split = load("toybirds", None, "test", toybirds.Settings(test=40))
+        >>> batches = Batches(split, 64, batch_size=40, progress=False)
+        >>> method = CMR(build_backbone("tiny"), len(split.classes), CMR.Settings(sizes=(8,))).eval()
+        >>> sorted(view_agreement(method, batches, len(split)))
+        ['map', 'own']
     """
     cosines: dict[str, list[torch.Tensor]] = {"map": [], "own": []}
     with torch.random.fork_rng():

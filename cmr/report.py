@@ -294,6 +294,16 @@ def map_shape(maps: np.ndarray) -> dict[str, float]:
     }
 
 
+def map_shapes(parts: Mapping[str, Mapping[str, np.ndarray]]) -> pandas.DataFrame:
+    """A row for each map and part that `map_parts` gives, as `map_shape` describes it."""
+    rows = {
+        title if part == "map" else f"{title}: {part}": map_shape(maps)
+        for title, of_title in parts.items()
+        for part, maps in of_title.items()
+    }
+    return pandas.DataFrame(rows).T.round(1)
+
+
 def setting(run: Run) -> str:
     """What a table's runs have in common, for a line under it: network, sizes, epochs, hardware, arithmetic."""
     config, place, side = run.config, run.record["environment"], run.outcomes()["maps"].shape[-1]

@@ -14,7 +14,6 @@ from cmr.agreement import view_agreement
 from cmr.config import Config, known
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate
-from cmr.methods.cmr import CMR
 from cmr.posthoc import posthoc_call
 from cmr.prepare import batches_for_test, load_method, make_fabric, precision, reading, splits
 from cmr.scales import at_scales
@@ -82,8 +81,8 @@ def retest(
         maps: gradcam, gradcam++ or layercam in place of the method's own maps.
 
     Returns:
-        The metrics, as `cmr.evaluate.evaluate` has them; of the paper's method also "agreement", how far the maps of
-        its two views agree (`cmr.agreement`), unless the test crops.
+        The metrics, as `cmr.evaluate.evaluate` has them; with `test_map = "centred"` also "agreement", how far the maps
+        of the two views agree with and without what all classes share (`cmr.agreement`), unless the test crops.
 
     Raises:
         UserError: the run's model was not kept, or the maps are not known.
@@ -107,7 +106,7 @@ def retest(
     else:
         look = at_scales(method.localize, config.test_scales, config.test_flip)
     result, outcomes = evaluate(look, test_split, tests, config, progress=progress, of_labels=bool(maps))
-    if isinstance(model, CMR) and config.test_crop == "resize":
+    if getattr(config.settings, "test_map", "") == "centred" and config.test_crop == "resize":
         result["agreement"] = view_agreement(model, tests, len(test_split), config.seed)
     if out:
         trained = {"id": run.id, "command": run.record["command"], "commit": run.record["environment"]["commit"]}

@@ -83,6 +83,11 @@ def test_a_map_is_what_all_classes_share_and_its_own(tmp_path):
     assert list(parts) == ["map", "shared", "own"]
     np.testing.assert_array_equal(parts["shared"] + parts["own"], parts["map"])
     np.testing.assert_array_equal(parts["shared"][0], [[-4.0, -3.0], [-3.0, -2.0]])
+    assert list(report.map_shapes({"CMR": {name: np.zeros((1, 4, 4)) for name in parts}}).index) == [
+        "CMR",
+        "CMR: shared",
+        "CMR: own",
+    ]
     of_another = runs.write(tmp_path / "c", about | {"trained": {"id": "d"}}, {"maps": own})
     otherwise = runs.write(tmp_path / "d", run.record | {"trained": {"id": "a"}}, {"maps": own})
     assert list(report.map_parts({"CMR": [run]}, [of_another, otherwise])["CMR"]) == ["map"]

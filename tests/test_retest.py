@@ -33,8 +33,15 @@ def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_pa
     assert again.config.test_scales == (1.0, 1.5)
     assert again.record["trained"]["id"] == trained.id
     assert again.result["MaxBoxAccV2"] == pytest.approx(result["MaxBoxAccV2"], abs=1e-3)
-    assert set(again.result["agreement"]) == {"map", "own"}
     assert again.outcomes()["maps"].shape[1:] == (6, 6)  # 32 px in cells of 8, enlarged 1.5 times
+
+
+def test_a_test_without_what_all_classes_share_says_how_far_the_views_agree(trained):
+    asked = {"raw": {}, "centred": {"test_map": "centred"}, "cropped": {"test_map": "centred", "test_crop": "classic"}}
+    found = {name: retest(trained, changed(trained.config, change), progress=False) for name, change in asked.items()}
+    assert set(found["centred"]["agreement"]) == {"map", "own"}
+    assert "agreement" not in found["raw"] and "agreement" not in found["cropped"]
+    assert found["centred"]["Top-1 Clas"] == found["raw"]["Top-1 Clas"]
 
 
 def test_precise_batch_norm_is_that_of_training(trained, tmp_path):

@@ -16,6 +16,8 @@ SIGNED = "RdBu_r"  # white at 0, red above, blue below
 def signed_maps(maps: Mapping[str, np.ndarray]) -> Figure:
     """Raw maps of the same images under several names, all in one colour scale that is white at 0.
 
+    Paper: equation 13, the maps before any normalisation.
+
     Args:
         maps: name -> (B, h, w) raw maps, for instance a map and the two parts that add up to it.
 
