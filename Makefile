@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book draft test lint lab bench study clean
+.PHONY: help book draft test lint lab bench study start clean
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
@@ -47,6 +47,9 @@ bench: $(STAMP)  ## measure speed and memory, one table a script; hours at full 
 SET ?= cpu
 study: $(STAMP)  ## rerun all recorded results from nothing: hours; SET=cpu (default), gpu or full
 	@$(PY) -m study.run study/$(SET)
+
+start: $(STAMP)  ## make the weights that ToyBirds trainings start from, anew: minutes
+	@$(PY) -m study.start
 
 clean:  ## remove the environment, the built book and caches (runs and results stay)
 	rm -rf .venv book/_build book/_cache build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -18,6 +18,8 @@ from cmr.metrics.baselines import box_baselines
 from cmr.metrics.parts import PartCoverage
 from cmr.runs import MAPS_KEPT
 
+BACKGROUND = "background"  # among the parts: how much of what is no part lies above the threshold
+
 Localize = Callable[[Tensor], tuple[Tensor, Tensor]]
 LocalizeLabels = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -63,7 +65,7 @@ def evaluate(
         images whose raw map of the true class is kept.
     """
     metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids).to(batches.device)
-    coverage = PartCoverage(split.part_names, config.threshold).to(batches.device)
+    coverage = PartCoverage((*split.part_names, BACKGROUND), config.threshold).to(batches.device)
     whole = config.test_crop == "resize"  # masks are not cropped as the classic test crop would have it
     pixels = PxAP(ids=split.ids).to(batches.device) if split.masks and whole else None
     parts = split.parts if whole else None
@@ -95,7 +97,8 @@ def evaluate(
             masks = [_on_grid(read, index, config.image_size) for read in (split.masks, split.ignore)]
             pixels.update(scoremaps, *masks, [split.ids[i] for i in index])
         if parts is not None:
-            coverage.update(scoremaps, np.stack([parts(i) for i in index]))
+            masks = np.stack([parts(i) for i in index])  # (B, P, H, W)
+            coverage.update(scoremaps, np.concatenate((masks, ~masks.any(1, keepdims=True)), 1))
         kept = np.isin(index, keep)
         row = {
             "index": index.astype(np.int32),

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from cmr.attention import CAAM, SSAM
 from cmr.backbones import Backbone
-from cmr.errors import unknown
+from cmr.errors import UserError, unknown
 
 POOLINGS = ("mean", "sum")
 BRANCHES = ("x", "x_tilde", "mean")
@@ -71,12 +71,28 @@ class Branch(nn.Module):
             3x3 convolution would hold 38 M parameters).
         width: feature maps of F^t; None means C, as section 3.6 has it.
         pooling: as in `Head`.
+        conv: off leaves the convolution out, as an ablation of eq. 9: F^t is then the sum itself.
+
+    Raises:
+        UserError: a width other than C, with no convolution to make it.
     """
 
     def __init__(
-        self, channels: int, classes: int, kernel: int | None = None, width: int | None = None, pooling: str = "mean"
+        self,
+        channels: int,
+        classes: int,
+        kernel: int | None = None,
+        width: int | None = None,
+        pooling: str = "mean",
+        conv: bool = True,
     ) -> None:
         super().__init__()
+        if not conv:
+            if width not in (None, 0, channels):
+                raise UserError(f"fuse_channels: {width} needs eq. 9's convolution; leave it 0, or set fuse_conv")
+            self.conv = None
+            self.head = Head(channels, classes, pooling)
+            return
         kernel = kernel or (3 if channels <= 512 else 1)
         width = width or channels
         self.conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
@@ -86,7 +102,7 @@ class Branch(nn.Module):
 
     def forward(self, aggregated: Tensor) -> Tensor:
         """F^t, the features of the last convolution (eq. 9): (B, C, H, W) -> (B, width, H, W)."""
-        return self.conv(aggregated).relu()
+        return aggregated if self.conv is None else self.conv(aggregated).relu()
 
 
 class ComplementaryNet(nn.Module):
@@ -102,6 +118,7 @@ class ComplementaryNet(nn.Module):
         ssam: the spatial attention of each view, or None (table 5), likewise.
         kernel, width, pooling: as in `Branch`.
         share_heads: one branch for both views, as eq. 11 with its single W could be read.
+        conv: as in `Branch`.
     """
 
     def __init__(
@@ -114,13 +131,16 @@ class ComplementaryNet(nn.Module):
         width: int | None = None,
         pooling: str = "mean",
         share_heads: bool = False,
+        conv: bool = True,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.caam = caam
         self.ssam = ssam
-        self.branch_x = Branch(backbone.channels, classes, kernel, width, pooling)
-        self.branch_xt = self.branch_x if share_heads else Branch(backbone.channels, classes, kernel, width, pooling)
+        self.branch_x = Branch(backbone.channels, classes, kernel, width, pooling, conv)
+        self.branch_xt = (
+            self.branch_x if share_heads else Branch(backbone.channels, classes, kernel, width, pooling, conv)
+        )
 
     def attend(self, f_x: Tensor, f_xt: Tensor) -> tuple[Tensor, Tensor]:
         """F^c + F^s of both views, the argument of the convolution in eq. 9: (B, C, H, W) each."""

@@ -3,6 +3,8 @@
 import logging
 import os
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import safetensors.torch
@@ -46,10 +48,30 @@ def make_fabric(config: Config) -> Fabric:
 
 
 def precision(config: Config, device: torch.device) -> str:
-    """The arithmetic in Fabric's words; "auto" is bfloat16 on a GPU and float32 on a CPU."""
+    """The arithmetic in Fabric's words; "auto" is bfloat16 where that is faster.
+
+    On a CPU that is where `fast_bfloat16` says so, but not for `tiny`: what a book shows live is then computed alike on
+    every machine.
+    """
     if config.precision != "auto":
         return config.precision
-    return "bf16-mixed" if device.type == "cuda" else "32-true"
+    fast = device.type == "cuda" or (config.backbone != "tiny" and fast_bfloat16())
+    return "bf16-mixed" if fast else "32-true"
+
+
+@cache
+def fast_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
+    """Whether this processor convolves faster in bfloat16 than in float32, by its flags.
+
+    AMX has units for it. AVX-512's instruction for it made a 3x3 convolution of 256 channels 2.0 times as fast on an
+    AMD EPYC (family 26), but 0.65 times on an Intel Xeon without AMX; so it counts on AMD alone.
+    """
+    try:
+        text = Path(cpuinfo).read_text()
+    except OSError:
+        return False
+    flags = set(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and "AuthenticAMD" in text)
 
 
 def splits(config: Config) -> tuple[Split, Split]:

@@ -154,7 +154,8 @@ def train(
         if config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs:
             wrapped.eval()
             result, _ = evaluate(localize, test_split, tests, config, fabric.global_rank, fabric.world_size, progress)
-            row |= {name: value for name, value in result.items() if isinstance(value, float)}
+            row |= {name: _round(value) for name, value in result.items() if isinstance(value, float)}
+            row |= {f"part {name}": _round(value) for name, value in result.get("parts", {}).items()}
         if not all(parameter.isfinite().all() for parameter in method.parameters()):
             require_finite(f"parameters stopped being finite in epoch {epoch + 1}")
         history.append(row)

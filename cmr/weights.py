@@ -23,6 +23,8 @@ HUB_MODELS = {
     "resnet18": "resnet18.tv_in1k",
     "inception_v3": "inception_v3.tv_in1k",
 }
+# The start of ToyBirds, for `tiny` at stride 8: study/start.py makes it from generated birds of other species.
+TOYBIRDS = Path(__file__).parent / "data" / "toybirds.safetensors"
 TORCHVISION_MODELS = {"squeezenet1_1": torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1}
 
 
@@ -49,9 +51,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
-        raise UserError(f"weights: '{path}' ends in none of {', '.join(SUFFIXES)}; give such a file, imagenet or none")
+        raise UserError(
+            f"weights: '{path}' ends in none of {', '.join(SUFFIXES)}; give such a file, imagenet, toybirds or none"
+        )
     if not path.is_file():
-        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet or none")
+        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
     try:
         if path.name.endswith((".pth", ".pt")):
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -105,7 +109,11 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
 
 
 def state_of(name: str, weights: str | Path) -> dict[str, Tensor]:
-    """The parameters that `weights` stands for: ImageNet's of a network, or a file's."""
+    """The parameters that `weights` stands for: ImageNet's of a network, those of the ToyBirds start, or a file's."""
+    if weights == "toybirds":
+        if name != "tiny":
+            raise UserError(f"weights: toybirds are for the backbone tiny, not for '{name}'; give imagenet or a file")
+        return read_weights(TOYBIRDS)
     return imagenet_weights(name) if weights == "imagenet" else read_weights(weights)
 
 
@@ -179,7 +187,7 @@ def weights_fingerprint(weights: str | Path, name: str = "") -> str:
     """Says in a run record which weights a network started from.
 
     Args:
-        weights: "none", "imagenet" or a file's path.
+        weights: "none", "imagenet", "toybirds" or a file's path.
         name: the backbone; makes "imagenet" say which of the published weights.
 
     Returns:
@@ -197,7 +205,8 @@ def weights_fingerprint(weights: str | Path, name: str = "") -> str:
     if weights == "imagenet":
         tag = f"{name}.{TORCHVISION_MODELS[name].name}" if name in TORCHVISION_MODELS else HUB_MODELS.get(name, name)
         return f"imagenet:{tag}" if tag else "imagenet"
-    if not Path(weights).is_file():
-        raise UserError(f"weights: there is no file '{weights}'; give an existing file, imagenet or none")
-    with open(weights, "rb") as file:
+    path = TOYBIRDS if weights == "toybirds" else Path(weights)
+    if not path.is_file():
+        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -6,9 +6,11 @@ tells. Made in seconds, no file to fetch; the same pixels on every machine.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -16,15 +18,18 @@ from tqdm import tqdm
 from cmr.data.split import Split, fingerprint
 from cmr.data.toyart.bird import draw_bird
 from cmr.data.toyart.brush import Canvas
+from cmr.data.toyart.others import others
 from cmr.data.toyart.pose import PARTS, draw_pose
 from cmr.data.toyart.scene import draw_background, draw_foreground
-from cmr.data.toyart.species import SPECIES
+from cmr.data.toyart.species import SPECIES, Species
 from cmr.errors import UserError, unknown
 
 #: Goes up whenever the same settings give other pixels.
 VERSION = 1
 
 SPLITS = ("train", "test")
+
+FLOCKS: dict[str, Callable[[], tuple[Species, ...]]] = {"twenty": lambda: SPECIES, "others": others}
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Settings:
 
     train: int = 1500  # images to learn from
     test: int = 500  # images to score
-    classes: int = 20  # species, 2 to 20
+    classes: int = 20  # species, 2 to 20 (to 60 of the flock of others)
     size: int = 64  # side of the images in pixels, 16 or more
     seed: int = 0  # another seed gives other images of the same species
     head: float = 1.0  # dial of the head: colour, markings and crest, 0 to 1
@@ -55,9 +60,13 @@ class Settings:
     wing: float = 0.5  # dial of the wing: coverts, flight feathers and bars, 0 to 1
     tail: float = 0.5  # dial of the tail: colour, pattern and shape, 0 to 1
     legs: float = 0.3  # dial of the legs: colour and thickness, 0 to 1
+    flock: Literal["twenty", "others"] = "twenty"  # the species; others: those that the ToyBirds start learnt from
 
     def __post_init__(self) -> None:
-        ranges = {"train": (1, None), "test": (1, None), "classes": (2, len(SPECIES)), "size": (16, None)}
+        if self.flock not in FLOCKS:
+            raise unknown("ToyBirds flock", self.flock, FLOCKS)
+        most = len(FLOCKS[self.flock]())
+        ranges = {"train": (1, None), "test": (1, None), "classes": (2, most), "size": (16, None)}
         for name, (low, high) in {**ranges, "seed": (0, None)}.items():
             value = getattr(self, name)
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -138,8 +147,9 @@ def render(settings: Settings, split: str, index: int, size: int | None = None) 
     label, parts = looks(settings, split, index)
     pose = draw_pose(_chance(settings, split, index, 1))
     canvas = Canvas(settings.size if size is None else size)
-    painter = draw_background(canvas, pose, _chance(settings, split, index, 2))
-    draw_bird(canvas, pose, parts, _chance(settings, split, index, 3))
+    flock = FLOCKS[settings.flock]()
+    painter = draw_background(canvas, pose, flock, _chance(settings, split, index, 2))
+    draw_bird(canvas, pose, [flock[k] for k in parts], _chance(settings, split, index, 3))
     draw_foreground(painter, pose)
     return Picture(canvas.bytes(), canvas.owner, label, parts)
 
@@ -205,7 +215,10 @@ def _generate(settings: Settings, split: str) -> Split:
     ids = tuple(f"{split}/{i:05d}" for i in range(count))
     sizes = np.full((count, 2), size, np.int64)
     boxes = tuple(_tight(owners))
-    content = json.dumps({"version": VERSION, **asdict(settings)}).encode() + images.tobytes() + owners.tobytes()
+    values = {"version": VERSION, **asdict(settings)}
+    if settings.flock == "twenty":  # as before there were others, so that the fingerprints of earlier runs still hold
+        del values["flock"]
+    content = json.dumps(values).encode() + images.tobytes() + owners.tobytes()
     return Split(
         dataset="ToyBirds",
         split=split,
@@ -213,7 +226,7 @@ def _generate(settings: Settings, split: str) -> Split:
         labels=labels,
         sizes=sizes,
         boxes=boxes,
-        classes=tuple(species.name for species in SPECIES[: settings.classes]),
+        classes=tuple(species.name for species in FLOCKS[settings.flock]()[: settings.classes]),
         read=_Images(images),
         fingerprint=fingerprint(ids, labels, sizes, boxes, content),
         masks=_Masks(owners),

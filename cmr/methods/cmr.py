@@ -42,6 +42,8 @@ class Settings:
     ssam_shared_convs: bool = True
     # side of eq. 9's convolution; 0: 3 up to 512 channels, 1 above
     fuse_kernel: int = 0
+    # eq. 9's convolution; off: the classifiers see the sum itself, with the backbone's channels
+    fuse_conv: bool = True
     # feature maps of F^t; 0: as many as the backbone has
     fuse_channels: int = 0
     # one branch (convolution and classifier) for both views
@@ -54,9 +56,9 @@ class Settings:
     reduction: Literal["mean", "sum"] = "mean"
     # steps over which beta rises evenly from 0; 0: at once (the paper says nothing)
     beta_warmup: int = 0
-    # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), their positive part, or less the mean over all
-    # classes' maps, which the cross-entropy does not see
-    fusion_map: Literal["raw", "relu", "centred"] = "raw"
+    # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), their positive part (relu), less their own
+    # minimum (minmax), or less the mean over all classes' maps, which the cross-entropy does not see (centred)
+    fusion_map: Literal["raw", "relu", "minmax", "centred"] = "raw"
     # whose map only serves as a target, without a gradient: none, or that of X~
     fusion_stop: Literal["none", "x_tilde"] = "none"
     # CAAM and SSAM at test: off (the paper) or on
@@ -88,7 +90,7 @@ class CMR(nn.Module):
         caam = CAAM(s.caam_axis, s.caam_scale, s.caam_invert, s.caam_share_q) if s.caam else None
         ssam = SSAM(backbone.channels, s.ssam_reduction, s.ssam_shared_convs) if s.ssam else None
         self.net = ComplementaryNet(
-            backbone, classes, caam, ssam, s.fuse_kernel, s.fuse_channels, s.pooling, s.share_heads
+            backbone, classes, caam, ssam, s.fuse_kernel, s.fuse_channels, s.pooling, s.share_heads, s.fuse_conv
         )
         if s.beta_warmup:
             self.register_buffer("step", torch.zeros((), dtype=torch.long))  # kept by checkpoints
@@ -128,6 +130,8 @@ class CMR(nn.Module):
         map_xt = net.branch_xt.head.class_map(ft_xt, labels, centred)
         if self.settings.fusion_map == "relu":
             map_x, map_xt = map_x.relu(), map_xt.relu()
+        elif self.settings.fusion_map == "minmax":  # eq. 14 divides by the norm, so that the range does not count
+            map_x, map_xt = (maps - maps.amin((1, 2), keepdim=True) for maps in (map_x, map_xt))
         if self.settings.fusion_stop == "x_tilde":
             map_xt = map_xt.detach()
         losses = total_loss(logits_x, logits_xt, labels, map_x, map_xt, self.beta(), self.settings.reduction)

@@ -1,6 +1,7 @@
 """The bird: its six parts painted back to front. Lengths in bird units (pose.py)."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,10 +23,10 @@ from cmr.data.toyart.brush import (
 )
 from cmr.data.toyart.feathers import draw_tail, draw_wing, inked, shade
 from cmr.data.toyart.pose import BEAK, BODY, CHEST, HEAD, LEGS, RUMP, Pose
-from cmr.data.toyart.species import INK, SNOW, SOOT, SPECIES, Beak, Body, Head, Legs
+from cmr.data.toyart.species import INK, SNOW, SOOT, Beak, Body, Head, Legs, Species
 
 
-def draw_bird(canvas: Canvas, pose: Pose, looks: tuple[int, ...], rng: np.random.Generator) -> None:
+def draw_bird(canvas: Canvas, pose: Pose, looks: Sequence[Species], rng: np.random.Generator) -> None:
     """Paints the bird.
 
     Args:
@@ -34,8 +35,8 @@ def draw_bird(canvas: Canvas, pose: Pose, looks: tuple[int, ...], rng: np.random
         looks: for each of PARTS the species whose look it has.
         rng: for what belongs to no species (ruffles of the plumage).
     """
-    head, beak, body = SPECIES[looks[0]].head, SPECIES[looks[1]].beak, SPECIES[looks[2]].body
-    wing, tail, legs = SPECIES[looks[3]].wing, SPECIES[looks[4]].tail, SPECIES[looks[5]].legs
+    head, beak, body = looks[0].head, looks[1].beak, looks[2].body
+    wing, tail, legs = looks[3].wing, looks[4].tail, looks[5].legs
     ruffles = noise(rng, 24, 24, 24)
     if pose.raised > 0.5:
         draw_wing(canvas, pose, wing, far=True)

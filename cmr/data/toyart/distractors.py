@@ -1,19 +1,20 @@
 """Things with the colours and patterns of a species drawn at random, that are not birds."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from cmr.data.toyart.bird import head_colours
 from cmr.data.toyart.brush import Patch, blend, clip01, dots, ellipse, mix, taper, wave
 from cmr.data.toyart.plants import Painter, flower, leaf
-from cmr.data.toyart.species import INK, SPECIES, Species
+from cmr.data.toyart.species import INK, Species
 
 
-def draw_distractor(painter: Painter) -> None:
+def draw_distractor(painter: Painter, flock: Sequence[Species]) -> None:
     """Something with the colours and patterns of a species drawn at random, but not a bird."""
     rng, between = painter.rng, painter.between
-    species = SPECIES[int(rng.random() * len(SPECIES))]
+    species = flock[int(rng.random() * len(flock))]
     draw = (_beetle, _moth, _plume, _fruit, _blossom)[int(rng.random() * 5)]
     draw(painter, species, between(0.04, 0.96), between(0.04, 0.96), between(0.0, 6.28))
 

@@ -4,6 +4,7 @@ Nothing here depends on the bird's class: the only thing a background can teach 
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,11 +12,11 @@ from cmr.data.toyart.brush import Canvas, Colour, Field, blend, clip01, clouds, 
 from cmr.data.toyart.distractors import draw_distractor
 from cmr.data.toyart.plants import Painter, blade, branch, leaf, twig, wild_flower
 from cmr.data.toyart.pose import Pose
-from cmr.data.toyart.species import INK
+from cmr.data.toyart.species import INK, Species
 
 
-def draw_background(canvas: Canvas, pose: Pose, rng: np.random.Generator) -> Painter:
-    """Paints everything behind the bird; the painter returned goes on to `draw_foreground`."""
+def draw_background(canvas: Canvas, pose: Pose, flock: Sequence[Species], rng: np.random.Generator) -> Painter:
+    """Paints everything behind the bird, with things in the flock's colours; its painter goes to `draw_foreground`."""
     painter = Painter(canvas, rng)
     _far(painter)
     _bokeh(painter)
@@ -25,7 +26,7 @@ def draw_background(canvas: Canvas, pose: Pose, rng: np.random.Generator) -> Pai
     for _ in range(1 + int(painter.between(0.0, 2.5))):
         twig(painter, blurred=False)
     for _ in range(1 + int(painter.between(0.0, 3.0))):
-        draw_distractor(painter)
+        draw_distractor(painter, flock)
     _perch(painter, pose)
     return painter
 
