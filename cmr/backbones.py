@@ -232,7 +232,8 @@ def build_backbone(
     Args:
         name: one of `BACKBONES`.
         weights: "none" (random), "imagenet" (fetched once, then cached), "toybirds" (for `tiny`), or a file as in
-            `cmr.weights.read_weights`. InceptionV3's were learnt on images in [-1, 1]; as in the benchmark, nothing is done about it.
+            `cmr.weights.read_weights`. InceptionV3's were learnt on images in [-1, 1]; as in the
+            benchmark, nothing is done about it.
         stride: pixels for one cell of the map; None takes 16, for `tiny` 8.
         partial: accept a file that lacks layers; they start from random values.
 

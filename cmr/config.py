@@ -155,7 +155,7 @@ PRESETS = {
         {"train": 64, "test": 32, "classes": 4, "size": 36},
     ),
     # minutes on a CPU: the book's live results. The start knows birds, though not these species; every part tells
-    # something; one rate for the whole network, and 1x1 branches, since a new 3x3 convolution hides what the start knows
+    # something; one rate for the whole network; 1x1 branches, as a new 3x3 convolution hides what the start knows
     "toybirds": Preset(
         {"weights": "toybirds", "epochs": 6, "lr": 0.02, "lr_new": 1.0, "weight_decay": 5e-4},
         {**_TOY, "fuse_kernel": 1},
