@@ -53,12 +53,13 @@ def table(*roots: str | Path) -> list[dict[str, Any]]:
 
 def rows_of(found: Sequence[Run]) -> list[dict[str, Any]]:
     """The rows of `table` for runs that are already read."""
-    groups: dict[str, list[Run]] = {}
-    for run in found:
-        groups.setdefault(json.dumps(_setting(run), sort_keys=True), []).append(run)
+    groups: dict[str, dict[int, Run]] = {}
+    for run in found:  # a seed counts once: two studies may hold the same training
+        groups.setdefault(json.dumps(_setting(run), sort_keys=True), {}).setdefault(run.config.seed, run)
     rows = []
-    for members in groups.values():
-        same = [other[0] for other in groups.values() if label(other[0]) == label(members[0])]
+    for members in (list(group.values()) for group in groups.values()):
+        first = [next(iter(group.values())) for group in groups.values()]
+        same = [other for other in first if label(other) == label(members[0])]
         data, backbone, size, method = label(members[0])
         row = {
             "data": data,
@@ -183,8 +184,8 @@ def gaps(found: Mapping[str, Sequence[Run]], pairs: Sequence[tuple[str, str]]) -
 
 
 def slug(title: str) -> str:
-    """A title as part of a name that pages paste: "CMR, weight 1" gives "cmr_weight_1"."""
-    return re.sub(r"\W+", "_", title.lower())
+    """A title as part of a name that pages paste: "CMR (literal), weight 1" gives "cmr_weight_1"."""
+    return re.sub(r"\W+", "_", title.lower().replace(" (literal)", "")).strip("_")
 
 
 def labelled(runs_by_label: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:

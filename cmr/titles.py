@@ -11,15 +11,21 @@ from cmr.methods import METHODS
 from cmr.methods.cmr import CMR
 from cmr.runs import Run
 
-VIEWS_ALONE = "views alone"
-FUSION_MAPS = {"raw": [], "relu": ["positive parts"], "centred": ["centred maps"]}
+VIEWS_ONLY = "views only"
+#: What the maps are that eq. 14 compares. The paper allows the first two; both stand in every table.
+INTERPRETATIONS = {
+    "raw": "CMR (literal)",
+    "relu": "CMR (positive parts)",
+    "minmax": "CMR (min-max maps)",
+    "centred": "CMR (mean-free maps)",
+}
 UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", *PLACE)
 
 
 def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
     """Groups runs that differ in their seed only, under the method's name and what sets the group apart.
 
-    A setting is named where it is not the method's default: "CMR, beta 0", "CMR, no caam". Where no run of the method
+    A setting is named where it is not the method's default: "CMR, beta 0", "CMR (literal), no caam". Where no run of the method
     has the default, what most of them have goes without a name, so that 64-pixel images need not name their cells'
     sizes. Maps read out after the fact are named too.
 
@@ -34,7 +40,7 @@ def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
     """
     groups: dict[str, list[Run]] = {}
     for run in found:
-        groups.setdefault(_setting(run), []).append(run)
+        _add(run, groups.setdefault(_setting(run), []))
     members = list(groups.values())
     configs = [group[0].config for group in members]
     titles = [
@@ -63,7 +69,7 @@ def by_reading(found: Sequence[Run]) -> dict[str, list[Run]]:
 
     Returns:
         `reading`, and how the map was read out where it was after the fact, to runs; methods in the order of `METHODS`,
-        plain first within a method and "views alone" before what adds to it, otherwise as found.
+        plain first within a method and "views only" before what adds to it, otherwise as found.
 
     Raises:
         ValueError: runs of different settings would have the same name; `by_title` tells those apart.
@@ -71,17 +77,23 @@ def by_reading(found: Sequence[Run]) -> dict[str, list[Run]]:
 
     def rank(run: Run) -> tuple[int, bool, int]:
         name = reading(run)
-        return list(METHODS).index(run.config.method), name != VIEWS_ALONE, name.count(",")
+        return list(METHODS).index(run.config.method), name != VIEWS_ONLY, name.count(",")
 
     groups: dict[str, list[Run]] = {}
     for run in sorted(found, key=rank):
         read_out = [run.record["maps"]] if "maps" in run.record else []
         flipped = ["test flip"] if run.config.test_flip else []
-        groups.setdefault(", ".join([reading(run), *read_out, *flipped]), []).append(run)
+        _add(run, groups.setdefault(", ".join([reading(run), *read_out, *flipped]), []))
     for name, members in groups.items():
         if len({_setting(run) for run in members}) > 1:
             raise ValueError(f"by_reading: {name} stands for runs of different settings; give those of one training")
     return groups
+
+
+def _add(run: Run, group: list[Run]) -> None:
+    """Adds a run to a group, unless the same training is there: two studies may hold one, and it counts once."""
+    if not any(_setting(run) == _setting(other) and run.config.seed == other.config.seed for other in group):
+        group.append(run)
 
 
 def reading(run: Run) -> str:
@@ -93,28 +105,41 @@ def reading(run: Run) -> str:
         run: of any method.
 
     Returns:
-        "CAM", "HaS, 2 views" (of an image in a step, where that is not one), "CMR", "CMR, no CAAM", "CMR, no fusion
-        loss", "CMR, weight 1", "CMR, positive parts" or "CMR, centred maps" (`fusion_map`), or "views alone",
-        complementary hiding without modules and fusion loss; "centred at test" is `test_map`.
+        "CAM", "HaS, 2 views" (of an image in a step, where that is not one), "CMR (literal)" and "CMR (positive parts)"
+        (what eq. 14 compares, `fusion_map`), "CMR (literal), no CAAM", "CMR (literal), weight 1", "CMR, no fusion
+        loss", or "views only", complementary hiding without modules and fusion loss; "mean-free at test" is `test_map`.
 
     Example:
         >>> from types import SimpleNamespace
         >>> from cmr.config import make
         >>> reading(SimpleNamespace(config=make("paper", method="cmr", settings={"beta": 1.0})))
-        'CMR, weight 1'
+        'CMR (literal), weight 1'
     """
-    settings, method = run.config.settings, METHODS[run.config.method]
-    if method is not CMR:
+    settings, name = run.config.settings, method_name(run.config)
+    if METHODS[run.config.method] is not CMR:
         views = getattr(settings, "views", 1)
-        return f"{method.__name__}, {views} views" if views > 1 else method.__name__
-    at_test = [] if settings.test_map == "raw" else ["centred at test"]
-    if not (settings.caam or settings.ssam or settings.beta):
-        return ", ".join([VIEWS_ALONE, *at_test])
-    parts = [method.__name__, *([] if settings.caam else ["no CAAM"]), *([] if settings.ssam else ["no SSAM"])]
-    if settings.beta == 0:
-        return ", ".join([*parts, "no fusion loss", *at_test])
-    parts += [] if settings.beta == CMR.Settings().beta else [f"weight {settings.beta:g}"]
-    return ", ".join([*parts, *FUSION_MAPS[settings.fusion_map], *at_test])
+        return f"{name}, {views} views" if views > 1 else name
+    parts = [name]
+    if name != VIEWS_ONLY:
+        parts += [*([] if settings.caam else ["no CAAM"]), *([] if settings.ssam else ["no SSAM"])]
+        if settings.beta == 0:
+            parts.append("no fusion loss")
+        elif settings.beta != CMR.Settings().beta:
+            parts.append(f"weight {settings.beta:g}")
+    return ", ".join([*parts, *([] if settings.test_map == "raw" else ["mean-free at test"])])
+
+
+def method_name(config: Config) -> str:
+    """The method's name; the paper's own with the interpretation of eq. 14, where it has a fusion loss.
+
+    Example:
+        >>> [method_name(make("tiny", method="cmr", settings={"fusion_map": kind})) for kind in ("raw", "relu")]
+        ['CMR (literal)', 'CMR (positive parts)']
+    """
+    method, settings = METHODS[config.method], config.settings
+    if method is not CMR or (settings.beta == 0 and (settings.caam or settings.ssam)):
+        return method.__name__
+    return INTERPRETATIONS[settings.fusion_map] if settings.beta else VIEWS_ONLY
 
 
 def _setting(run: Run) -> str:
@@ -125,8 +150,12 @@ def _setting(run: Run) -> str:
 
 def _parts(config: Config, same: Sequence[Config]) -> list[str]:
     plain = make("paper", method=config.method)
-    parts = [METHODS[config.method].__name__]
+    name = method_name(config)
+    parts = [name]
+    said = ("fusion_map", *(("beta", "caam", "ssam") if name == VIEWS_ONLY else ())) if config.method == "cmr" else ()
     for item in fields(config.settings):
+        if item.name in said:
+            continue
         value = getattr(config.settings, item.name)
         values = [getattr(other.settings, item.name) for other in same]
         if value != _usual(getattr(plain.settings, item.name), values):

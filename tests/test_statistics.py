@@ -72,8 +72,12 @@ def test_what_a_run_got_right_averages_to_its_metrics(found):
 
 def test_titles_name_what_differs_and_keep_seeds_together(found):
     titled = by_title(found)
-    assert {title: len(members) for title, members in titled.items()} == {"CAM": 2, "CMR": 1, "CMR, beta 0": 1}
-    assert list(titled) == ["CAM", "CMR", "CMR, beta 0"]
+    assert {title: len(members) for title, members in titled.items()} == {
+        "CAM": 2,
+        "CMR (literal)": 1,
+        "CMR, beta 0": 1,
+    }
+    assert list(titled) == ["CAM", "CMR (literal)", "CMR, beta 0"]
     assert list(by_title(found[2:3])) == ["CMR"]  # alone, its setting sets nothing apart
 
 
@@ -82,17 +86,17 @@ def test_titles_name_what_differs_and_keep_seeds_together(found):
     [
         ("has", {}, "HaS"),
         ("has", {"views": 2}, "HaS, 2 views"),
-        ("cmr", {}, "CMR"),
-        ("cmr", {"pooling": "sum"}, "CMR"),  # of the modules and the loss only
-        ("cmr", {"caam": False}, "CMR, no CAAM"),
-        ("cmr", {"ssam": False, "beta": 1.0}, "CMR, no SSAM, weight 1"),
+        ("cmr", {}, "CMR (literal)"),
+        ("cmr", {"pooling": "sum"}, "CMR (literal)"),  # of the modules and the loss only
+        ("cmr", {"caam": False}, "CMR (literal), no CAAM"),
+        ("cmr", {"ssam": False, "beta": 1.0}, "CMR (literal), no SSAM, weight 1"),
         ("cmr", {"beta": 0.0, "fusion_map": "relu"}, "CMR, no fusion loss"),  # a map that nothing compares
-        ("cmr", {"fusion_map": "relu"}, "CMR, positive parts"),
-        ("cmr", {"fusion_map": "centred", "beta": 1.0}, "CMR, weight 1, centred maps"),
-        ("cmr", {"test_map": "centred"}, "CMR, centred at test"),
-        ("cmr", {"test_map": "centred", "beta": 0.0}, "CMR, no fusion loss, centred at test"),
-        ("cmr", {"caam": False, "ssam": False}, "CMR, no CAAM, no SSAM"),
-        ("cmr", {"caam": False, "ssam": False, "beta": 0.0}, "views alone"),
+        ("cmr", {"fusion_map": "relu"}, "CMR (positive parts)"),
+        ("cmr", {"fusion_map": "centred", "beta": 1.0}, "CMR (mean-free maps), weight 1"),
+        ("cmr", {"test_map": "centred"}, "CMR (literal), mean-free at test"),
+        ("cmr", {"test_map": "centred", "beta": 0.0}, "CMR, no fusion loss, mean-free at test"),
+        ("cmr", {"caam": False, "ssam": False}, "CMR (literal), no CAAM, no SSAM"),
+        ("cmr", {"caam": False, "ssam": False, "beta": 0.0}, "views only"),
     ],
 )
 def test_what_a_run_has_of_the_method(method, settings, said):
@@ -103,8 +107,15 @@ def test_readings_keep_seeds_together_and_name_how_the_map_was_read_out(found):
     flipped = replace(found[0], record=found[0].record | {"maps": "layercam"})
     flipped.record["config"] = flipped.record["config"] | {"test_flip": True}
     grouped = by_reading([*reversed(found), flipped])
-    assert list(grouped) == ["CAM", "CAM, layercam, test flip", "CMR", "CMR, no fusion loss"]
+    assert list(grouped) == ["CAM", "CAM, layercam, test flip", "CMR (literal)", "CMR, no fusion loss"]
     assert [run.config.seed for run in grouped["CAM"]] == [1, 0]  # as found
+
+
+def test_a_seed_counts_once(found):
+    for grouped in (by_title([*found, *found]), by_reading([*found, *found])):
+        assert all(len({run.config.seed for run in group}) == len(group) for group in grouped.values())
+    [row] = [row for row in report.rows_of([*found, *found]) if row["method"] == "cam"]
+    assert row["seeds"] == 2 and row["Top-1 Clas"] == report.rows_of(found)[0]["Top-1 Clas"]
 
 
 def test_readings_of_two_settings_are_not_averaged(found):
@@ -115,16 +126,16 @@ def test_readings_of_two_settings_are_not_averaged(found):
 
 def test_differences_for_a_pages_text(found):
     grouped = by_reading(found)
-    said = report.gaps(grouped, [("CMR, no fusion loss", "CAM"), ("CMR", "views alone")])
+    said = report.gaps(grouped, [("CMR, no fusion loss", "CAM"), ("CMR (literal)", "views only")])
     assert said == {"cmr_no_fusion_loss_over_cam": str(difference(grouped["CMR, no fusion loss"], grouped["CAM"]))}
 
 
 def test_differences_in_a_table(found):
     titled = by_title(found)
     table = against(titled, "CAM", ("Top-1 Clas",), draws=200)
-    assert list(table.index) == ["CMR", "CMR, beta 0"]
-    want = difference(titled["CMR"], titled["CAM"], "Top-1 Clas", draws=200)
-    written = table.loc["CMR", "Top-1 Clas"]
+    assert list(table.index) == ["CMR (literal)", "CMR, beta 0"]
+    want = difference(titled["CMR (literal)"], titled["CAM"], "Top-1 Clas", draws=200)
+    written = table.loc["CMR (literal)", "Top-1 Clas"]
     assert written.replace("\u00a0", " ") == f"{want} (no difference found)"
     assert written.count(" ") == 1  # a narrow table breaks before the remark
     with pytest.raises(UserError, match="unknown reference 'CAN': did you mean 'CAM'"):

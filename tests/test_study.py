@@ -102,10 +102,10 @@ def test_every_row_of_the_readings_page_has_its_records():
     """The page names its rows by titles, and prints "not run" where it finds none of that name."""
     notebook = json.loads((ROOT / "notebooks/readings.ipynb").read_text())
     code = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
-    asked = set(re.findall(r'"((?:CAM|HaS|CMR)(?:, [^"]*)?)"', code))
-    found = runs.find(ROOT / "results/toybirds-readings")
-    found += [run for run in runs.find(ROOT / "results/toybirds") if run.config.method in ("cam", "has", "cmr")]
-    titled = by_title([*found, *runs.find_diverged(ROOT / "results/toybirds-readings")])
+    asked = set(re.findall(r'"((?:CAM|HaS|CMR)(?: \([^"]*\))?(?:, [^"]*)?)"', code))
+    found = runs.find(ROOT / "results/toybirds-random-readings")
+    found += [run for run in runs.find(ROOT / "results/toybirds-random") if run.config.method in ("cam", "has", "cmr")]
+    titled = by_title([*found, *runs.find_diverged(ROOT / "results/toybirds-random-readings")])
     assert len(asked) > 20
     assert asked - {"CMR, sizes"} <= set(titled)  # the start of table 6's
     assert {title for title in titled if title.startswith("CMR, sizes")} == {
