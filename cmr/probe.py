@@ -61,9 +61,8 @@ def part_probe(backbone: Backbone, train: int = 1000, test: int = 500, size: int
     sides = [_side(backbone, settings, split, count) for split, count in (("train", train), ("test", test))]
     scores = {}
     for p, part in enumerate(PARTS):
-        (x, look), (x_test, look_test) = (
-            (features[seen[:, p], p], looks[seen[:, p], p]) for features, seen, looks in sides
-        )
+        visible = [(features[seen[:, p], p], looks[seen[:, p], p]) for features, seen, looks in sides]
+        (x, look), (x_test, look_test) = visible  # (n, C), (n,)
         mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
         x, x_test = ((torch.cat(((v - mean) / deviation, torch.ones(len(v), 1)), 1)).double() for v in (x, x_test))
         target = F.one_hot(look, settings.classes).double()

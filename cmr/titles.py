@@ -25,9 +25,9 @@ UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", *PLA
 def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
     """Groups runs that differ in their seed only, under the method's name and what sets the group apart.
 
-    A setting is named where it is not the method's default: "CMR, beta 0", "CMR (literal), no caam". Where no run of the method
-    has the default, what most of them have goes without a name, so that 64-pixel images need not name their cells'
-    sizes. Maps read out after the fact are named too.
+    A setting is named where it is not the method's default: "CMR, beta 0", "CMR (literal), no caam". Where no run of
+    the method has the default, what most of them have goes without a name, so that 64-pixel images need not name their
+    cells' sizes. Maps read out after the fact are named too.
 
     Args:
         found: runs on the same data.
