@@ -350,3 +350,26 @@ def provenance(found: Sequence[Run]) -> str:
         lines.append(f"<li><code>{html.escape(run.id)}</code><br>{text}</li>")
     head = f"Where these numbers come from ({len(found)} runs)"
     return f'<details class="provenance"><summary>{head}</summary><ul>{"".join(lines)}</ul></details>'
+
+
+def course(found: Sequence[Run]) -> list[dict[str, float]]:
+    """What a training localized after every epoch at which it was tested, and at its end: means over the seeds.
+
+    Args:
+        found: runs that differ in seed only, trained with `eval_every`.
+
+    Returns:
+        One row per tested epoch: "epoch", the metrics, and "part head" ... "part background", percent above the
+        threshold, where the data has parts.
+    """
+    rows: dict[int, list[Mapping[str, Any]]] = {}
+    for run in found:
+        tested = [row for row in run.history if "GT-known Loc" in row]
+        ends = {name: value for name, value in run.result.items() if isinstance(value, float)}
+        ends |= {f"part {name}": value for name, value in run.result.get("parts", {}).items()}
+        for row in [*tested, {"epoch": run.config.epochs, **ends}]:
+            rows.setdefault(int(row["epoch"]), []).append(row)
+    return [
+        {"epoch": epoch} | {name: statistics.fmean(row[name] for row in group) for name in group[0] if name in ends}
+        for epoch, group in sorted(rows.items())
+    ]

@@ -9,6 +9,7 @@ from cmr.figures.attention import channel_attention, effective_count, fusion_seq
 from cmr.figures.barcharts import bars, mean_std, part_coverage
 from cmr.figures.draw import heat_overlay
 from cmr.figures.failures import error_bars, iou_histograms, size_bars
+from cmr.figures.forest import forest
 from cmr.figures.lines import curves, evidence_lines, tau_curves
 from cmr.figures.pictures import contact_sheet, cover, gallery
 from cmr.figures.signed import signed_maps
@@ -37,6 +38,7 @@ __all__ = [
     "effective_count",
     "error_bars",
     "evidence_lines",
+    "forest",
     "fusion_sequence",
     "gallery",
     "heat_overlay",

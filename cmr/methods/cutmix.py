@@ -98,9 +98,7 @@ class CutMix(CAM):
         if float(torch.rand(())) < self.settings.probability:  # on the CPU
             y0, y1, x0, x1 = draw_box(height, width, self.settings.beta)
         order = torch.randperm(batch, device=images.device)
-        mixed = images.clone()
-        mixed[:, :, y0:y1, x0:x1] = images[:, :, y0:y1, x0:x1][order]
-        return mixed, order, 1 - (y1 - y0) * (x1 - x0) / (height * width)
+        return _paste(images, order, y0, y1, x0, x1), order, 1 - (y1 - y0) * (x1 - x0) / (height * width)
 
     def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Cross-entropies of both labels, weighted by area: (B, 3, H, W), (B,) -> scalars.
@@ -117,8 +115,12 @@ class CutMix(CAM):
 
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """A mixture, and where the network sees its two classes: (B, 3, H, W), (B,) -> images and maps (B, h, w)."""
-        mixed, order, _ = self.mix(images)
+        """A mixture, and where the network sees its two classes: (B, 3, H, W), (B,) -> images and maps (B, h, w).
+
+        Not drawn at random, so that each image shows a mixture: the lower right quarter comes from the image before it.
+        """
+        order = torch.arange(len(images), device=images.device).roll(1)
+        mixed = _paste(images, order, images.shape[2] // 2, images.shape[2], images.shape[3] // 2, images.shape[3])
         features = self.conv(self.backbone(mixed))
         return {
             "image": images,
@@ -127,3 +129,10 @@ class CutMix(CAM):
             "own class map": self.head.class_map(features, labels),
             "pasted class map": self.head.class_map(features, labels[order]),
         }
+
+
+def _paste(images: Tensor, order: Tensor, y0: int, y1: int, x0: int, x1: int) -> Tensor:
+    """The images with one box, half-open, from the images of `order`: (B, 3, H, W), (B,) -> (B, 3, H, W)."""
+    mixed = images.clone()
+    mixed[:, :, y0:y1, x0:x1] = images[:, :, y0:y1, x0:x1][order]
+    return mixed
