@@ -43,6 +43,12 @@ RESULTS = {
 }
 
 
+FOREST = [
+    {"panel": panel, "condition": condition, "mean": mean, "low": mean - 2.0, "high": mean + 2.0}
+    for panel, condition, mean in (("HaS", "birds", 5.0), ("HaS", "dogs", -5.0), ("CMR", "birds", 1.0))
+]
+
+
 def one_of_each() -> dict[str, Figure]:
     """Every figure function once, on small made-up data."""
     tile = {"image": IMAGE, "scoremap": MAP, "gt_boxes": GT, "box": BOX, "iou": 0.6, "title": "CAM", "label": "wren"}
@@ -77,6 +83,7 @@ def one_of_each() -> dict[str, Figure]:
         "iou_histograms": figures.iou_histograms(RESULTS),
         "signed_maps": figures.signed_maps({"map": MAP[None] - 2, "own": MAP[None]}),
         "steps": figures.steps({"image": IMAGE[None], "map": MAP[None], "mask": MAP[None] > 0.5}),
+        "forest": figures.forest(FOREST),
         "evidence_lines": figures.evidence_lines(rows, "GT-known Loc"),
     }
 
@@ -155,6 +162,21 @@ def test_save_writes_whole_files_only(tmp_path, drawn):
 
 
 # ---- signed maps
+
+
+def test_a_forest_tells_what_is_clear_of_zero(drawn):
+    found, undecided = drawn["forest"].axes[:2]
+    markers = [line for line in found.lines if line.get_marker() not in ("", "None", None)]
+    assert [line.get_marker() for line in markers] == ["o", "s"]  # above 0, and below
+    assert [line.get_xdata()[0] for line in markers] == [5.0, -5.0]
+    assert len({line.get_color() for line in markers}) == 2
+    (open_circle,) = [line for line in undecided.lines if line.get_marker() == "o"]
+    assert open_circle.get_markerfacecolor() == "white"
+    assert [label.get_text() for label in found.get_yticklabels()] == ["birds", "dogs"]
+    with pytest.raises(UserError, match="there is no difference to draw"):
+        figures.forest([])
+    with pytest.raises(UserError, match="low"):
+        figures.forest([{"panel": "a", "condition": "b", "mean": 1.0, "high": 2.0}])
 
 
 def test_signed_maps_have_one_scale_that_is_white_at_zero(drawn):

@@ -130,6 +130,17 @@ def test_cmr_fusion_on_positive_parts_ignores_where_both_maps_are_negative():
     assert method.losses(images(), LABELS)["fusion"].item() == 0.0
 
 
+def test_cmr_fusion_on_minmax_maps_does_not_see_what_is_added_to_a_whole_map():
+    found = []
+    for offset in (0.0, 7.0):
+        method = build("cmr", fusion_map="minmax", fuse_conv=False, caam=False, ssam=False).eval()
+        class_map = method.net.branch_x.head.class_map
+        method.net.branch_x.head.class_map = lambda *given, add=offset, of=class_map: of(*given) + add
+        torch.manual_seed(0)  # the same views
+        found.append(method.losses(images(), LABELS)["fusion"].item())
+    assert found[0] == pytest.approx(found[1], rel=1e-4) and found[0] > 0
+
+
 def test_what_all_classes_share_cheapens_the_fusion_loss_of_raw_maps_and_not_of_centred_ones():
     # The softmax does not see a map that is added to every class's. Equation 14 does: the directions come together.
     found = {}

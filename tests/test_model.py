@@ -98,5 +98,11 @@ def test_kernel_rule_and_pooling_name():
     assert Branch(512, 3).conv.kernel_size == (3, 3)
     assert Branch(768, 3).conv.kernel_size == (1, 1)
     assert Branch(64, 3, kernel=5, width=32).conv.weight.shape == (32, 64, 5, 5)
+    bare = Branch(64, 3, conv=False)
+    assert bare.conv is None and bare.head.weight.shape == (3, 64)
+    features = torch.randn(2, 64, 4, 4)
+    assert bare(features) is features  # the sum itself, with whatever attention made negative
+    with pytest.raises(UserError, match="fuse_channels: 32 needs eq. 9's convolution"):
+        Branch(64, 3, width=32, conv=False)
     with pytest.raises(UserError, match="unknown pooling 'max'"):
         Head(4, 2, pooling="max")

@@ -1,7 +1,9 @@
 """ToyBirds: exact truth, exact dials, the same pixels every time, and no score for a box that ignores the image."""
 
+import json
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ from hypothesis import strategies as st
 from cmr.data import toybirds
 from cmr.data.toyart.bird import draw_bird
 from cmr.data.toyart.brush import Canvas, Patch, dots, ellipse, noise, smooth_min, taper, wave
+from cmr.data.toyart.others import alike, others
 from cmr.data.toyart.pose import draw_pose
-from cmr.data.toyart.species import SPECIES
+from cmr.data.toyart.species import SPECIES, Head, Tail
 from cmr.data.toybirds import PARTS, Settings, load, looks, render
 from cmr.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[1]
 SMALL = Settings(test=160)
 
 
@@ -134,7 +138,7 @@ def test_species_differ_visibly_in_each_part(part):
     images, areas = [], []
     for k in range(len(SPECIES)):
         canvas = Canvas(96)
-        draw_bird(canvas, pose, tuple(k if q == p else 0 for q in range(6)), np.random.default_rng(0))
+        draw_bird(canvas, pose, [SPECIES[k if q == p else 0] for q in range(6)], np.random.default_rng(0))
         images.append(canvas.rgb.ravel())
         areas.append((canvas.owner == p + 1).sum())
     for k, image in enumerate(images):
@@ -205,6 +209,8 @@ def test_other_sizes_show_the_same_picture(size):
         ({"train": 0}, "ToyBirds train: 0 is not a whole number in range; give 1 or more"),
         ({"test": 2.5}, "ToyBirds test: 2.5 is not a whole number in range; give 1 or more"),
         ({"size": 8}, "ToyBirds size: 8 is not a whole number in range; give 16 or more"),
+        ({"classes": 61, "flock": "others"}, "ToyBirds classes: 61 is not a whole number in range; give 2 to 60"),
+        ({"flock": "other"}, "unknown ToyBirds flock 'other': did you mean 'others'"),
         ({"seed": -1}, "ToyBirds seed: -1 is not a whole number in range; give 0 or more"),
     ],
 )
@@ -271,3 +277,41 @@ def test_noise_is_the_same_field_at_every_size():
     fine = noise(np.random.default_rng(3), 120, 5, 5)
     assert np.allclose(coarse, fine[1::3, 1::3], atol=1e-5)
     assert 0 <= coarse.min() < 0.3 and 0.7 < coarse.max() <= 1
+
+
+# The others, of which the start is made
+
+
+def test_no_part_of_the_others_is_alike_to_one_of_the_twenty():
+    assert len(others()) == 60 and others() is others()
+    for name in PARTS:
+        for one in others():
+            assert not any(alike(getattr(one, name), getattr(species, name)) for species in SPECIES)
+
+
+def test_alike_by_hand():
+    near, far = (0.5, 0.5, 0.5), (0.5, 0.5, 0.7)
+    tail = Tail((0.5, 0.5, 0.6), "tip", near, "square")
+    assert alike(tail, Tail(near, "tip", near, "square"))  # 0.1 away
+    assert not alike(tail, Tail(near, "tip", far, "square"))  # 0.2 away
+    assert not alike(tail, Tail(near, "bands", near, "square"))
+    head = Head(near, (("cap", near),))
+    assert alike(head, Head(near, (("cap", near),), crest=0.9))  # the outline alone does not tell
+    assert not alike(head, Head(near, (("cap", near), ("bib", near))))
+
+
+def test_the_flock_changes_looks_and_nothing_else():
+    ours, theirs = (render(Settings(flock=flock, classes=20), "test", 3) for flock in ("twenty", "others"))
+    overlap = ((ours.owner > 0) & (theirs.owner > 0)).sum() / ((ours.owner > 0) | (theirs.owner > 0)).sum()
+    assert overlap > 0.8  # the same pose in the same place; crests, beaks and tails have other outlines
+    assert (ours.label, ours.looks) == (theirs.label, theirs.looks)
+    assert not np.array_equal(ours.image, theirs.image)
+    assert Settings(flock="others", classes=60).classes == 60
+    few = Settings(train=2, test=2)
+    assert load(None, "test", few).fingerprint != load(None, "test", replace(few, flock="others")).fingerprint
+
+
+def test_fingerprints_from_before_there_were_others_still_hold():
+    record = json.loads(next((ROOT / "results/toybirds-random").glob("*/record.json")).read_text())
+    settings = Settings(**{**record["config"]["data_settings"], "test": 500})
+    assert load(None, "test", settings).fingerprint == record["data"]["test"]["fingerprint"]

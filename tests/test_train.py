@@ -39,7 +39,7 @@ def test_record_holds_what_it_should(finished):
     assert {"commit", "dirty", "device", "python", "versions", "precision"} <= set(record["environment"])
     assert record["environment"]["precision"] == "32-true"
     assert set(record["result"]["baselines"]) == {"centred box", "full image"}
-    assert set(record["result"]["parts"]) == {"head", "beak", "body", "wing", "tail", "legs"}
+    assert set(record["result"]["parts"]) == {"head", "beak", "body", "wing", "tail", "legs", "background"}
     assert record["duration_s"] > 0
     assert record["peak_memory_mb"] > 100
     assert not list(finished.path.glob("*.p*t"))  # no checkpoint and no half-written file

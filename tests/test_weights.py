@@ -18,7 +18,7 @@ from torch import nn
 
 from cmr.backbones import build_backbone
 from cmr.errors import UserError
-from cmr.weights import HUB_MODELS, imagenet_weights, load_weights, read_weights, weights_fingerprint
+from cmr.weights import HUB_MODELS, TOYBIRDS, imagenet_weights, load_weights, read_weights, weights_fingerprint
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2), "n.count": torch.tensor(7)}
 
@@ -81,7 +81,7 @@ def test_no_flipped_bytes_raise_anything_but_the_users_error(tmp_path, data, nam
 
 
 def test_missing_files_and_other_endings_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"there is no file '.*gone.pth'; give an existing file, imagenet or none"):
+    with pytest.raises(UserError, match=r"there is no file '.*gone.pth'; give an existing file, imagenet, toybirds or none"):
         read_weights(tmp_path / "gone.pth")
     (tmp_path / "folder.pth").mkdir()
     with pytest.raises(UserError, match="there is no file"):
@@ -249,3 +249,21 @@ def test_fingerprints_of_names():
     assert weights_fingerprint("imagenet") == "imagenet"
     with pytest.raises(UserError, match="there is no file 'gone.pt'"):
         weights_fingerprint("gone.pt")
+
+
+def test_the_toybirds_start_is_the_file_whose_sum_is_committed():
+    digest = hashlib.sha256(TOYBIRDS.read_bytes()).hexdigest()
+    assert TOYBIRDS.with_name(TOYBIRDS.name + ".sha256").read_text() == f"{digest}  {TOYBIRDS.name}\n"
+    assert TOYBIRDS.stat().st_size <= 2**20
+    assert weights_fingerprint("toybirds", "tiny") == digest[:16]
+    backbone = build_backbone("tiny", "toybirds")
+    stored = safetensors.torch.load_file(TOYBIRDS)
+    assert {value.dtype for value in stored.values()} == {torch.float16, torch.int64}
+    assert all(torch.equal(value, stored[name].to(value.dtype)) for name, value in backbone.body.state_dict().items())
+
+
+def test_the_toybirds_start_is_for_one_network():
+    with pytest.raises(UserError, match="weights: toybirds are for the backbone tiny, not for 'resnet18'"):
+        build_backbone("resnet18", "toybirds")
+    with pytest.raises(UserError, match="tensors of another shape"):
+        build_backbone("tiny", "toybirds", stride=4)
