@@ -166,3 +166,19 @@ def test_label_knows_the_holdout(tmp_path, holdout):
     if holdout:
         run.record["data"] = {"holdout": {"name": "ToyBirds", "images": 9, "fingerprint": "g"}}
     assert report.label(run) == ("ToyBirds", "tiny", "32 px", "cmr")
+
+
+def test_a_course_is_the_mean_over_seeds_at_every_tested_epoch_and_at_the_end(tmp_path):
+    def seed_of(seed, middle, end):
+        run = record(tmp_path, f"s{seed}", end, seed=seed, epochs=3)
+        run.record["history"] = [
+            {"epoch": 1, "total": 9.0},  # not tested
+            {"epoch": 2, "total": 8.0, "GT-known Loc": middle, "part head": 20.0},
+            {"epoch": 3, "total": 7.0},
+        ]
+        return run
+
+    assert report.course([seed_of(0, 10.0, 40.0), seed_of(1, 30.0, 50.0)]) == [
+        {"epoch": 2, "GT-known Loc": 20.0, "part head": 20.0},
+        {"epoch": 3, "GT-known Loc": 45.0, "part head": 50.0},
+    ]

@@ -226,6 +226,8 @@ def test_clip_bounds_the_step(tmp_path):
 def test_evaluates_on_the_way(tmp_path):
     history = run(tmp_path, epochs=3, eval_every=1).history
     assert ["GT-known Loc" in row for row in history] == [True, True, False]  # the last is the record's result
+    parts = {"head", "beak", "body", "wing", "tail", "legs", "background"}
+    assert {name for name in history[0] if name.startswith("part ")} == {f"part {part}" for part in parts}
 
 
 def test_errors_of_the_place(tmp_path):
