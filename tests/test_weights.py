@@ -81,7 +81,8 @@ def test_no_flipped_bytes_raise_anything_but_the_users_error(tmp_path, data, nam
 
 
 def test_missing_files_and_other_endings_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"there is no file '.*gone.pth'; give an existing file, imagenet, toybirds or none"):
+    said = r"there is no file '.*gone.pth'; give an existing file, imagenet, toybirds or none"
+    with pytest.raises(UserError, match=said):
         read_weights(tmp_path / "gone.pth")
     (tmp_path / "folder.pth").mkdir()
     with pytest.raises(UserError, match="there is no file"):

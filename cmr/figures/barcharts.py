@@ -178,5 +178,6 @@ def part_coverage(rows: Sequence[Mapping], value: str = "coverage") -> Figure:
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     grid_lines(ax, "x")
-    figure.legend(loc="outside upper center", ncols=min(len(methods), 5))
+    longest = max(len(method_label(method)) for method in methods)
+    figure.legend(loc="outside upper center", ncols=max(1, min(len(methods), 100 // (longest + 7))))
     return figure
