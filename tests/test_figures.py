@@ -173,6 +173,10 @@ def test_a_forest_tells_what_is_clear_of_zero(drawn):
     (open_circle,) = [line for line in undecided.lines if line.get_marker() == "o"]
     assert open_circle.get_markerfacecolor() == "white"
     assert [label.get_text() for label in found.get_yticklabels()] == ["birds", "dogs"]
+    reversed_rows = figures.forest(FOREST, conditions=["dogs", "birds"]).axes[0]
+    assert [label.get_text() for label in reversed_rows.get_yticklabels()] == ["dogs", "birds"]
+    with pytest.raises(UserError, match="unknown condition of a forest 'dogs': did you mean 'dog'"):
+        figures.forest(FOREST, conditions=["dog", "birds"])
     with pytest.raises(UserError, match="there is no difference to draw"):
         figures.forest([])
     with pytest.raises(UserError, match="low"):

@@ -4,26 +4,32 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from cmr.errors import UserError
+from cmr.errors import UserError, unknown
 from cmr.figures.draw import grid_lines, need
 from cmr.figures.style import GT_COLOUR, INK, MUTED, PREDICTION_COLOUR, WIDTH, Card, themed
 
 
 @themed
-def forest(rows: Sequence[Mapping], xlabel: str = "points of GT-known Loc", columns: int = 2) -> Figure:
+def forest(
+    rows: Sequence[Mapping],
+    xlabel: str = "points of GT-known Loc",
+    columns: int = 2,
+    conditions: Sequence[str] = (),
+) -> Figure:
     """A forest plot: where each difference lies, and whether its interval keeps clear of 0.
 
     Args:
-        rows: records {"panel", "condition", "mean", "low", "high"}; panels and conditions stand in order of appearance.
-            A condition that a panel lacks is left blank there: it was not run.
+        rows: records {"panel", "condition", "mean", "low", "high"}; panels stand in order of appearance. A condition
+            that a panel lacks is left blank there: it was not run.
         xlabel: what the numbers are.
         columns: panels side by side, 1 or more.
+        conditions: the rows from top to bottom; empty: those of the records, in order of appearance.
 
     Returns:
         The figure. Filled green: above 0; filled red, a square: below; open and grey: the interval holds 0.
 
     Raises:
-        UserError: no row, or one without one of the keys.
+        UserError: no row, one without one of the keys, or one whose condition is not among those given.
 
     Example:
         >>> row = {"panel": "CMR over CAM", "condition": "ToyBirds", "mean": 3.0, "low": 1.0, "high": 5.0}
@@ -35,7 +41,10 @@ def forest(rows: Sequence[Mapping], xlabel: str = "points of GT-known Loc", colu
     for row in rows:
         need(row, ["panel", "condition", "mean", "low", "high"], "forest's record")
     panels = list(dict.fromkeys(row["panel"] for row in rows))
-    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    conditions = list(conditions or dict.fromkeys(row["condition"] for row in rows))
+    for row in rows:
+        if row["condition"] not in conditions:
+            raise unknown("condition of a forest", row["condition"], conditions)
     across = min(columns, len(panels))
     down = -(-len(panels) // across)
     figure = Card(figsize=(WIDTH, down * (0.9 + 0.27 * len(conditions)) + 0.3), layout="constrained")
