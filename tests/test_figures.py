@@ -484,6 +484,9 @@ def test_curves_of_several_runs_take_the_methods_colours():
     assert [line.get_label() for line in ax.lines] == [
         "CAM, total", "CAM, cross-entropy", "CMR, total", "CMR, cross-entropy",
     ]  # fmt: skip
+    figure = figures.curves(runs, panels={"loss": ["total"], "other": ["ce"]})  # the same lines in every panel
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CAM", "CMR"]
+    assert all(ax.get_legend() is None for ax in figure.axes)
     with pytest.raises(UserError, match="nothing to draw; the records hold epoch, lr"):
         figures.curves([{"epoch": 1, "lr": 0.1}])
     with pytest.raises(UserError, match="history's record: lacks epoch"):

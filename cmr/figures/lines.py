@@ -79,6 +79,13 @@ def curves(
         ax.set(title=title, xlabel=x)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
         grid_lines(ax)
+    drawn = axes[: len(panels)]
+    if len(panels) > 1 and len({tuple(ax.get_legend_handles_labels()[1]) for ax in drawn}) == 1:
+        handles, labels = legend_of(drawn)
+        across = max(1, min(len(labels), 100 // (max(map(len, labels)) + 9)))
+        figure.legend(handles, labels, loc="outside upper center", ncols=across, handlelength=2.6)
+        return figure
+    for ax in drawn:
         ax.legend(loc="best", fontsize=9.5, handlelength=2.6)
     return figure
 
