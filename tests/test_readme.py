@@ -28,6 +28,7 @@ def test_the_numbers_in_its_table_are_those_of_the_records():
     head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if "|" in line]
     folders = {  # with the seeds of the text: more that somebody runs change no number in it
         "ToyBirds, 6 epochs": (("toybirds-one-rate",), (0, 1, 2, 3, 4)),
+        "ToyBirds, 24 epochs": (("toybirds-length", "toybirds-length-seeds"), (0, 1, 2)),
         "CUB-50, 6 epochs": (("cub50-confirm",), (3, 4, 5)),
         "ILSVRC-20, 3 epochs": (("ilsvrc20-confirm",), (3, 4, 5)),
     }
@@ -35,12 +36,12 @@ def test_the_numbers_in_its_table_are_those_of_the_records():
     for column, title in enumerate(head[1:], start=1):
         names, seeds = folders[title]
         found = [run for name in names for run in runs.find(README.parent / "results" / name)]
-        scores = {"full image": [found[0].result["baselines"]["full image"]["GT-known Loc"]]}
+        scores = {"full image": [found[0].result["baselines"]["full image"]["GT-known Loc"]] * len(seeds)}
         for run in found:
             wider = run.config.method == "cam" and run.config.settings.conv_channels > 0  # no row here
-            if run.config.seed in seeds and not wider and run.config.epochs == found[0].config.epochs:
+            if run.config.seed in seeds and not wider and run.config.epochs == int(title.split()[-2]):
                 scores.setdefault(reading(run), []).append(run.result["GT-known Loc"])
-        assert all(len(members) == len(seeds) for name, members in scores.items() if name != "full image")
+        scores = {name: members for name, members in scores.items() if len(members) == len(seeds)}  # else not in it
         said = {row[0]: row[column] for row in rows}
         assert said == {name: f"{np.mean(scores[name]):.1f}" if name in scores else "" for name in said}
 
