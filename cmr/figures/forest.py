@@ -1,5 +1,6 @@
 """Differences with their intervals: one panel a question, one row a condition."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -60,7 +61,7 @@ def forest(
             marker = "s" if clear and row["high"] < 0 else "o"
             face = colour if clear else "white"
             ax.plot(row["mean"], at, marker, color=face, markeredgecolor=colour, markersize=7, zorder=3)
-        ax.set_title(panel, loc="left", fontsize=11.5, color=INK)
+        ax.set_title(textwrap.fill(panel, 72 // across - 4), loc="left", fontsize=11.5, color=INK)
         ax.set_yticks(range(len(conditions)), conditions, fontsize=10)
         ax.set_ylim(len(conditions) - 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
