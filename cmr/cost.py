@@ -113,7 +113,7 @@ def interleaved(
         clock: seconds; `time.process_time` counts this process only, all of its threads together.
 
     Returns:
-        Seconds a call, one value a round.
+        Seconds per call, one value per round.
 
     Example:
         >>> ticks = iter(range(100))

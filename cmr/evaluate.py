@@ -57,7 +57,7 @@ def evaluate(
         rank, world: which share of the images this process takes; counts are summed over processes.
         progress: show a bar.
         of_labels: `localize_call` takes the labels (B,) too and gives their maps only, (B, 1, h, w): for maps that cost
-            a pass a class, as `cmr.posthoc` makes them. Its logits must not depend on the labels.
+            a pass per class, as `cmr.posthoc` makes them. Its logits must not depend on the labels.
 
     Returns:
         The metrics in percent, with "PxAP" and "parts" where the split has masks (not with the classic crop). And per
@@ -97,8 +97,7 @@ def evaluate(
             masks = [_on_grid(read, index, config.image_size) for read in (split.masks, split.ignore)]
             pixels.update(scoremaps, *masks, [split.ids[i] for i in index])
         if parts is not None:
-            masks = np.stack([parts(i) for i in index])  # (B, P, H, W)
-            coverage.update(scoremaps, np.concatenate((masks, ~masks.any(1, keepdims=True)), 1))
+            coverage.update(scoremaps, np.stack([_with_background(parts(i)) for i in index]))
         kept = np.isin(index, keep)
         row = {
             "index": index.astype(np.int32),
@@ -127,6 +126,11 @@ def evaluate(
     outcomes = {name: value[map_order if name in ("maps", "map_index") else order] for name, value in outcomes.items()}
     del outcomes["index"]  # now 0 .. n-1
     return result, outcomes
+
+
+def _with_background(parts: np.ndarray) -> np.ndarray:
+    """Part masks and what is no part: (P, H, W) -> (P + 1, H, W) bool."""
+    return np.concatenate((parts, ~parts.any(0, keepdims=True)))
 
 
 def _on_grid(read: Callable[[int], np.ndarray] | None, index: np.ndarray, side: int) -> np.ndarray | None:

@@ -86,7 +86,7 @@ def complementary_views(images: Tensor, masks: Tensor, fill: float | Tensor = 0.
         images: (B, 3, H, W) floating point, normalised by mean and standard deviation.
         masks: (B, 1, H, W) bool, True where X is hidden (`hide_masks`).
         fill: what hidden pixels become, in the units of `images`: a number (0 is the data set's mean colour once the
-            images are normalised), (3,) one value a channel, or (B, 3, H, W), e.g. noise.
+            images are normalised), (3,) one value per channel, or (B, 3, H, W), e.g. noise.
 
     Returns:
         X and X~, each (B, 3, H, W) with the dtype of `images`.

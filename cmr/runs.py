@@ -100,7 +100,7 @@ def write_aside(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes JSON whole or not at all, one line a key or a row; NaN is refused, since JSON has none."""
+    """Writes JSON whole or not at all, one line per key or row; NaN is refused, since JSON has none."""
     lines = []
     for key, value in values.items():
         text = json.dumps(value, allow_nan=False)

@@ -96,7 +96,7 @@ def scoremaps(method: nn.Module, images: Tensor, labels: Tensor, config: Config,
 def side_by_side(
     found: Mapping[str, Run], split: Split, positions: Sequence[int], side: int = 256, read: Read | None = None
 ) -> list[list[dict[str, Any]]]:
-    """Rows for `cmr.figures.gallery`: a row an image, a column a run under its title; else as `recorded_items`."""
+    """Rows for `cmr.figures.gallery`: a row per image, a column per run under its title; else as `recorded_items`."""
     columns = [
         [item | {"title": title} for item in recorded_items(run, split, positions, side, read)]
         for title, run in found.items()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cmr import report, runs
+from cmr import rawmaps, report, runs
 from cmr.config import make
 
 
@@ -67,10 +67,10 @@ def test_box_sizes_by_hand(tmp_path):
 def test_shape_of_maps_by_hand():
     bump = np.zeros((4, 4), np.float32)
     bump[1:3, 1:3] = 4
-    shape = report.map_shape(np.stack([bump, np.full((4, 4), -2)]))
+    shape = rawmaps.map_shape(np.stack([bump, np.full((4, 4), -2)]))
     assert list(shape.values()) == [1.0, -1.0, 0.0, (25 + 100) / 2]  # mean 1, mean square 4; and a flat map
-    assert list(report.map_shape(-bump[None]).values()) == [-4.0, 0.0, 100.0, 25.0]
-    assert list(report.map_shape(np.zeros((1, 4, 4))).values())[-1] == 0.0
+    assert list(rawmaps.map_shape(-bump[None]).values()) == [-4.0, 0.0, 100.0, 25.0]
+    assert list(rawmaps.map_shape(np.zeros((1, 4, 4))).values())[-1] == 0.0
 
 
 def test_a_map_is_what_all_classes_share_and_its_own(tmp_path):
@@ -80,18 +80,18 @@ def test_a_map_is_what_all_classes_share_and_its_own(tmp_path):
     about = record(tmp_path, "b", 10.0, method="cmr", settings={"test_map": "centred"}).record
     about |= {"trained": {"id": "a"}}
     test = runs.write(tmp_path / "b", about, {"maps": own})
-    parts = report.map_parts({"CMR": [run]}, [test])["CMR"]
+    parts = rawmaps.map_parts({"CMR": [run]}, [test])["CMR"]
     assert list(parts) == ["map", "shared", "own"]
     np.testing.assert_array_equal(parts["shared"] + parts["own"], parts["map"])
     np.testing.assert_array_equal(parts["shared"][0], [[-4.0, -3.0], [-3.0, -2.0]])
-    assert list(report.map_shapes({"CMR": {name: np.zeros((1, 4, 4)) for name in parts}}).index) == [
+    assert list(rawmaps.map_shapes({"CMR": {name: np.zeros((1, 4, 4)) for name in parts}}).index) == [
         "CMR",
         "CMR: shared",
         "CMR: own",
     ]
     of_another = runs.write(tmp_path / "c", about | {"trained": {"id": "d"}}, {"maps": own})
     otherwise = runs.write(tmp_path / "d", run.record | {"trained": {"id": "a"}}, {"maps": own})
-    assert list(report.map_parts({"CMR": [run]}, [of_another, otherwise])["CMR"]) == ["map"]
+    assert list(rawmaps.map_parts({"CMR": [run]}, [of_another, otherwise])["CMR"]) == ["map"]
 
 
 def test_agreement_is_averaged_over_the_seeds_that_were_tested(tmp_path):
@@ -103,7 +103,7 @@ def test_agreement_is_averaged_over_the_seeds_that_were_tested(tmp_path):
         tests.append(runs.write(tmp_path / f"t{model.id}", about, {}))
     without = record(tmp_path, "w", 10.0)
     tests.append(runs.write(tmp_path / "u", without.record | {"trained": {"id": "w"}}, {}))
-    rows = report.agreement({"CMR": models, "CAM": [without]}, tests)
+    rows = rawmaps.agreement({"CMR": models, "CAM": [without]}, tests)
     assert rows == {"CMR": {"seeds": 2, "map": pytest.approx(0.8), "own": 0.5}}
 
 

@@ -220,7 +220,7 @@ def fusion_sequence(rows: Sequence[Mapping]) -> Figure:
             loss of the pair), which are written at the left and under the maps.
 
     Returns:
-        The figure: image, both maps, fused map; one row a record.
+        The figure: image, both maps, fused map; one row per record.
 
     Raises:
         UserError: no row, a row that lacks one of the four, wrong shapes.

@@ -1,4 +1,4 @@
-"""Differences with their intervals: one panel a question, one row a condition."""
+"""Differences with their intervals: one panel per question, one row per condition."""
 
 import textwrap
 from collections.abc import Mapping, Sequence

@@ -127,7 +127,7 @@ def tau_curves(
     fixed: float | None = 0.2,
     baseline_label: str = "centred box",
 ) -> Figure:
-    """Localization against the threshold on the map: one panel an IoU, one line a method.
+    """Localization against the threshold on the map: one panel per IoU, one line per method.
 
     Args:
         results: label -> IoU (0.5, or 50) -> (taus (T,) in [0, 1], accuracy (T,) in percent).
@@ -205,7 +205,7 @@ def evidence_lines(
         xlabel: its name.
 
     Returns:
-        The figure, one line a method.
+        The figure, one line per method.
 
     Raises:
         UserError: no row that holds one of the metrics, a row without method or dial.

@@ -22,7 +22,7 @@ def signed_maps(maps: Mapping[str, np.ndarray]) -> Figure:
         maps: name -> (B, h, w) raw maps, for instance a map and the two parts that add up to it.
 
     Returns:
-        The figure: a row a name, a column an image, the scale below.
+        The figure: a row per name, a column per image, the scale below.
 
     Raises:
         UserError: nothing to show, wrong shapes, or different numbers of images.

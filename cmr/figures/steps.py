@@ -1,4 +1,4 @@
-"""What a method does to a few images, step by step: one row an image."""
+"""What a method does to a few images, step by step: one row per image."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ def steps(shown: Mapping[str, np.ndarray]) -> Figure:
             any range, each drawn as heat from its lowest to its highest value and with its cells as they are.
 
     Returns:
-        The figure: B rows, a column a heading.
+        The figure: B rows, a column per heading.
 
     Raises:
         UserError: nothing to show, wrong shapes, or different numbers of images.

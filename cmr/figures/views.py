@@ -113,7 +113,7 @@ def views_grid(image: np.ndarray, views: Mapping[object, tuple[np.ndarray, np.nd
             size in pixels, any other is printed as it is ("Mixed").
 
     Returns:
-        The figure: the image at the left, then one column a heading, X above X~.
+        The figure: the image at the left, then one column per heading, X above X~.
 
     Raises:
         UserError: no view, wrong shapes.
