@@ -4,8 +4,8 @@
 #
 #   bash benchmarks/gpu.sh OUT MINUTES [GRID.toml ...]      PRESET=tiny tries it out on a CPU, BENCH= leaves out the speed
 #
-# OUT gets train-NETWORK.json, log.txt and results.tar.xz with every finished record (no models). It ends after MINUTES,
-# finished or not; called again where results/ still lies, it goes on.
+# OUT gets train-NETWORK.json, log.txt and records.tar, to which each run is added as it finishes (no models). It ends
+# after MINUTES, finished or not; called again where results/ still lies, it goes on.
 set -uo pipefail
 out=$1 minutes=$2
 shift 2
@@ -28,7 +28,5 @@ wait $warm
 if [ $# -gt 0 ]; then
   seconds=$((end - SECONDS - 10))
   $python -m study.pool "$@" --out results --minutes "$(echo "$seconds" | awk '{print $1 / 60}')" \
-    --processes "${PROCESSES:-5}" --threads "${THREADS:-3}"
+    --processes "${PROCESSES:-5}" --threads "${THREADS:-3}" --pack "$out/records.tar"
 fi
-find results -newer "$0" \( -name record.json -o -name outcomes.npz -o -name 'outcomes*' -o -name diverged.json \) >"$out/list"
-tar -cJf "$out/results.tar.xz" -T "$out/list" && rm "$out/list"

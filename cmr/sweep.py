@@ -171,7 +171,7 @@ def summary(planned: Plan, failed: Sequence[tuple[Item, str]]) -> str:
         kind, reason = (
             ("diverged", message.removeprefix(DIVERGED)) if message.startswith(DIVERGED) else ("failed", message)
         )
-        lines += [f"{kind}: {item}", f"    {reason}", f"    alone: {_command(item.config, planned.preset)}"]
+        lines += [f"{kind}: {item}", f"    {reason}", f"    alone: {command_of(item.config, planned.preset)}"]
     return "\n".join(lines)
 
 
@@ -180,7 +180,8 @@ def broken(failed: Sequence[tuple[Item, str]]) -> list[Item]:
     return [item for item, message in failed if not message.startswith(DIVERGED)]
 
 
-def _command(config: Config, preset: str) -> str:
+def command_of(config: Config, preset: str) -> str:
+    """The command that a run's record gives."""
     return runs.train_command(runs.portable(config), preset)  # records are shared: no paths of this machine alone
 
 
@@ -200,7 +201,7 @@ def _work_off(
                 return failed + [(item, lost) for item in (*running.values(), *waiting)]
             while waiting and len(running) < max(1, count):
                 item = waiting.popleft()
-                command = _command(item.config, preset)
+                command = command_of(item.config, preset)
                 running[client.submit(work, item.config, out, command, threads, pure=False)] = item
             try:
                 done = distributed.wait(list(running), timeout=LOOK_EVERY, return_when="FIRST_COMPLETED").done

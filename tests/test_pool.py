@@ -1,0 +1,67 @@
+"""Grid files on plain processes, and the script for a GPU that is lent: records are packed as they finish."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from study.pool import run
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMON = '[common]\nepochs = 1\ndevice = "cpu"\ndata_settings = { train = 64, test = 16 }\n'
+SEARCH = f'preset = "tiny"\n{COMMON}holdout = 0.25\n[[runs]]\nmethod = "cam"\n[runs.grid]\nlr = [0.01, 0.02]\n'
+MAIN = f"""preset = "tiny"
+{COMMON}[[runs]]
+method = "cam"
+[choose]
+results = "results/search"
+sweep = "1-search.toml"
+field = "lr"
+by = ["method"]
+metric = "Top-1 Clas"
+"""
+
+
+def files(folder: Path) -> list[Path]:
+    (folder / "1-search.toml").write_text(SEARCH)
+    (folder / "2-main.toml").write_text(MAIN)
+    return [folder / "1-search.toml", folder / "2-main.toml"]
+
+
+def packed(path: Path) -> list[str]:
+    with tarfile.open(path) as archive:
+        return [f"{Path(name).parts[-3]}/{Path(name).name}" for name in archive.getnames()]
+
+
+def test_a_file_waits_for_the_search_that_it_chooses_from(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "results").symlink_to("elsewhere")  # as on a machine whose fast disk lies elsewhere
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert run(files(tmp_path), Path("results"), 2, 5.0, 1, tmp_path / "records.tar") == 0
+    names = packed(tmp_path / "records.tar")
+    assert sorted(names) == sorted(
+        ["search/record.json", "search/outcomes.safetensors.xz"] * 2
+        + ["main/record.json", "main/outcomes.safetensors.xz"]
+    )
+    assert names[-1].startswith("main/")
+    assert run(files(tmp_path), Path("results"), 2, 5.0, 1) == 0  # all is done: no process starts
+
+
+def test_without_time_nothing_begins_and_all_is_said_to_be_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(files(tmp_path), Path("results"), 1, 0.0, 1) == 2
+    assert "not begun: 1-search.toml, 2-main.toml" in capsys.readouterr().out
+
+
+def test_the_script_for_a_lent_gpu(tmp_path):
+    grid = files(tmp_path)[0]
+    (tmp_path / "cmr").symlink_to(ROOT / "cmr")
+    (tmp_path / "study").symlink_to(ROOT / "study")
+    asked = ["bash", str(ROOT / "benchmarks" / "gpu.sh"), str(tmp_path / "out"), "5", str(grid)]
+    places = {"PYTHON": sys.executable, "TMPDIR": str(tmp_path), "BENCH": "", "PRESET": "tiny", "PROCESSES": "1"}
+    done = subprocess.run(asked, cwd=tmp_path, env=os.environ | places, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(packed(tmp_path / "out" / "records.tar")) == 4
+    assert "0 not finished; 0 failed" in (tmp_path / "out" / "log.txt").read_text()
