@@ -31,8 +31,8 @@ def make_fabric(config: Config) -> Fabric:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda was asked for, but torch sees no GPU; take --device cpu")
     accelerator = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
-    # CAAM's softmax saturates, and its gradients sink below 1e-38, where a CPU computes up to a hundred times as slowly:
-    # without this a step of the method took 1.7 times as long.
+    # CAAM's softmax saturates: gradients below 1e-38, with which a CPU is many times slower, made a step of the method
+    # take 1.7 times as long.
     torch.set_flush_denormal(True)
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun
     fabric = Fabric(
