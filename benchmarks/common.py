@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
-from cmr import config as configs
-from cmr.prepare import precision
-from cmr.runs import environment, write_json
+from cmr import assemble
+from cmr.assemble import precision
+from cmr.config import Config
+from cmr.files import write_json
+from cmr.study.runs import environment
 
 
 def parser(about: str, presets: Mapping[str, Any]) -> argparse.ArgumentParser:
@@ -31,9 +33,9 @@ def filled(given: argparse.Namespace, presets: Mapping[str, Mapping[str, Any]]) 
     return given
 
 
-def configuration(given: argparse.Namespace, method: str, backbone: str) -> configs.Config:
+def configuration(given: argparse.Namespace, method: str, backbone: str) -> Config:
     """Published settings at `--size`; a learning rate near 0, since random images teach nothing but to overflow."""
-    return configs.make(
+    return assemble.make(
         given.preset,
         method=method,
         backbone=backbone,
@@ -47,7 +49,7 @@ def configuration(given: argparse.Namespace, method: str, backbone: str) -> conf
     )
 
 
-def circumstances(config: configs.Config, device: torch.device) -> dict[str, Any]:
+def circumstances(config: Config, device: torch.device) -> dict[str, Any]:
     """What the numbers hang on beside the options: arithmetic, how memory is counted, machine."""
     return {
         "precision": precision(config, device),

@@ -20,12 +20,12 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from benchmarks import common
-from cmr import config as configs
-from cmr import cost
-from cmr.backbones import BACKBONES
-from cmr.errors import UserError
+from cmr.assemble import build, make_fabric
+from cmr.config import Config
+from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
-from cmr.prepare import build, make_fabric
+from cmr.nets.backbones import BACKBONES
+from cmr.study import cost
 from cmr.train import set_up, train_step
 
 # A size of 224 and 200 classes are CUB's; the small one tries the script out, its numbers mean nothing.
@@ -55,7 +55,7 @@ class Cell:
         images: (B, 3, resize, resize) uint8 on the device.
     """
 
-    def __init__(self, fabric: Fabric, config: configs.Config, classes: int, images: Tensor) -> None:
+    def __init__(self, fabric: Fabric, config: Config, classes: int, images: Tensor) -> None:
         torch.manual_seed(0)
         self.fabric, self.config, self.images = fabric, config, images
         self.method: nn.Module = build(config, classes)
@@ -162,9 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = common.filled(parser.parse_args(arguments), PRESETS)
     try:
         for backbone in given.backbones:
-            configs.known(backbone, "backbone", BACKBONES)
+            require_known(backbone, "backbone", BACKBONES)
         for method in given.methods:
-            configs.known(method, "method", METHODS)
+            require_known(method, "method", METHODS)
         config = common.configuration(given, "cam", "tiny")
         device = make_fabric(config).device
     except UserError as error:

@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 import torch
 
-from cmr.localize import normalise, resize
+from cmr.files import write_json
+from cmr.maps.locate import normalise, resize
 from cmr.metrics import WSOLMetrics, box_iou, score_levels, tau_list
-from cmr.metrics.levels import quantise
-from cmr.runs import environment, write_json
+from cmr.metrics.contours.levels import quantise
+from cmr.study.runs import environment
 
 SIDE = 224
 

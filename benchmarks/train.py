@@ -34,14 +34,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from benchmarks import common
-from cmr import cost
-from cmr.backbones import build_backbone
+from cmr.assemble import build, make_fabric, precision
 from cmr.data.images import MEAN, STD, Batches
 from cmr.data.split import NO_BOXES, Split
 from cmr.errors import UserError
 from cmr.losses import fusion_loss
+from cmr.nets.backbones import build_backbone
 from cmr.optim import make_optimizer
-from cmr.prepare import build, make_fabric, precision
+from cmr.study import cost
 from cmr.train import set_up, train_step
 
 # CUB's size and number of classes; the small one tries the script out, its numbers mean nothing.

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cmr import figures
 from cmr.data.toybirds import Settings, render
-from cmr.hide import complementary_views, hide_masks
+from cmr.views import complementary_views, hide_masks
 
 BIRDS = (3, 22, 25, 26)
 SIDE = 300  # pixels of a tile

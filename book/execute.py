@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmr.notebooks import read_notebook, run_notebook
+from cmr.files import write_aside
+from cmr.study.notebooks import read_notebook, run_notebook
 
 
 def run_notebooks(
@@ -84,7 +85,5 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Writes aside, then renames: a reader sees the old file or the new one, whole."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    """Writes a file whole or not at all."""
+    write_aside(path, text.encode())

@@ -1,15 +1,12 @@
-"""What determines a run: frozen dataclasses, one field a decision; and the presets."""
+"""What determines a run: a frozen dataclass, one field per decision, with the values that each may take."""
 
 import dataclasses
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
-from cmr.backbones import BACKBONES
-from cmr.data import DATASETS
-from cmr.errors import UserError, unknown
-from cmr.methods import METHODS
+from cmr.errors import UserError
 
 MethodSettings = TypeVar("MethodSettings")
 DataSettings = TypeVar("DataSettings")
@@ -19,7 +16,7 @@ DataSettings = TypeVar("DataSettings")
 class Config(Generic[MethodSettings, DataSettings]):
     """Everything that determines a run's numbers, and where it runs.
 
-    Build one with `make`, which fills in the method's and the data set's own settings.
+    Build one with `cmr.assemble.make`, which knows the methods and data sets and fills in their own settings.
     """
 
     # the method's own settings (cmr/methods/<method>.py)
@@ -82,7 +79,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     normalise: Literal["minmax", "max", "pas", "ivr"] = "minmax"
     # tau: the share of the map's maximum above which a pixel counts as object
     threshold: float = 0.2
-    # of everything that is random
+    # random seed
     seed: int = 0
     # auto, cpu or cuda
     device: str = "auto"
@@ -92,9 +89,6 @@ class Config(Generic[MethodSettings, DataSettings]):
     workers: int = 2
 
     def __post_init__(self) -> None:
-        known(self.method, "method", METHODS)
-        known(self.data, "data set", DATASETS)
-        known(self.backbone, "backbone", BACKBONES)
         for settings in (self, self.settings, self.data_settings):
             _check_choices(settings)
         for name in ("image_size", "resize", "epochs", "batch_size", "lr", "lr_step"):
@@ -113,14 +107,8 @@ class Config(Generic[MethodSettings, DataSettings]):
         return dataclasses.asdict(self)
 
 
-# Fields that say where a run happens, not what it computes: they do not enter its identity.
+# Fields that do not affect results and are therefore left out of the run's identity.
 PLACE = ("data_root", "device", "resident", "workers", "eval_every")
-
-
-def known(name: str, what: str, names: Any) -> None:
-    """Raises for a name that is not in `names`, with the nearest that is."""
-    if name not in names:
-        raise unknown(what, name, names)
 
 
 def _check_choices(settings: Any) -> None:
@@ -134,110 +122,3 @@ def _check_choices(settings: Any) -> None:
             right = isinstance(value, (int, float) if hint is float else hint)
             if not right or (isinstance(value, bool) and hint is not bool):
                 raise UserError(f"{item.name}: {value!r} is not of type {hint.__name__}")
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Values that go together; a value for a method's or data set's own field counts where it has that field."""
-
-    general: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    data_settings: dict[str, Any] = field(default_factory=dict)
-
-
-# At 64 px the paper's cells of 16, 32, 44 and 56 in 224 become 5, 9, 13 and 16.
-_TOY = {"sizes": (5, 9, 13, 16), "head_channels": 128}
-PRESETS = {
-    # seconds on a CPU: for trying things out and for tests
-    "tiny": Preset(
-        {"epochs": 2, "image_size": 32, "resize": 36, "lr_new": 1.0},
-        {"sizes": (4, 8), "head_channels": 16},
-        {"train": 64, "test": 32, "classes": 4, "size": 36},
-    ),
-    # minutes on a CPU: the book's live results. The start knows birds, though not these species; every part tells
-    # something; one rate for the whole network; 1x1 branches, as a new 3x3 convolution hides what the start knows
-    "toybirds": Preset(
-        {"weights": "toybirds", "epochs": 6, "lr": 0.02, "lr_new": 1.0, "weight_decay": 5e-4},
-        {**_TOY, "fuse_kernel": 1},
-        {"train": 1200, "head": 0.7, "beak": 0.5, "body": 0.7, "wing": 0.7, "tail": 0.7, "legs": 0.5},
-    ),
-    # section 4.2 of the paper, as far as it says; the rest from the field's usual recipe
-    "paper": Preset(
-        {
-            "data": "cub",
-            "backbone": "resnet50",
-            "weights": "imagenet",
-            "image_size": 224,
-            "resize": 256,
-            "epochs": 50,
-            "lr": 0.001,
-            "schedule": "step",
-        }
-    ),
-}
-
-
-def make(
-    preset: str = "toybirds", settings: dict | None = None, data_settings: dict | None = None, **general
-) -> Config:
-    """A configuration from a preset and what differs from it.
-
-    Args:
-        preset: tiny, toybirds or paper.
-        settings: the method's own settings that differ, by name.
-        data_settings: the data set's own settings that differ, by name.
-        **general: fields of `Config` that differ.
-
-    Returns:
-        The checked configuration.
-
-    Raises:
-        UserError: an unknown name (the message names the nearest known one) or a value that cannot be.
-
-    Example:
-        >>> config = make("tiny", method="cmr", settings={"beta": 1.0}, epochs=3)
-        >>> config.epochs, config.settings.beta, config.settings.sizes
-        (3, 1.0, (4, 8))
-        >>> make("tiny", epoch=3)
-        Traceback (most recent call last):
-        cmr.errors.UserError: unknown parameter 'epoch': did you mean 'epochs'? Known: ...
-    """
-    known(preset, "preset", PRESETS)
-    chosen = PRESETS[preset]
-    names = {item.name for item in fields(Config)} - {"settings", "data_settings"}
-    for name in general:
-        known(name, "parameter", names)
-    values = chosen.general | general
-    method, data = values.get("method", Config.method), values.get("data", Config.data)
-    known(method, "method", METHODS)
-    known(data, "data set", DATASETS)
-    own = _settings(METHODS[method].Settings, chosen.settings, settings or {}, f"setting of method '{method}'")
-    data_own = _settings(
-        DATASETS[data].Settings, chosen.data_settings, data_settings or {}, f"setting of data set '{data}'"
-    )
-    return Config(own, data_own, **_tuples(values))
-
-
-def _settings(kind: type, preset: dict, given: dict, what: str) -> Any:
-    names = {item.name for item in fields(kind)}
-    for name in given:
-        known(name, what, names)
-    values = {name: value for name, value in preset.items() if name in names} | given
-    return kind(**_tuples(values))
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Lists, which is what JSON and TOML have, as the tuples of a frozen dataclass."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def from_dict(values: dict[str, Any]) -> Config:
-    """The configuration that `Config.to_dict` wrote, as read from a JSON record."""
-    values = dict(values)
-    settings, data_settings = values.pop("settings"), values.pop("data_settings")
-    names = {item.name for item in fields(Config)}
-    for name in values:
-        known(name, "parameter", names)
-    own = _settings(METHODS[values["method"]].Settings, {}, settings, "setting")
-    data_own = _settings(DATASETS[values["data"]].Settings, {}, data_settings, "setting")
-    return Config(own, data_own, **_tuples(values))

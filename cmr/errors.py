@@ -28,6 +28,21 @@ class Diverged(UserError):
     """
 
 
+def require_known(name: str, what: str, names: Iterable[str]) -> None:
+    """Raises `UserError` for a name that is not among `names`, with the nearest that is.
+
+    Args:
+        name: what the user gave.
+        what: the kind of thing, as the user calls it.
+        names: those that would be right.
+
+    Example:
+        >>> require_known("cmr", "method", ["cam", "cmr"])
+    """
+    if name not in names:
+        raise unknown(what, name, names)
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """Makes the error for a name that is not known, naming the nearest known one.
 

@@ -1,6 +1,6 @@
 """One pass over a test split: class scores, boxes and metrics, and the outcome of every image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,20 +8,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cmr import localize
 from cmr.config import Config
 from cmr.data.boxes import classic_boxes
 from cmr.data.images import Batches, centre_crop, normalise
 from cmr.data.split import Split
+from cmr.maps import LocalizeLabels, locate
 from cmr.metrics import PxAP, WSOLMetrics, gt_boxes, resize_masks
 from cmr.metrics.baselines import box_baselines
 from cmr.metrics.parts import PartCoverage
-from cmr.runs import MAPS_KEPT
 
+MAPS_KEPT = 32  # test images whose raw maps are kept, spread evenly over the test split
 BACKGROUND = "background"  # among the parts: how much of what is no part lies above the threshold
-
-Localize = Callable[[Tensor], tuple[Tensor, Tensor]]
-LocalizeLabels = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def target_boxes(split: Split, config: Config) -> list[np.ndarray]:
@@ -38,70 +35,86 @@ def target_boxes(split: Split, config: Config) -> list[np.ndarray]:
 
 @torch.no_grad()
 def evaluate(
-    localize_call: Localize | LocalizeLabels,
+    localize: LocalizeLabels,
     split: Split,
     batches: Batches,
     config: Config,
     rank: int = 0,
     world: int = 1,
     progress: bool = True,
-    of_labels: bool = False,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Scores a method on a test split.
 
     Args:
-        localize_call: a method's `localize`: normalised images (B, 3, H, W) -> logits (B, K), maps (B, K, h, w).
+        localize: normalised images (B, 3, H, W), labels (B,) -> logits (B, K), maps of the labels (B, 1, h, w); of a
+            method's own call, `cmr.maps.of_labels` makes it. The logits must not depend on the labels.
         split: the test split; its boxes are used here and nowhere else.
         batches: the split's images at the size that the test crop needs.
         config: image size, normaliser, threshold, test crop.
         rank, world: which share of the images this process takes; counts are summed over processes.
         progress: show a bar.
-        of_labels: `localize_call` takes the labels (B,) too and gives their maps only, (B, 1, h, w): for maps that cost
-            a pass per class, as `cmr.posthoc` makes them. Its logits must not depend on the labels.
 
     Returns:
         The metrics in percent, with "PxAP" and "parts" where the split has masks (not with the classic crop). And per
         image: label, top5, score, iou, box (xyxy inclusive, network pixels), with `maps` and `map_index` for the
         images whose raw map of the true class is kept.
     """
-    metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids).to(batches.device)
-    coverage = PartCoverage((*split.part_names, BACKGROUND), config.threshold).to(batches.device)
-    whole = config.test_crop == "resize"  # masks are not cropped as the classic test crop would have it
-    pixels = PxAP(ids=split.ids).to(batches.device) if split.masks and whole else None
-    parts = split.parts if whole else None
     boxes = target_boxes(split, config)
+    metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids).to(batches.device)
+    areas = _Areas(split, config, batches.device)
     keep = np.unique(np.linspace(0, len(split) - 1, MAPS_KEPT).round().astype(int))
-    rows: dict[str, list[np.ndarray]] = {}
-    steps = tqdm(
-        batches.epoch(torch.arange(rank, len(split), world)),
-        total=-(-len(range(rank, len(split), world)) // batches.batch_size),
-        desc="test",
-        disable=not progress or rank > 0,
-        leave=False,
-    )
-    for images, labels, index in steps:
+    gathered = _Gathered()
+    mine = torch.arange(rank, len(split), world)
+    total, hidden = -(-len(mine) // batches.batch_size), not progress or rank > 0
+    for images, labels, index in tqdm(batches.epoch(mine), total=total, desc="test", disable=hidden, leave=False):
         if config.test_crop == "classic":
             images = centre_crop(images, config.image_size)
-        if of_labels:
-            logits, maps = localize_call(normalise(images), labels)
-            raw = maps[:, 0].float()  # (B, h, w), of the true class
-        else:
-            logits, maps = localize_call(normalise(images))
-            raw = maps[torch.arange(len(labels), device=maps.device), labels].float()  # (B, h, w), of the true class
-        scoremaps = localize.normalise(localize.resize(raw, config.image_size), config.normalise)
+        logits, maps = localize(normalise(images), labels)
+        raw = maps[:, 0].float()  # (B, 1, h, w) -> (B, h, w)
+        scoremaps = locate.normalise(locate.resize(raw, config.image_size), config.normalise)
         index = index.numpy()
-        outcome = metrics.update(
-            scoremaps, logits.float(), labels, [boxes[i] for i in index], [split.ids[i] for i in index]
-        )
-        if pixels is not None:
-            masks = [_on_grid(read, index, config.image_size) for read in (split.masks, split.ignore)]
-            pixels.update(scoremaps, *masks, [split.ids[i] for i in index])
-        if parts is not None:
-            coverage.update(scoremaps, np.stack([_with_background(parts(i)) for i in index]))
-        kept = np.isin(index, keep)
+        ids = [split.ids[i] for i in index]
+        outcome = metrics.update(scoremaps, logits.float(), labels, [boxes[i] for i in index], ids)
+        areas.update(scoremaps, index, ids)
+        gathered.add(index, labels, outcome, raw, np.isin(index, keep))
+    result = metrics.compute() | {"baselines": box_baselines(boxes, config.image_size)} | areas.compute()
+    return result, gathered.arrays(world)
+
+
+class _Areas:
+    """The metrics of pixels, where the split has masks: PxAP, and how much of each part is above the threshold."""
+
+    def __init__(self, split: Split, config: Config, device: torch.device) -> None:
+        whole = config.test_crop == "resize"  # masks are not cropped as the classic test crop would have it
+        self.split, self.side = split, config.image_size
+        self.pixels = PxAP(ids=split.ids).to(device) if split.masks and whole else None
+        parts = PartCoverage((*split.part_names, BACKGROUND), config.threshold).to(device)
+        self.parts = parts if split.parts and whole else None
+
+    def update(self, scoremaps: Tensor, index: np.ndarray, ids: list[str]) -> None:
+        """Counts a batch of maps, (B, H, W), of the images with these numbers in the split."""
+        if self.pixels is not None:
+            masks = [_on_grid(read, index, self.side) for read in (self.split.masks, self.split.ignore)]
+            self.pixels.update(scoremaps, *masks, ids)
+        if self.parts is not None:
+            self.parts.update(scoremaps, np.stack([_with_background(self.split.parts(i)) for i in index]))
+
+    def compute(self) -> dict[str, Any]:
+        found = {"PxAP": self.pixels, "parts": self.parts}
+        return {name: metric.compute() for name, metric in found.items() if metric is not None}
+
+
+class _Gathered:
+    """What is kept of every image, batch by batch; in the order of the split at the end, over all processes."""
+
+    def __init__(self) -> None:
+        self.batches: dict[str, list[np.ndarray]] = {}
+
+    def add(self, index: np.ndarray, labels: Tensor, outcome: Mapping[str, Any], raw: Tensor, kept: np.ndarray) -> None:
+        """Keeps a batch: its numbers in the split (B,), its raw maps (B, h, w), and which of those stay, (B,) bool."""
         row = {
             "index": index.astype(np.int32),
-            "label": labels.cpu().numpy().astype(np.int16),
+            "label": _array(labels, np.int16),
             "top5": _array(outcome["top5"], np.int16),
             "score": _array(outcome["score"], np.float16),
             "iou": _array(outcome["iou"], np.float16),
@@ -110,22 +123,17 @@ def evaluate(
             "map_index": index[kept].astype(np.int32),
         }
         for name, value in row.items():
-            rows.setdefault(name, []).append(value)
-    outcomes = {name: np.concatenate(values) for name, values in rows.items()}
-    result = metrics.compute()
-    result["baselines"] = box_baselines(boxes, config.image_size)
-    if pixels is not None:
-        result["PxAP"] = pixels.compute()
-    if parts is not None:
-        result["parts"] = coverage.compute()
-    if world > 1:
-        gathered: list[Any] = [None] * world
-        torch.distributed.all_gather_object(gathered, outcomes)
-        outcomes = {name: np.concatenate([part[name] for part in gathered]) for name in outcomes}
-    order, map_order = np.argsort(outcomes["index"]), np.argsort(outcomes["map_index"])
-    outcomes = {name: value[map_order if name in ("maps", "map_index") else order] for name, value in outcomes.items()}
-    del outcomes["index"]  # now 0 .. n-1
-    return result, outcomes
+            self.batches.setdefault(name, []).append(value)
+
+    def arrays(self, world: int) -> dict[str, np.ndarray]:
+        """One array per name; images that another of the `world` processes has seen are in it too."""
+        found = {name: np.concatenate(values) for name, values in self.batches.items()}
+        if world > 1:
+            shares: list[Any] = [None] * world
+            torch.distributed.all_gather_object(shares, found)
+            found = {name: np.concatenate([share[name] for share in shares]) for name in found}
+        order, map_order = np.argsort(found.pop("index")), np.argsort(found["map_index"])
+        return {name: value[map_order if name in ("maps", "map_index") else order] for name, value in found.items()}
 
 
 def _with_background(parts: np.ndarray) -> np.ndarray:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from cmr import runs
 from cmr.errors import UserError
-from cmr.grid import load
-from cmr.sweep import Item, command_of, plan, work
+from cmr.study import runs
+from cmr.study.grid import load
+from cmr.study.sweep import Item, command_of, plan, work
 from study.run import results_of
 
 

@@ -17,12 +17,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cmr import cli, runs
-from cmr.config import known
-from cmr.errors import UserError
-from cmr.grid import essence, load
+from cmr import cli
+from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
-from cmr.retest import changed, retest
+from cmr.study import runs
+from cmr.study.grid import essence, load
+from cmr.study.reevaluate import changed, reevaluate
 
 RETEST = ("runs", "methods", "match", "device")
 
@@ -77,9 +77,9 @@ def check(file: Path) -> dict[str, Any]:
         load(file)
         return {}
     for name in content["retest"]:
-        known(name, f"key of [retest] in {file}", RETEST)
+        require_known(name, f"key of [retest] in {file}", RETEST)
     for name in content["retest"].get("methods", ()):
-        known(name, f"method in {file}", METHODS)
+        require_known(name, f"method in {file}", METHODS)
     return content
 
 
@@ -104,7 +104,7 @@ def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
         config = replace(changed(trained.config, test), device=where.get("device", trained.config.device))
         # Not by id: that changes when a setting with a default is added, and models are not kept with the records.
         if (trained.id, essence(config), maps) not in done:
-            retest(trained, config, out, progress=False, maps=maps)
+            reevaluate(trained, config, out, progress=False, maps=maps)
 
 
 def main() -> int:

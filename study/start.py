@@ -3,7 +3,7 @@
 python -m study.start             what `make start` does; about three minutes on one core
 
 CAM learns sixty invented species, none of which is among the twenty of ToyBirds, from random weights. What is kept are
-the backbone's weights in half precision (cmr/data/toybirds.safetensors), their SHA-256, and the training's record
+the backbone's weights in half precision (cmr/nets/toybirds.safetensors), their SHA-256, and the training's record
 (results/toybirds-start). One thread does it, so that the same processor gives the same file, bit for bit; another
 processor may round differently, and the line at the end says so.
 """
@@ -15,12 +15,12 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from cmr.config import Config, make
+from cmr.assemble import make
+from cmr.config import Config
 from cmr.errors import UserError
-from cmr.prepare import load_method
-from cmr.runs import write_aside
-from cmr.train import train
-from cmr.weights import TOYBIRDS
+from cmr.nets.weights import TOYBIRDS
+from cmr.study.runs import load_method, write_aside
+from cmr.study.training import train
 
 RECORDS = Path("results/toybirds-start")
 # Body, wing and tail tell most: a map that has learnt them covers the bird. Four starts were tried: these dials, all at
@@ -54,7 +54,7 @@ def start(file: Path = TOYBIRDS, records: Path = RECORDS, config: Config | None 
         The SHA-256 of the file's content.
 
     Raises:
-        UserError: as `cmr.train.train`.
+        UserError: as `cmr.study.training.train`.
     """
     torch.set_num_threads(1)
     run = train(config or recipe(), records, resume=True, command="python -m study.start")

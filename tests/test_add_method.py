@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmr.backbones import build_backbone
-from cmr.config import make
+from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.methods import METHODS
-from cmr.train import train
+from cmr.nets.backbones import build_backbone
+from cmr.study.training import train
 
 PAGE = Path(__file__).resolve().parent.parent / "book" / "methods" / "add.md"
 

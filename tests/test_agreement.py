@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from cmr.agreement import view_agreement
-from cmr.backbones import build_backbone
 from cmr.methods import METHODS
+from cmr.nets.backbones import build_backbone
+from cmr.study.agreement import view_agreement
 
 
 class Pictures:

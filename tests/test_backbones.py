@@ -15,11 +15,11 @@ from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cmr.backbones import BACKBONES, build_backbone
-from cmr.classifier import build_classifier, imagenet_classes
 from cmr.data.images import normalise
 from cmr.errors import UserError
-from cmr.weights import load_weights, read_weights
+from cmr.nets.backbones import BACKBONES, build_backbone
+from cmr.nets.imagenet import build_classifier, imagenet_classes
+from cmr.nets.weights import load_weights, read_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("CMR_SHARED", ROOT.parent / "shared"))
@@ -230,7 +230,7 @@ def test_wrong_names_and_strides_are_named():
 def test_import_and_random_weights_need_no_network():
     blocked = "def refuse(*a, **k): raise OSError('network used')\nimport socket\n"
     blocked += "socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse\n"
-    blocked += "from cmr.backbones import build_backbone\nfrom cmr.classifier import imagenet_classes\n"
+    blocked += "from cmr.nets.backbones import build_backbone\nfrom cmr.nets.imagenet import imagenet_classes\n"
     blocked += "build_backbone('tiny')\n"
     blocked += "print(len(imagenet_classes()))"
     done = subprocess.run([sys.executable, "-c", blocked], cwd=ROOT, capture_output=True, text=True)

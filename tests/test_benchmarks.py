@@ -6,10 +6,10 @@ import pytest
 
 from benchmarks import methods as methods_script
 from benchmarks import train as train_script
-from cmr.backbones import build_backbone
 from cmr.errors import UserError
 from cmr.methods import METHODS
 from cmr.methods.cam import CAM
+from cmr.nets.backbones import build_backbone
 
 TINY = ["--preset", "tiny", "--device", "cpu"]
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from cmr import choose, grid, runs
-from cmr.config import make
+from cmr.assemble import make
 from cmr.errors import UserError
+from cmr.study import grid, runs, search
 
 PRINTS = {"train": "aa", "test": "bb", "weights": "none"}
 
@@ -29,24 +29,24 @@ def test_a_run_is_found_by_its_configuration_and_not_by_its_id(tmp_path):
     config = make("tiny", method="cam", data_root="here")
     record(tmp_path, make("tiny", method="cam", seed=1), "another")
     record(tmp_path, dataclasses.replace(config, workers=9, device="cpu", data_root="there"), "an-id-of-long-ago")
-    found = choose.records(tmp_path)
-    assert choose.recorded(config, found, PRINTS).id == "an-id-of-long-ago"
-    assert choose.recorded(make("tiny", method="cam", seed=2), found, PRINTS) is None
-    assert choose.recorded(config, found, PRINTS | {"test": "cc"}) is None  # other images
-    assert choose.recorded(config, found, PRINTS | {"weights": "dd"}) is None
-    assert choose.recorded(config, found) is None  # nothing at hand: the last part of the path says other data
-    assert choose.recorded(dataclasses.replace(config, data_root="else/there"), found).id == "an-id-of-long-ago"
+    found = search.records(tmp_path)
+    assert search.recorded(config, found, PRINTS).id == "an-id-of-long-ago"
+    assert search.recorded(make("tiny", method="cam", seed=2), found, PRINTS) is None
+    assert search.recorded(config, found, PRINTS | {"test": "cc"}) is None  # other images
+    assert search.recorded(config, found, PRINTS | {"weights": "dd"}) is None
+    assert search.recorded(config, found) is None  # nothing at hand: the last part of the path says other data
+    assert search.recorded(dataclasses.replace(config, data_root="else/there"), found).id == "an-id-of-long-ago"
 
 
 def test_weights_that_are_not_at_hand_go_by_their_name(tmp_path):
     config = make("tiny", method="cam", weights="w.safetensors")
     record(tmp_path, config, weights="0123")
-    found = choose.records(tmp_path)
+    found = search.records(tmp_path)
     moved = dataclasses.replace(config, weights="/else/w.safetensors")
-    assert choose.recorded(moved, found) is not None
-    assert choose.recorded(moved, found, {"weights": "0123"}) is not None
-    assert choose.recorded(moved, found, {"weights": "4567"}) is None
-    assert choose.recorded(dataclasses.replace(config, weights="v.safetensors"), found) is None
+    assert search.recorded(moved, found) is not None
+    assert search.recorded(moved, found, {"weights": "0123"}) is not None
+    assert search.recorded(moved, found, {"weights": "4567"}) is None
+    assert search.recorded(dataclasses.replace(config, weights="v.safetensors"), found) is None
 
 
 def test_a_record_older_than_a_setting_still_counts_and_one_with_a_lost_setting_does_not(tmp_path):
@@ -55,11 +55,11 @@ def test_a_record_older_than_a_setting_still_counts_and_one_with_a_lost_setting_
     old = written.record["config"]
     del old["test_flip"], old["settings"]["ssam_reduction"]
     runs.write_json(written.path / runs.RECORD, written.record)
-    assert choose.recorded(config, choose.records(tmp_path), PRINTS) is not None
+    assert search.recorded(config, search.records(tmp_path), PRINTS) is not None
     old["settings"]["of_long_ago"] = 1
     runs.write_json(written.path / runs.RECORD, written.record)
-    assert choose.records(tmp_path) == []
-    assert choose.records(tmp_path / "missing") == []
+    assert search.records(tmp_path) == []
+    assert search.records(tmp_path / "missing") == []
 
 
 SEARCH = """
@@ -110,7 +110,7 @@ def place(tmp_path, monkeypatch):
 
 
 def test_the_best_mean_on_held_out_images_is_chosen_and_of_equals_the_smaller(place):
-    filled, notes = choose.chosen(grid.load("grid.toml"))
+    filled, notes = search.chosen(grid.load("grid.toml"))
     assert [(c.method, c.lr, c.seed, c.holdout) for c in filled.configs] == [
         (method, 0.01, seed, 0.0) for seed in (0, 1, 2) for method in ("cam", "has")
     ]
@@ -133,7 +133,7 @@ def diverge(place, method, lr, seeds=(0, 1)):
 
 def test_a_value_with_which_a_training_diverged_is_not_chosen(place):
     diverge(place, "cam", 0.01, seeds=(1,))
-    filled, notes = choose.chosen(grid.load("grid.toml"))
+    filled, notes = search.chosen(grid.load("grid.toml"))
     assert {config.lr for config in filled.configs if config.method == "cam"} == {0.001}
     assert "(0.001: 50.00, 0.1: 50.00, 0.01: diverged)" in notes[0]
 
@@ -142,21 +142,21 @@ def test_a_search_all_of_which_diverged_chooses_nothing(place):
     for lr in (0.1, 0.01, 0.001):
         diverge(place, "has", lr)
     with pytest.raises(UserError, match="every training of the search diverged; add other values of lr to it"):
-        choose.chosen(grid.load("grid.toml"))
+        search.chosen(grid.load("grid.toml"))
 
 
 def test_without_a_choice_the_grid_stays(place):
     loaded = grid.load("search.toml")
-    assert choose.chosen(loaded) == (loaded, [])
+    assert search.chosen(loaded) == (loaded, [])
 
 
 def test_the_search_lies_beside_the_grid_file_and_its_results_where_the_command_is_called(place, monkeypatch):
     (place / "deeper").mkdir()
     (place / "deeper/grid.toml").write_text(GRID.replace("search.toml", "../search.toml"))
-    assert choose.chosen(grid.load("deeper/grid.toml"))[0].configs[0].lr == 0.01
+    assert search.chosen(grid.load("deeper/grid.toml"))[0].configs[0].lr == 0.01
     monkeypatch.chdir(place / "deeper")
     with pytest.raises(UserError, match=r"12 of the 12 runs of \.\./search\.toml are not finished in results"):
-        choose.chosen(grid.load("grid.toml"))
+        search.chosen(grid.load("grid.toml"))
 
 
 def test_an_unfinished_search_chooses_nothing(place):
@@ -165,7 +165,7 @@ def test_an_unfinished_search_chooses_nothing(place):
     ]
     (run.path / runs.RECORD).unlink()
     with pytest.raises(UserError) as raised:
-        choose.chosen(grid.load("grid.toml"))
+        search.chosen(grid.load("grid.toml"))
     assert str(raised.value) == (
         "grid.toml: [choose]: 1 of the 12 runs of search.toml are not finished in results "
         "(first: lr=0.1 method=has seed=1); run: cmr sweep search.toml --out results"
@@ -179,7 +179,7 @@ def test_a_setting_of_one_method_is_chosen_for_that_method_only(place):
     for config in grid.load("search.toml").configs:
         record(place / "results", config, **{"Top-1 Clas": 10.0 + config.settings.beta})
     (place / "grid.toml").write_text(GRID.replace('"has"', '"cmr"').replace('"lr"', '"beta"'))
-    filled, notes = choose.chosen(grid.load("grid.toml"))
+    filled, notes = search.chosen(grid.load("grid.toml"))
     assert [c.settings.beta for c in filled.configs if c.method == "cmr"] == [2.0] * 3
     assert len(filled.configs) == 6 and len(notes) == 1
 
@@ -204,7 +204,7 @@ def test_a_setting_of_one_method_is_chosen_for_that_method_only(place):
 def test_mistakes_of_a_choice(place, change, message):
     (place / "grid.toml").write_text(GRID.replace(*change))
     with pytest.raises(UserError) as raised:
-        choose.chosen(grid.load("grid.toml"))
+        search.chosen(grid.load("grid.toml"))
     assert message in str(raised.value)
 
 
@@ -215,7 +215,7 @@ def test_a_search_on_the_test_images_chooses_nothing(place):
     with pytest.raises(
         UserError, match="search.toml has runs with holdout 0, which would choose lr on the test images"
     ):
-        choose.chosen(grid.load("grid.toml"))
+        search.chosen(grid.load("grid.toml"))
 
 
 def test_a_search_over_more_than_the_field_must_say_so(place):
@@ -223,4 +223,4 @@ def test_a_search_over_more_than_the_field_must_say_so(place):
     for config in grid.load("search.toml").configs:
         record(place / "results", config, **{"Top-1 Clas": 1.0})
     with pytest.raises(UserError, match="method=cam: the search's runs differ in epochs too; name it in by"):
-        choose.chosen(grid.load("grid.toml"))
+        search.chosen(grid.load("grid.toml"))

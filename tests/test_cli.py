@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 import cmr
-from cmr import cli, runs
+from cmr import cli
 from cmr.data import cub
+from cmr.study import runs
 
 
 def call(capsys, *arguments):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cmr.config import PRESETS, from_dict, make
+from cmr.assemble import PRESETS, from_dict, make
 from cmr.errors import UserError
 from cmr.methods import METHODS
 

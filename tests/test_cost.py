@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmr import cost
+from cmr.study import cost
 
 CPU = torch.device("cpu")
 MIB = 2**18  # float32 numbers in a MiB

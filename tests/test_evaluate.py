@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.config import make
+from cmr.assemble import batches_for_test, make, splits
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate, target_boxes
-from cmr.prepare import batches_for_test, splits
+from cmr.maps import of_labels
 
 CONFIG = make("tiny", device="cpu")
 
@@ -37,7 +37,7 @@ class Oracle:
 
 def test_maps_that_are_the_masks_find_nearly_every_bird(split):
     batches = batches_for_test(split, CONFIG, torch.device("cpu"), False)
-    result, outcomes = evaluate(Oracle(split).localize, split, batches, CONFIG, progress=False)
+    result, outcomes = evaluate(of_labels(Oracle(split).localize), split, batches, CONFIG, progress=False)
     assert result["GT-known Loc"] > 90
     assert result["Top-1 Clas"] == pytest.approx(100 * (split.labels == 0).mean())
     assert result["Top-1 Loc"] <= min(result["GT-known Loc"], result["Top-1 Clas"])
@@ -53,7 +53,7 @@ def test_a_flat_map_scores_as_no_box(split):
         return torch.zeros(len(images), 4), torch.ones(len(images), 4, 4, 4)
 
     batches = Batches(split, CONFIG.image_size, 8, progress=False)
-    result, outcomes = evaluate(flat, split, batches, CONFIG, progress=False)
+    result, outcomes = evaluate(of_labels(flat), split, batches, CONFIG, progress=False)
     assert result["GT-known Loc"] == 0
     assert (outcomes["box"] == 0).all()
     assert result["parts"]["head"] == 0
@@ -76,7 +76,7 @@ def test_classic_crop_is_evaluated_without_masks(split):
         return torch.zeros(len(images), 4), torch.rand(len(images), 4, 4, 4)
 
     batches = batches_for_test(split, config, torch.device("cpu"), False)
-    result, _ = evaluate(noise, split, batches, config, progress=False)
+    result, _ = evaluate(of_labels(noise), split, batches, config, progress=False)
     assert set(seen) == {(3, 32, 32)}
     assert "GT-known Loc" in result
     assert not {"parts", "PxAP"} & set(result)

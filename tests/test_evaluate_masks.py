@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.config import make
+from cmr.assemble import make
 from cmr.data import load
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate
-from cmr.report import metric_lines
+from cmr.maps import of_labels
+from cmr.study.tables import metric_lines
 
 CPU = torch.device("cpu")
 SIDE = make("tiny").data_settings.size
@@ -27,7 +28,7 @@ def scored(split, maps, test_crop="resize"):
         return torch.zeros(len(part), len(split.classes)), part[:, None].repeat(1, len(split.classes), 1, 1)
 
     batches = Batches(split, SIDE, 8, CPU, progress=False)
-    return evaluate(localize, split, batches, config, progress=False)[0]
+    return evaluate(of_labels(localize), split, batches, config, progress=False)[0]
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from cmr.figures import GT_COLOUR, METHOD_COLOURS, PREDICTION_COLOUR
 from cmr.figures.attention import effective_count
 from cmr.figures.barcharts import mean_std
 from cmr.figures.style import DPI, PALETTE, PAPER, WIDTH, line_styles
-from cmr.interactive import ThresholdSlider, localize_at, threshold_slider
 from cmr.methods import METHODS
+from cmr.study.slider import ThresholdSlider, localize_at, threshold_slider
 
 SIDE = 24
 RNG = np.random.default_rng(0)

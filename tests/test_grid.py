@@ -6,10 +6,11 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from cmr import cli, grid, runs
-from cmr.config import make
+from cmr import cli
+from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.methods import METHODS
+from cmr.study import grid, runs
 
 
 @pytest.fixture
@@ -169,8 +170,8 @@ CONFIGS = [
 @pytest.mark.parametrize(("preset", "config"), CONFIGS)
 def test_the_command_of_a_run_reads_back_as_that_run(monkeypatch, preset, config):
     asked = []
-    monkeypatch.setattr("cmr.train.train", lambda config, *_: asked.append(config))
-    monkeypatch.setattr("cmr.report.summary", lambda _: "")
+    monkeypatch.setattr("cmr.study.training.train", lambda config, *_: asked.append(config))
+    monkeypatch.setattr("cmr.study.tables.summary", lambda _: "")
     words = shlex.split(runs.train_command(config, preset))
     assert words[0] == "cmr"
     cli.main(words[1:])
@@ -189,8 +190,8 @@ def another(value, hint):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_setting_of_every_method_reads_back(monkeypatch, method):
     asked = []
-    monkeypatch.setattr("cmr.train.train", lambda config, *_: asked.append(config))
-    monkeypatch.setattr("cmr.report.summary", lambda _: "")
+    monkeypatch.setattr("cmr.study.training.train", lambda config, *_: asked.append(config))
+    monkeypatch.setattr("cmr.study.tables.summary", lambda _: "")
     usual, hints = make("tiny", method=method).settings, get_type_hints(METHODS[method].Settings)
     changed = {item.name: another(getattr(usual, item.name), hints[item.name]) for item in fields(usual)}
     config = make("tiny", method=method, settings=changed)

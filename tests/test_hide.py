@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmr.errors import UserError
-from cmr.hide import MIXED, complementary_views, hide_masks
+from cmr.views import MIXED, complementary_views, hide_masks
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cmr.errors import UserError
-from cmr.localize import NORMALISERS, largest_box, normalise, resize
+from cmr.maps.locate import NORMALISERS, largest_box, normalise, resize
 
 # The reference evaluator's own unit values: maps and the box of the largest contour at tau = 0, .2, .4, .6, .8.
 TAUS = (0.0, 0.2, 0.4, 0.6, 0.8)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from cmr.backbones import build_backbone
 from cmr.errors import UserError
 from cmr.methods.acol import ACoL, erased_region, minmax
+from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

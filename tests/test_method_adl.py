@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cmr.backbones import BACKBONES, build_backbone
 from cmr.errors import UserError
 from cmr.methods.adl import ADL, LAYERS, Settings, drop_mask, self_attention
 from cmr.methods.cam import CAM
+from cmr.nets.backbones import BACKBONES, build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cmr.backbones import BACKBONES, build_backbone
 from cmr.errors import UserError
 from cmr.methods.ccam import CCAM, LAYERS, NonLocal, Settings, combine, rank_weights
+from cmr.nets.backbones import BACKBONES, build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 # Number of cells of each block's map at 64 px: strides 4, 8, 16, 16, and 4, 8 for tiny.

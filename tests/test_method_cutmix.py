@@ -6,11 +6,11 @@ import scipy.stats
 import torch
 from torch.nn import functional
 
-from cmr.backbones import build_backbone
 from cmr.errors import UserError
 from cmr.methods import cutmix
 from cmr.methods.cam import CAM
 from cmr.methods.cutmix import CutMix, box_around
+from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cmr.backbones import BACKBONES, build_backbone
 from cmr.errors import UserError
 from cmr.methods.danet import LAYERS, DANet, DivergentHead, Settings, cub_hierarchy, similarity
+from cmr.nets.backbones import BACKBONES, build_backbone
 
 LABELS = torch.tensor([0, 4, 3])
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.backbones import BACKBONES, build_backbone
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.methods.spg import IGNORED, LAYERS, SPG, guidance, guided_loss
+from cmr.nets.backbones import BACKBONES, build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -6,9 +6,9 @@ import functools
 import pytest
 import torch
 
-from cmr.backbones import build_backbone
 from cmr.errors import UserError
 from cmr.methods import METHODS
+from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 

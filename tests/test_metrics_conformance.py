@@ -7,7 +7,7 @@ import pytest
 
 from cmr.metrics import WSOLMetrics, box_baselines, gt_boxes, score_levels, tau_list
 from cmr.metrics.baselines import centre_map
-from cmr.metrics.levels import quantise
+from cmr.metrics.contours.levels import quantise
 
 
 def benchmark_lists(folder):

@@ -8,9 +8,9 @@ import torch
 
 from benchmarks.metrics import opencv_boxes, opencv_iou
 from cmr.errors import UserError
-from cmr.localize import largest_box
+from cmr.maps.locate import largest_box
 from cmr.metrics import contour_boxes, score_levels, tau_list
-from cmr.metrics.levels import checked, quantise
+from cmr.metrics.contours.levels import checked, quantise
 
 
 def smooth(rng, height, width):
@@ -199,7 +199,7 @@ def test_largest_box_is_the_same_rule():
 
 
 def test_kernels_compile_where_no_cache_can_be_written(monkeypatch):
-    from cmr.metrics import neighbours
+    from cmr.metrics.contours import neighbours
 
     asked = []
 

@@ -13,8 +13,8 @@ import torch
 from benchmarks.metrics import opencv_boxes, opencv_iou
 from cmr.errors import UserError
 from cmr.metrics import PartCoverage, PxAP, WSOLMetrics, box_iou, tau_list
-from cmr.metrics.breakdown import ERRORS, SIZES, box_sizes, error_kinds
 from cmr.metrics.counts import IOU_UNIT
+from cmr.metrics.failures import ERRORS, SIZES, box_sizes, error_kinds
 
 
 def block(x0, y0, x1, y1, side=20, value=1.0, ground=0.0):
@@ -353,7 +353,7 @@ def object_masks():
 
 WORKER = """
 import json, sys
-import cmr.metrics, cmr.localize
+import cmr.metrics, cmr.maps.locate
 loaded_early = "numba" in sys.modules  # a second that only those should pay who evaluate
 from test_metrics_wsol import in_two_processes
 print(json.dumps([loaded_early, *in_two_processes(1, sys.argv[1])]))

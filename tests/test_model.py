@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from cmr.attention import CAAM, SSAM
-from cmr.backbones import build_backbone
 from cmr.errors import UserError
-from cmr.model import Branch, ComplementaryNet, Head
+from cmr.nets.backbones import build_backbone
+from cmr.network import Branch, ComplementaryNet, Head
 
 
 def net(**options):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cmr.errors import UserError
-from cmr.notebooks import notebook_parameters, run_notebook
+from cmr.study.notebooks import notebook_parameters, run_notebook
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 TINY = {"preset": "tiny", "images": 64, "epochs": 1, "device": "cpu"}

@@ -11,7 +11,7 @@ import cmr
 from book import execute
 from book.execute import fingerprint, run_notebooks
 from cmr.errors import UserError
-from cmr.notebooks import notebook_parameters, parse_parameters, run_notebook
+from cmr.study.notebooks import notebook_parameters, parse_parameters, run_notebook
 
 PARAMETERS = """\
 epochs: int = 20  # how often the training images are seen

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from cmr import probe
-from cmr.backbones import Backbone
 from cmr.data.images import normalise
 from cmr.errors import UserError
-from cmr.probe import part_features, part_probe
+from cmr.nets.backbones import Backbone
+from cmr.study import probe
+from cmr.study.probe import part_features, part_probe
 
 
 class Pixels(nn.Module):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import runs
-from cmr.localize import normalise, resize
+from cmr.maps.locate import normalise, resize
 from cmr.metrics import WSOLMetrics, gt_boxes
-from cmr.titles import reading
+from cmr.study import runs
+from cmr.study.titles import reading
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cmr import rawmaps, report, runs
-from cmr.config import make
+from cmr.assemble import make
+from cmr.study import rawmaps, runs, tables
 
 
 def record(tmp_path, name, gt_known, **arguments):
@@ -31,7 +31,7 @@ def test_seeds_are_one_row_and_settings_are_two(tmp_path):
     for seed, value in enumerate((10.0, 20.0, 30.0)):
         record(tmp_path, f"a{seed}", value, seed=seed)
     record(tmp_path, "b", 55.0, settings={"beta": 1.0})
-    rows = report.table(tmp_path)
+    rows = tables.table(tmp_path)
     by_variant = {row["variant"]: row for row in rows}
     assert set(by_variant) == {"beta=50.0", "beta=1.0"}
     assert by_variant["beta=50.0"]["GT-known Loc"] == (20.0, 10.0)
@@ -45,11 +45,11 @@ def test_a_training_that_diverged_has_no_number_and_takes_none_from_others(tmp_p
     content["config"] = content["config"] | {"seed": 1}
     runs.write_json(tmp_path / "b" / runs.DIVERGED, content)
     (run,) = runs.find_diverged(tmp_path)
-    [row] = report.rows_of([run])
-    assert (row["GT-known Loc"], report.cell(row, "GT-known Loc")) == ("diverged", "diverged")
-    [row] = report.rows_of([run, *runs.find(tmp_path, method="cmr")])
+    [row] = tables.rows_of([run])
+    assert (row["GT-known Loc"], tables.cell(row, "GT-known Loc")) == ("diverged", "diverged")
+    [row] = tables.rows_of([run, *runs.find(tmp_path, method="cmr")])
     assert row["GT-known Loc"] == "diverged, 1 of 2"
-    assert report.headline([row]) == {}
+    assert tables.headline([row]) == {}
 
 
 def test_box_sizes_by_hand(tmp_path):
@@ -57,11 +57,11 @@ def test_box_sizes_by_hand(tmp_path):
     about = record(tmp_path, "a", 10.0).record
     box = np.array([[0, 0, 31, 31], [0, 0, 15, 31], [0, 0, 31, 16], [4, 4, 4, 4]], np.int16)
     run = runs.write(tmp_path / "a", about, {"box": box, "maps": np.zeros((1, 7, 7), np.float32)})
-    sizes = report.box_sizes(run)
+    sizes = tables.box_sizes(run)
     assert sizes["boxes over 50 %"] == 50.0
     assert sizes["boxes over 90 %"] == 25.0
     assert sizes["mean share of the image"] == pytest.approx(100 * (1024 + 512 + 544 + 1) / 4 / 1024)
-    assert report.setting(run) == "tiny, images of 32 pixels, maps of 7 by 7, 2 epochs, a <cpu>, 32-true."
+    assert tables.setting(run) == "tiny, images of 32 pixels, maps of 7 by 7, 2 epochs, a <cpu>, 32-true."
 
 
 def test_shape_of_maps_by_hand():
@@ -110,38 +110,38 @@ def test_agreement_is_averaged_over_the_seeds_that_were_tested(tmp_path):
 def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
     record(tmp_path, "a", 10.0)
     record(tmp_path, "b", 12.0, seed=1, device="cpu", workers=5)
-    assert len(report.table(tmp_path)) == 1
+    assert len(tables.table(tmp_path)) == 1
 
 
 def test_cells():
     row = {"a": (61.234, 0.81), "b": (61.25, None), "c": None}
-    assert [report.cell(row, name) for name in "abcd"] == ["61.2 ± 0.8", "61.2", "–", "not run"]
+    assert [tables.cell(row, name) for name in "abcd"] == ["61.2 ± 0.8", "61.2", "–", "not run"]
 
 
 def test_a_metric_without_a_run_says_so(tmp_path):
-    text = report.render(report.rows_of([record(tmp_path, "a", 10.0)]))
+    text = tables.render(tables.rows_of([record(tmp_path, "a", 10.0)]))
     assert "10.0" in text
     assert "not run" in text  # Top-1 Loc and others
 
 
 def test_baselines_stand_beside_the_methods(tmp_path):
-    rows = report.baselines([record(tmp_path, "a", 10.0)])
+    rows = tables.baselines([record(tmp_path, "a", 10.0)])
     assert [row["method"] for row in rows] == ["centred box", "full image"]
     assert rows[0]["MaxBoxAcc"] == (40.0, None)
     assert rows[0]["GT-known Loc"] is None  # its box is chosen at the best threshold
-    frame = report.frame([*report.rows_of([record(tmp_path, "b", 12.0)]), *rows])
+    frame = tables.frame([*tables.rows_of([record(tmp_path, "b", 12.0)]), *rows])
     assert frame.loc["centred box", "GT-known Loc"] == "–"
-    assert report.baselines([]) == []
+    assert tables.baselines([]) == []
 
 
 def test_headline_and_parts(tmp_path):
     run = record(tmp_path, "a", 12.5)
-    assert report.headline(report.rows_of([run])) == {"cmr_gt_known": 12.5}
-    assert report.part_rows(run, method="x") == [{"method": "x", "part": "head", "coverage": 50.0}]
+    assert tables.headline(tables.rows_of([run])) == {"cmr_gt_known": 12.5}
+    assert tables.part_rows(run, method="x") == [{"method": "x", "part": "head", "coverage": 50.0}]
 
 
 def test_provenance_names_everything_and_escapes(tmp_path):
-    box = report.provenance([record(tmp_path, "a", 1.0)])
+    box = tables.provenance([record(tmp_path, "a", 1.0)])
     for fact in (
         "c0ffeec0ff with local changes",
         "seed: 0",
@@ -155,7 +155,7 @@ def test_provenance_names_everything_and_escapes(tmp_path):
 
 
 def test_summary(tmp_path):
-    said = report.summary(record(tmp_path, "a", 33.333))
+    said = tables.summary(record(tmp_path, "a", 33.333))
     assert "cmr on ToyBirds (32 test images)" in said
     assert "33.33" in said
 
@@ -165,7 +165,7 @@ def test_label_knows_the_holdout(tmp_path, holdout):
     run = record(tmp_path, "a", 1.0)
     if holdout:
         run.record["data"] = {"holdout": {"name": "ToyBirds", "images": 9, "fingerprint": "g"}}
-    assert report.label(run) == ("ToyBirds", "tiny", "32 px", "cmr")
+    assert tables.label(run) == ("ToyBirds", "tiny", "32 px", "cmr")
 
 
 def test_a_course_is_the_mean_over_seeds_at_every_tested_epoch_and_at_the_end(tmp_path):
@@ -178,7 +178,7 @@ def test_a_course_is_the_mean_over_seeds_at_every_tested_epoch_and_at_the_end(tm
         ]
         return run
 
-    assert report.course([seed_of(0, 10.0, 40.0), seed_of(1, 30.0, 50.0)]) == [
+    assert tables.course([seed_of(0, 10.0, 40.0), seed_of(1, 30.0, 50.0)]) == [
         {"epoch": 2, "GT-known Loc": 20.0, "part head": 20.0},
         {"epoch": 3, "GT-known Loc": 45.0, "part head": 50.0},
     ]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import runs
+from cmr.assemble import make
 from cmr.cli import main
-from cmr.config import make
 from cmr.errors import UserError
-from cmr.retest import changed, retest
-from cmr.scales import at_scales
-from cmr.train import train
+from cmr.maps.multiscale import at_scales
+from cmr.study import runs
+from cmr.study.reevaluate import changed, reevaluate
+from cmr.study.training import train
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,14 @@ def trained(tmp_path_factory):
 
 
 def test_nothing_changed_repeats_the_result(trained):
-    again = retest(trained, trained.config, progress=False)
+    again = reevaluate(trained, trained.config, progress=False)
     assert again["GT-known Loc"] == pytest.approx(trained.result["GT-known Loc"], abs=1e-3)
     assert again["Top-1 Clas"] == pytest.approx(trained.result["Top-1 Clas"], abs=1e-3)
 
 
 def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_path):
     config = changed(trained.config, {"test_modules": "on", "test_scales": [1.0, 1.5], "precise_bn": True})
-    result = retest(trained, config, tmp_path, progress=False)
+    result = reevaluate(trained, config, tmp_path, progress=False)
     (again,) = runs.find(tmp_path)
     assert again.id != trained.id
     assert again.config.settings.test_modules == "on"
@@ -38,7 +38,9 @@ def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_pa
 
 def test_a_test_without_what_all_classes_share_says_how_far_the_views_agree(trained):
     asked = {"raw": {}, "centred": {"test_map": "centred"}, "cropped": {"test_map": "centred", "test_crop": "classic"}}
-    found = {name: retest(trained, changed(trained.config, change), progress=False) for name, change in asked.items()}
+    found = {
+        name: reevaluate(trained, changed(trained.config, change), progress=False) for name, change in asked.items()
+    }
     assert set(found["centred"]["agreement"]) == {"map", "own"}
     assert "agreement" not in found["raw"] and "agreement" not in found["cropped"]
     assert found["centred"]["Top-1 Clas"] == found["raw"]["Top-1 Clas"]
@@ -47,7 +49,7 @@ def test_a_test_without_what_all_classes_share_says_how_far_the_views_agree(trai
 def test_precise_batch_norm_is_that_of_training(trained, tmp_path):
     asked = make("tiny", method="cmr", epochs=1, precise_bn=True)
     whole = train(asked, tmp_path, progress=False).outcomes()["maps"]
-    retest(trained, changed(trained.config, {"precise_bn": True}), tmp_path / "again", progress=False)
+    reevaluate(trained, changed(trained.config, {"precise_bn": True}), tmp_path / "again", progress=False)
     again = runs.find(tmp_path / "again")[0].outcomes()["maps"]
     plain = trained.outcomes()["maps"]
     # Random crops differ, so the statistics do a little; those of training differ more.
@@ -58,7 +60,7 @@ def test_the_methods_own_test_settings_reach_the_method(trained, tmp_path):
     maps = {}
     for branch in ("x", "x_tilde", "mean"):
         out = tmp_path / branch
-        retest(trained, changed(trained.config, {"test_branch": branch}), out, progress=False)
+        reevaluate(trained, changed(trained.config, {"test_branch": branch}), out, progress=False)
         maps[branch] = runs.find(out)[0].outcomes()["maps"]
     assert abs(maps["x"] - maps["x_tilde"]).max() > 1e-3
     np.testing.assert_allclose(maps["mean"], (maps["x"] + maps["x_tilde"]) / 2, atol=1e-4)

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from cmr import runs
-from cmr.config import PLACE, make
+from cmr.assemble import make
+from cmr.config import PLACE
 from cmr.errors import UserError
+from cmr.study import runs
 
 PRINTS = {"train": "a", "test": "b", "weights": "none"}
 

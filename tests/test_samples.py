@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import prepare, samples, train
-from cmr.config import make
+from cmr import assemble
+from cmr.assemble import make
 from cmr.data.images import normalise
 from cmr.errors import UserError
+from cmr.study import runs, samples, training
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     config = make("tiny", method="cam", epochs=1, device="cpu")
-    return train.train(config, tmp_path_factory.mktemp("runs"), progress=False)
+    return training.train(config, tmp_path_factory.mktemp("runs"), progress=False)
 
 
 @pytest.fixture(scope="module")
 def test_split(finished):
-    return prepare.splits(finished.config)[1]
+    return assemble.splits(finished.config)[1]
 
 
 def test_recorded_items_agree_with_the_outcomes(finished, test_split):
@@ -35,7 +36,7 @@ def test_recorded_items_agree_with_the_outcomes(finished, test_split):
 
 
 def test_the_map_of_the_model_is_the_map_of_the_record(finished, test_split):
-    method = prepare.load_method(finished, 4)
+    method = runs.load_method(finished, 4)
     i = int(finished.outcomes()["map_index"][1])
     images = samples.network_images(test_split, [i], finished.config)
     now = samples.scoremaps(method, images, torch.from_numpy(test_split.labels[[i]]), finished.config, side=64)
@@ -51,7 +52,7 @@ def test_side_by_side(finished, test_split):
 def test_what_the_record_does_not_hold(finished, test_split):
     with pytest.raises(UserError, match="holds no map of test image 999"):
         samples.recorded_items(finished, test_split, [999])
-    other = prepare.splits(make("tiny", data_settings={"seed": 5}))[1]
+    other = assemble.splits(make("tiny", data_settings={"seed": 5}))[1]
     with pytest.raises(UserError, match="was not scored on this ToyBirds test split"):
         samples.recorded_items(finished, other, [0])
 

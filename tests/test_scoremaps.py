@@ -10,10 +10,10 @@ from PIL import Image
 
 from cmr.cli import main
 from cmr.errors import UserError
-from cmr.localize import normalise, resize
+from cmr.maps.locate import normalise, resize
 from cmr.metrics import WSOLMetrics
 from cmr.metrics.baselines import centre_map
-from cmr.scoremaps import evaluate_folder, find_maps, load_map, read_lists
+from cmr.study.score import evaluate_folder, find_maps, load_map, read_lists
 
 IDS = ("a/one.jpg", "a/two.jpg", "b/three.png")
 BY_HAND = np.array([[0, 0, 0, 0, 0], [0, 0.4, 0.4, 0.4, 0.6], [0, 0.4, 1, 0.8, 0.6], [0, 0.4, 0.4, 0.4, 0.6]])
@@ -53,7 +53,7 @@ def maps(tmp_path):
 
 def test_scores_by_hand_and_writes_json_and_picture(tmp_path, metadata, maps, capsys):
     out = tmp_path / "scores.json"
-    main(["evaluate", "--scoremaps", str(maps), "--metadata", str(metadata), "--out", str(out)])
+    main(["score", "--scoremaps", str(maps), "--metadata", str(metadata), "--out", str(out)])
     said = capsys.readouterr().out
     assert "3 maps: 3 of 5x4 pixels" in said and "GT-known Loc   100.00" in said
     written = json.loads(out.read_text())
@@ -174,20 +174,18 @@ def test_a_file_cut_short_is_named(maps):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "neither is given; give either --run RUN or --scoremaps DIR"),
-        (["--run", "r", "--scoremaps", "s"], "both are given"),
-        (["--scoremaps", "s"], "--scoremaps needs --metadata"),
-        (["--run", "r", "--metadata", "m"], "--metadata goes with --scoremaps only"),
-        (["--scoremaps", "s", "--metadata", "m", "--data-root", "d"], "--data-root goes with --run only"),
+        ([], "--metadata"),
+        (["--scoremaps", "s"], "--metadata"),
+        (["--scoremaps", "s", "--metadata", "m", "--run", "r"], "--run"),
         (["--scoremaps", "s", "--metadata", "m", "--out", "o.txt"], "ends in .json"),
-        (["--scoremaps", "s", "--metadata", "m", "--normalise", "minmix"], "did you mean 'minmax'"),
+        (["--scoremaps", "s", "--metadata", "m", "--normalise", "minmix"], "minmix"),
         (["--scoremaps", "s", "--metadata", "m", "--size", "224"], "enlarging overshoots"),
         (["--scoremaps", "s", "--metadata", "m"], "there is no such list file"),
     ],
 )
 def test_command_line_says_what_is_wrong(arguments, message, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(["evaluate", *arguments])
+        main(["score", *arguments])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
 

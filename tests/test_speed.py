@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from cmr import speed
 from cmr.errors import UserError
+from cmr.study import speed
 
 
 def record(gpu=True, share=0.5, memory=8000.0, speeds=(0.96, 0.5, 4.0), **settings):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import report
-from cmr.config import make
+from cmr.assemble import make
 from cmr.errors import UserError
-from cmr.statistics import Difference, against, bootstrap, difference, right
-from cmr.titles import by_reading, by_title, reading
-from cmr.train import train
+from cmr.study import tables
+from cmr.study.compare import Difference, against, bootstrap, difference, right
+from cmr.study.titles import by_reading, by_title, reading
+from cmr.study.training import train
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +114,8 @@ def test_readings_keep_seeds_together_and_name_how_the_map_was_read_out(found):
 def test_a_seed_counts_once(found):
     for grouped in (by_title([*found, *found]), by_reading([*found, *found])):
         assert all(len({run.config.seed for run in group}) == len(group) for group in grouped.values())
-    [row] = [row for row in report.rows_of([*found, *found]) if row["method"] == "cam"]
-    assert row["seeds"] == 2 and row["Top-1 Clas"] == report.rows_of(found)[0]["Top-1 Clas"]
+    [row] = [row for row in tables.rows_of([*found, *found]) if row["method"] == "cam"]
+    assert row["seeds"] == 2 and row["Top-1 Clas"] == tables.rows_of(found)[0]["Top-1 Clas"]
 
 
 def test_readings_of_two_settings_are_not_averaged(found):
@@ -126,7 +126,7 @@ def test_readings_of_two_settings_are_not_averaged(found):
 
 def test_differences_for_a_pages_text(found):
     grouped = by_reading(found)
-    said = report.gaps(grouped, [("CMR, no fusion loss", "CAM"), ("CMR (literal)", "views only")])
+    said = tables.gaps(grouped, [("CMR, no fusion loss", "CAM"), ("CMR (literal)", "views only")])
     assert said == {"cmr_no_fusion_loss_over_cam": str(difference(grouped["CMR, no fusion loss"], grouped["CAM"]))}
 
 

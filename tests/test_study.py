@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cmr import runs
 from cmr.errors import UserError
-from cmr.grid import load
-from cmr.titles import by_title
+from cmr.study import runs
+from cmr.study.grid import load
+from cmr.study.titles import by_title
 from study.run import main, results_of, run
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cmr import choose, cli, grid, prepare, runs, sweep, train
-from cmr.config import make
+from cmr import assemble, cli
+from cmr.assemble import make
 from cmr.errors import UserError
+from cmr.study import grid, runs, search, sweep, training
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="dask's distributed is not installed (extra `sweep`)"
@@ -52,7 +53,7 @@ def call(capsys, *arguments, status=None):
 
 def finish(config, root):
     """A record of this run on its real data, without training it."""
-    train_split, test_split = prepare.splits(config)
+    train_split, test_split = assemble.splits(config)
     prints = {"train": train_split.fingerprint, "test": test_split.fingerprint, "weights": "none"}
     name = runs.identity(config, prints)
     data = {"train": {"fingerprint": prints["train"]}, "test": {"fingerprint": prints["test"]}}
@@ -76,7 +77,7 @@ def test_dry_run_lists_the_runs_and_trains_nothing(place, capsys, monkeypatch):
 
 def test_dry_run_says_what_differs_and_what_was_chosen(place, capsys, monkeypatch):
     (place / "grid.toml").write_text(GRID + "grid = {beta = [0, 1]}")
-    monkeypatch.setattr(sweep, "chosen", lambda grid: (choose.chosen(grid)[0], ["method=cam: lr=0.1 from a search"]))
+    monkeypatch.setattr(sweep, "chosen", lambda grid: (search.chosen(grid)[0], ["method=cam: lr=0.1 from a search"]))
     said = call(capsys, "grid.toml", "--dry-run").splitlines()
     assert said[0] == "method=cam: lr=0.1 from a search"
     assert [line.split()[3:] for line in said[1:4]] == [[], ["beta=0.0"], ["beta=1.0"]]
@@ -100,13 +101,13 @@ def test_data_elsewhere_do_not_stop_the_plan(place):
 
 def test_the_grids_of_the_book_are_read(place):
     page = Path(__file__).resolve().parents[1] / "book/reference/rerun.md"
-    search, final = re.findall(r"```toml\n# (search|grid)\.toml\n(.*?)```", page.read_text(), re.S)
-    for name, text in (search, final):
+    first, final = re.findall(r"```toml\n# (search|grid)\.toml\n(.*?)```", page.read_text(), re.S)
+    for name, text in (first, final):
         (place / f"{name}.toml").write_text(text)
     assert len(grid.load("search.toml").configs) == 8
     assert len(grid.load("grid.toml").configs) == 12
     with pytest.raises(UserError, match="8 of the 8 runs of search.toml are not finished in results/search"):
-        choose.chosen(grid.load("grid.toml"))
+        search.chosen(grid.load("grid.toml"))
 
 
 @pytest.mark.parametrize(
@@ -230,17 +231,19 @@ def test_what_a_run_that_did_not_return_says():
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     config = make("tiny", method="cam", epochs=2, device="cpu")
-    save = train.save_checkpoint
+    save = training.save_checkpoint
 
     def save_once(*arguments):
         save(*arguments)
         raise RuntimeError("the power\nwent")
 
-    monkeypatch.setattr(train, "save_checkpoint", save_once)
+    monkeypatch.setattr(training, "save_checkpoint", save_once)
     said = sweep.work(config, str(tmp_path), "first", 0)
     assert re.fullmatch(r"RuntimeError: the power went \(test_sweep.py, line \d+\)", said)
     monkeypatch.undo()
-    monkeypatch.setattr(train, "save_checkpoint", lambda *a: pytest.fail("began anew") if len(a[3]) < 2 else save(*a))
+    monkeypatch.setattr(
+        training, "save_checkpoint", lambda *a: pytest.fail("began anew") if len(a[3]) < 2 else save(*a)
+    )
     assert sweep.work(config, str(tmp_path), "second", 0) == ""
     [run] = runs.find(tmp_path)
     assert [row["epoch"] for row in run.history] == [1, 2]
@@ -256,7 +259,7 @@ def test_a_process_does_one_run_at_a_time(monkeypatch):
         time.sleep(0.05)
         inside.pop()
 
-    monkeypatch.setattr(train, "train", slow)
+    monkeypatch.setattr(sweep, "train", slow)
     said = []
     threads = [threading.Thread(target=lambda: said.append(sweep.work(None, "", "", 0))) for _ in range(2)]
     for thread in threads:

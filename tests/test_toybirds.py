@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmr.data import toybirds
-from cmr.data.toyart.bird import draw_bird
-from cmr.data.toyart.brush import Canvas, Patch, dots, ellipse, noise, smooth_min, taper, wave
-from cmr.data.toyart.others import alike, others
-from cmr.data.toyart.pose import draw_pose
-from cmr.data.toyart.species import SPECIES, Head, Tail
 from cmr.data.toybirds import PARTS, Settings, load, looks, render
+from cmr.data.toybirds.bird import draw_bird
+from cmr.data.toybirds.brush import Canvas, Patch, dots, ellipse, noise, smooth_min, taper, wave
+from cmr.data.toybirds.others import alike, others
+from cmr.data.toybirds.pose import draw_pose
+from cmr.data.toybirds.species import SPECIES, Head, Tail
 from cmr.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]

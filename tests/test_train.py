@@ -12,22 +12,24 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import optim, prepare, runs, train
-from cmr.config import make
+from cmr import assemble, optim
+from cmr.assemble import make
 from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
+from cmr.maps import of_labels
 from cmr.methods import METHODS
+from cmr.study import runs, training
 
 TINY = {"device": "cpu"}
 
 
 def run(tmp_path, **arguments):
-    return train.train(make("tiny", **(TINY | arguments)), tmp_path, progress=False)
+    return training.train(make("tiny", **(TINY | arguments)), tmp_path, progress=False)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    return train.train(make("tiny", **TINY), tmp_path_factory.mktemp("runs"), progress=False)
+    return training.train(make("tiny", **TINY), tmp_path_factory.mktemp("runs"), progress=False)
 
 
 def test_record_holds_what_it_should(finished):
@@ -60,16 +62,16 @@ def test_a_committed_run_is_small(finished):
 
 
 def test_a_finished_run_is_not_run_again(finished, monkeypatch):
-    monkeypatch.setattr(train, "build", lambda *_: pytest.fail("trained again"))
-    again = train.train(finished.config, finished.path.parent, progress=False)
+    monkeypatch.setattr(training, "build", lambda *_: pytest.fail("trained again"))
+    again = training.train(finished.config, finished.path.parent, progress=False)
     assert again.record == finished.record
 
 
 def test_evaluating_the_saved_model_gives_the_recorded_result(finished):
-    _, split = prepare.splits(finished.config)
-    method = prepare.load_method(finished, len(split.classes))
-    batches = train.batches_for_test(split, finished.config, torch.device("cpu"), progress=False)
-    result, _ = evaluate(method.localize, split, batches, finished.config, progress=False)
+    _, split = assemble.splits(finished.config)
+    method = runs.load_method(finished, len(split.classes))
+    batches = training.batches_for_test(split, finished.config, torch.device("cpu"), progress=False)
+    result, _ = evaluate(of_labels(method.localize), split, batches, finished.config, progress=False)
     assert runs.rounded(result) == finished.result
 
 
@@ -88,14 +90,14 @@ def test_learns_its_training_images(method, tmp_path):
 @pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
 def test_precision_is_that_of_training_and_tests_are_in_float32(precision, dtype, tmp_path, monkeypatch):
     seen = {True: set(), False: set()}
-    build = prepare.build
+    build = assemble.build
 
     def watched(*arguments):
         method = build(*arguments)
         method.backbone.register_forward_hook(lambda module, _, output: seen[module.training].add(output.dtype))
         return method
 
-    monkeypatch.setattr(train, "build", watched)
+    monkeypatch.setattr(training, "build", watched)
     run(tmp_path, method="cmr", epochs=1, precision=precision)
     assert seen == {True: {dtype}, False: {torch.float32}}
 
@@ -107,21 +109,21 @@ class Stop(Exception):
 @pytest.mark.parametrize("schedule", ["onecycle", "step"])
 def test_resume_continues_exactly(tmp_path, monkeypatch, schedule):
     config = make("tiny", epochs=4, schedule=schedule, lr_step=1, **TINY)
-    whole = train.train(config, tmp_path / "whole", progress=False)
-    save = train.save_checkpoint
+    whole = training.train(config, tmp_path / "whole", progress=False)
+    save = training.save_checkpoint
 
     def save_twice(path, *arguments):
         save(path, *arguments)
         if len(arguments[2]) == 2:
             raise Stop
 
-    monkeypatch.setattr(train, "save_checkpoint", save_twice)
+    monkeypatch.setattr(training, "save_checkpoint", save_twice)
     with pytest.raises(Stop):
-        train.train(config, tmp_path / "halves", progress=False)
+        training.train(config, tmp_path / "halves", progress=False)
     monkeypatch.undo()
     with pytest.raises(UserError, match="an unfinished run is there; go on with --resume"):
-        train.train(config, tmp_path / "halves", progress=False)
-    halves = train.train(config, tmp_path / "halves", resume=True, progress=False)
+        training.train(config, tmp_path / "halves", progress=False)
+    halves = training.train(config, tmp_path / "halves", resume=True, progress=False)
     assert halves.result == whole.result
     keys = [key for key in whole.history[0] if key != "seconds"]
     assert [[row[key] for key in keys] for row in halves.history] == [
@@ -145,7 +147,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(
         Diverged, match=r"became nan at step 4 \(epoch 2, step 2 of 2\); the checkpoint after epoch 1 is kept"
     ):
-        train.train(config, tmp_path, progress=False)
+        training.train(config, tmp_path, progress=False)
     monkeypatch.undo()
     [folder] = tmp_path.iterdir()
     assert not (folder / runs.RECORD).exists()
@@ -155,15 +157,15 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert fallen.diverged == "the loss became nan at step 4 (epoch 2, step 2 of 2)"
     assert (fallen.id, fallen.config, fallen.result, len(fallen.history)) == (folder.name, config, {}, 1)
     with pytest.raises(Diverged, match=r"at step 4 .*; this was found when it ran before. Run it again with --rerun"):
-        train.train(config, tmp_path, resume=True, progress=False)
-    again = train.train(config, tmp_path, rerun=True, progress=False)
+        training.train(config, tmp_path, resume=True, progress=False)
+    again = training.train(config, tmp_path, rerun=True, progress=False)
     assert (len(again.history), again.diverged) == (3, "")
     assert runs.find_diverged(tmp_path) == []
 
 
 def test_parameter_groups():
     config = make("tiny", lr=0.1, lr_new=10.0, weight_decay=0.01)
-    method = prepare.build(config, 4)
+    method = assemble.build(config, 4)
     optimizer = optim.make_optimizer(method, config)
     old = {id(p) for p in method.backbone.parameters()}
     seen = set()
@@ -190,8 +192,8 @@ def test_one_cycle_rises_and_falls():
 
 def test_holdout_takes_from_training_only():
     config = make("tiny", holdout=0.25, **TINY)
-    kept, held = prepare.splits(config)
-    whole, _ = prepare.splits(dataclasses.replace(config, holdout=0.0))
+    kept, held = assemble.splits(config)
+    whole, _ = assemble.splits(dataclasses.replace(config, holdout=0.0))
     assert set(kept.ids) | set(held.ids) == set(whole.ids)
     assert not set(kept.ids) & set(held.ids)
     share = [(held.labels == label).sum() / (whole.labels == label).sum() for label in range(4)]
@@ -215,7 +217,7 @@ def safetensors_of(finished):
 def test_clip_bounds_the_step(tmp_path):
     config = make("tiny", epochs=1, weight_decay=0.0, **TINY)
     torch.manual_seed(config.seed)
-    start = {name: value.clone() for name, value in prepare.build(config, 4).named_parameters()}
+    start = {name: value.clone() for name, value in assemble.build(config, 4).named_parameters()}
     still = safetensors_of(run(tmp_path, epochs=1, weight_decay=0.0, clip=1e-9))
     moved = safetensors_of(run(tmp_path, epochs=1, weight_decay=0.0))
     distance = [sum((end[name] - value).norm() for name, value in start.items()) for end in (still, moved)]
@@ -232,10 +234,10 @@ def test_evaluates_on_the_way(tmp_path):
 
 def test_errors_of_the_place(tmp_path):
     with pytest.raises(UserError, match="device: 'tpu' is not one of auto, cpu, cuda"):
-        train.train(make("tiny", device="tpu"), tmp_path)
+        training.train(make("tiny", device="tpu"), tmp_path)
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="torch sees no GPU"):
-            train.train(make("tiny", device="cuda"), tmp_path)
+            training.train(make("tiny", device="cuda"), tmp_path)
     with pytest.raises(UserError, match="batch_size: 100 is more than the 64 training images"):
         run(tmp_path, batch_size=100)
 
@@ -245,7 +247,7 @@ def test_a_record_without_model_says_how_to_train(finished, tmp_path):
     copy.mkdir()
     (copy / runs.RECORD).write_text((finished.path / runs.RECORD).read_text())
     with pytest.raises(UserError, match="only the record was kept. Train it again with"):
-        prepare.load_method(runs.read(copy), 4)
+        runs.load_method(runs.read(copy), 4)
 
 
 def test_absolute_paths_do_not_enter_the_record():
@@ -260,7 +262,7 @@ def test_two_processes_train_and_agree(tmp_path):
     """Under torchrun each process takes half of every batch, and both score all test images between them."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "cmr"]
     asked = ["train", "--preset", "tiny", "--device", "cpu", "--data-settings.test", "33", "--out", str(tmp_path)]
-    place = os.environ | {"PYTHONPATH": str(Path(train.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    place = os.environ | {"PYTHONPATH": str(Path(training.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launch, *asked], capture_output=True, text=True, env=place, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     [finished] = runs.find(tmp_path)

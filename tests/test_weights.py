@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cmr.backbones import build_backbone
 from cmr.errors import UserError
-from cmr.weights import HUB_MODELS, TOYBIRDS, imagenet_weights, load_weights, read_weights, weights_fingerprint
+from cmr.nets.backbones import build_backbone
+from cmr.nets.weights import HUB_MODELS, TOYBIRDS, imagenet_weights, load_weights, read_weights, weights_fingerprint
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2), "n.count": torch.tensor(7)}
 

@@ -1,6 +1,6 @@
 """What the book's pages take from the library's source, so that they cannot drift away from it.
 
-    ```{source} cmr/hide.py::complementary_views
+    ```{source} cmr/views.py::complementary_views
     ```
 shows a function, method or class without its docstrings; `:from:` and `:to:` cut it at the first lines that contain
 these texts. Code that has outgrown the book's 40 lines is a warning.

@@ -10,8 +10,8 @@ from cmr.figures.barcharts import bars, mean_std, part_coverage
 from cmr.figures.draw import heat_overlay
 from cmr.figures.failures import error_bars, iou_histograms, size_bars
 from cmr.figures.forest import forest
+from cmr.figures.gallery import contact_sheet, cover, gallery
 from cmr.figures.lines import curves, evidence_lines, tau_curves
-from cmr.figures.pictures import contact_sheet, cover, gallery
 from cmr.figures.signed import signed_maps
 from cmr.figures.steps import steps
 from cmr.figures.style import (

@@ -66,7 +66,7 @@ def size_bars(results: Mapping[str, Mapping], metric: str = "GT-known Loc") -> F
 
 @themed
 def error_bars(results: Mapping[str, Mapping]) -> Figure:
-    """The kinds of errors of each run as one bar that adds up to all images (see `cmr.metrics.breakdown`).
+    """The kinds of errors of each run as one bar that adds up to all images (see `cmr.metrics.failures`).
 
     Args:
         results: label -> a run's result, whose "errors" holds {kind: percent}.

@@ -6,7 +6,6 @@ on a dark page; colours are seaborn's colour-blind palette, one fixed colour a m
 
 import functools
 import io
-import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from cmr.errors import UserError
-from cmr.methods import METHODS
+from cmr.files import write_aside
 
 GT_COLOUR = "#d7191c"
 PREDICTION_COLOUR = "#2fe04b"
@@ -27,13 +26,17 @@ HEAT = "inferno"
 WIDTH = 7.2  # inches: at phone width (about 360 CSS px) 11 pt text is still 7.6 px high
 DPI = 144
 
-# seaborn's colour-blind palette (Okabe and Ito's, adjusted) and two darker ones, in the order of METHODS
+# seaborn's colour-blind palette (Okabe and Ito's, adjusted) and two darker ones
 PALETTE = (
     "#de8f05", "#029e73", "#0173b2", "#cc78bc", "#56b4e9", "#a89a00",
     "#d55e00", "#949494", "#fbafe4", "#8c613c", "#ca9161", "#2f4858",
 )  # fmt: skip
-METHOD_COLOURS: dict[str, str] = dict(zip(METHODS, itertools.cycle(PALETTE), strict=False))
-METHOD_LABELS: dict[str, str] = {name: method.__name__ for name, method in METHODS.items()}
+# Names as the tables print them, each with the colour of its place; a test holds this against the methods.
+METHOD_LABELS = {
+    "cam": "CAM", "has": "HaS", "cmr": "CMR", "acol": "ACoL", "adl": "ADL", "ccam": "CCAM",
+    "cutmix": "CutMix", "danet": "DANet", "eil": "EIL", "meil": "MEIL", "spg": "SPG",
+}  # fmt: skip
+METHOD_COLOURS: dict[str, str] = dict(zip(METHOD_LABELS, PALETTE, strict=False))
 
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.1)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.6, 1.2)), (0, (9, 2)))
 _MARKERS = "osD^vPX*hd"
@@ -109,7 +112,7 @@ def themed(draw: Callable) -> Callable:
 
 
 def save(figure: Figure, path: str | Path, dpi: int = DPI) -> Path:
-    """Saves a figure, written aside and then renamed.
+    """Saves a figure, whole or not at all.
 
     Args:
         figure: any matplotlib figure.
@@ -132,10 +135,7 @@ def save(figure: Figure, path: str | Path, dpi: int = DPI) -> Path:
     kind = path.suffix[1:]
     if kind not in figure.canvas.get_supported_filetypes():
         raise UserError(f"figure's file: '{path}' ends in no known format; use .png, .svg or .pdf")
-    aside = path.with_name(f".{path.name}.part")
-    figure.savefig(aside, format=kind, dpi=dpi)
-    aside.replace(path)
-    return path
+    return write_aside(path, lambda file: figure.savefig(file, format=kind, dpi=dpi))
 
 
 def method_label(name: str) -> str:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.backbones import Backbone
 from cmr.errors import UserError
+from cmr.nets.backbones import Backbone
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmr.backbones import Backbone, places
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
+from cmr.nets.backbones import Backbone, places
 
 # VGG16, ResNet50 and InceptionV3 as in the WSOL benchmark: behind pool3, conv4_3 (before pool4) and conv5_3; behind the
 # first block of each late stage and the last block; behind Mixed_5d and 6e (the benchmark's third place there is a

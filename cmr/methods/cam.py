@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.backbones import Backbone
-from cmr.model import Head
+from cmr.nets.backbones import Backbone
+from cmr.network import Head
 
 
 @dataclass(frozen=True)

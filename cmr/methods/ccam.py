@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.backbones import Backbone, places
 from cmr.errors import UserError, unknown
 from cmr.methods.cam import CAM
+from cmr.nets.backbones import Backbone, places
 
 # Published for VGG16: behind pools 2, 3 and 4 and behind conv5.
 # By analogy: at the same strides of the others, and at their ends.

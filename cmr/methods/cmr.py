@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from cmr.attention import CAAM, SSAM
-from cmr.backbones import Backbone
 from cmr.data.images import MEAN, STD
-from cmr.hide import complementary_views, hide_masks
 from cmr.losses import total_loss
-from cmr.model import ComplementaryNet
+from cmr.nets.backbones import Backbone
+from cmr.network import ComplementaryNet
+from cmr.views import complementary_views, hide_masks
 
 
 @dataclass(frozen=True)

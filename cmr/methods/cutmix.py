@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn import functional
 
-from cmr.backbones import Backbone
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
+from cmr.nets.backbones import Backbone
 
 Box = tuple[int, int, int, int]  # rows y0 to y1 and columns x0 to x1, the ends not included
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.backbones import Backbone, places
 from cmr.errors import UserError, unknown
+from cmr.nets.backbones import Backbone, places
 
 # Where orders and families are told apart; species are at the end. Published: VGG16 behind pools 3 and 4, InceptionV3
 # behind its second pool and Mixed_5d. By analogy: at the strides of VGG16's, for `tiny` its last three maps.

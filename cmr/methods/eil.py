@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmr.backbones import Backbone, places
 from cmr.errors import UserError
 from cmr.methods.adl import drop_mask, self_attention
 from cmr.methods.cam import CAM
+from cmr.nets.backbones import Backbone, places
 
 # VGG16 as in the released code, behind pool4: where the last stage begins. The others by analogy.
 LAYERS = {

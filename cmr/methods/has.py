@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmr.backbones import Backbone
 from cmr.errors import UserError
-from cmr.hide import complementary_views, hide_masks
 from cmr.methods.cam import CAM
+from cmr.nets.backbones import Backbone
+from cmr.views import complementary_views, hide_masks
 
 
 @dataclass(frozen=True)

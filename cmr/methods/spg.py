@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.backbones import Backbone, places
 from cmr.errors import UserError
 from cmr.methods.acol import conv1x1, conv3x3, minmax
 from cmr.methods.cam import CAM
+from cmr.nets.backbones import Backbone, places
 
 # Behind which layers B1 and B2 stand. InceptionV3 is the paper's; VGG16 and ResNet50 are the WSOL benchmark's; the
 # others by analogy: the last two sizes of feature maps before the classifier's own layers.

@@ -6,7 +6,7 @@ and processes: `WSOLMetrics`, `PxAP` and `PartCoverage`.
 
 from cmr.metrics.baselines import box_baselines
 from cmr.metrics.boxes import box_iou, gt_boxes
-from cmr.metrics.levels import contour_boxes, score_levels, tau_list
+from cmr.metrics.contours.levels import contour_boxes, score_levels, tau_list
 from cmr.metrics.parts import PartCoverage
 from cmr.metrics.pixels import PxAP, resize_masks
 from cmr.metrics.wsol import WSOLMetrics

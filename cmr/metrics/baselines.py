@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cmr.metrics.boxes import box_iou
-from cmr.metrics.levels import contour_boxes, quantise
+from cmr.metrics.contours.levels import contour_boxes, quantise
 
 IOU_THRESHOLDS = (30, 50, 70)
 IMAGES_AT_ONCE = 4096

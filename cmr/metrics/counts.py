@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmr.metrics.breakdown import ERRORS, SIZES
-from cmr.metrics.levels import LevelScores
+from cmr.metrics.contours.levels import LevelScores
+from cmr.metrics.failures import ERRORS, SIZES
 
 HISTOGRAM_BINS = 20
 

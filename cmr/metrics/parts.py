@@ -9,7 +9,7 @@ from torch.nn import functional
 from torchmetrics import Metric
 
 from cmr.errors import UserError
-from cmr.metrics.levels import quantise
+from cmr.metrics.contours.levels import quantise
 
 
 class PartCoverage(Metric):

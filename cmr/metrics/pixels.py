@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from cmr.errors import UserError
-from cmr.metrics.levels import checked, tau_list
-from cmr.metrics.perimage import PerImageMetric
+from cmr.metrics.contours.levels import checked, tau_list
+from cmr.metrics.once import PerImageMetric
 
 
 def resize_masks(masks: np.ndarray, size: int | tuple[int, int] = 224) -> np.ndarray:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from cmr.errors import UserError
 from cmr.metrics.boxes import on_grid
-from cmr.metrics.breakdown import box_sizes, error_kinds
+from cmr.metrics.contours.levels import quantise, score_levels, tau_list
 from cmr.metrics.counts import Protocol, count, percentages, shapes
-from cmr.metrics.levels import quantise, score_levels, tau_list
-from cmr.metrics.perimage import PerImageMetric
+from cmr.metrics.failures import box_sizes, error_kinds
+from cmr.metrics.once import PerImageMetric
 
 
 class WSOLMetrics(PerImageMetric):
@@ -70,7 +70,7 @@ class WSOLMetrics(PerImageMetric):
         """Counts a batch; a batch that is refused changes nothing.
 
         Args:
-            scoremaps: (B, H, W) in [0, 1] (`cmr.localize.normalise`), any float type, any device, or numpy.
+            scoremaps: (B, H, W) in [0, 1] (`cmr.maps.locate.normalise`), any float type, any device, or numpy.
             logits: (B, K) class scores, or `None`: then no class metric is computed.
             labels: (B,) true classes, or `None` without logits.
             boxes: B arrays (k, 4) on the map's grid (`gt_boxes`); an image without a box counts for its class only.

@@ -1,0 +1,41 @@
+"""The command line. Each command is a file of this package, loaded when it is asked for."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from cmr.errors import UserError, unknown
+
+COMMANDS = {
+    "train": "train a method, test it, and leave one folder with record, outcomes and model",
+    "sweep": "run a grid of trainings, on this machine or on a dask cluster",
+    "evaluate": "test a trained run again, as it was or under other settings of the test",
+    "score": "score a folder of anybody's maps against boxes",
+    "localize": "draw a box on one's own pictures",
+    "data": "make a data set's pictures, check a data set, or show some of it",
+    "report": "print a table of all recorded runs",
+    "notebook": "run one notebook with other parameters",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command; a user's mistake ends in one message and exit status 2."""
+    try:
+        run(list(sys.argv[1:] if arguments is None else arguments))
+    except UserError as error:
+        print(f"cmr: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("cmr: stopped; a training run goes on with --resume", file=sys.stderr)
+        sys.exit(130)
+
+
+def run(arguments: list[str]) -> None:
+    """Finds the command and hands over to it."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        listed = "\n".join(f"  cmr {name:9} {line}" for name, line in COMMANDS.items())
+        print(f"{listed}\n\nEach command explains its options: cmr COMMAND --help")
+        return
+    if arguments[0] not in COMMANDS:
+        raise unknown("command", arguments[0], COMMANDS)
+    importlib.import_module(f"cmr.cli.{arguments[0]}").command(arguments[1:])

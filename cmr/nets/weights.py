@@ -1,0 +1,212 @@
+"""Weights of the backbones: read from a file or from ImageNet, checked name by name, fingerprinted."""
+
+import hashlib
+import lzma
+from collections.abc import Iterable
+from pathlib import Path
+
+import huggingface_hub
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from cmr.errors import UserError
+
+SUFFIXES = (".safetensors", ".safetensors.xz", ".pth", ".pt")
+
+# The weights that the paper's own numbers start from are torchvision's. timm keeps them on the hub under these names;
+# SqueezeNet is not in timm.
+HUB_MODELS = {
+    "vgg16": "vgg16.tv_in1k",
+    "resnet50": "resnet50.tv_in1k",
+    "resnet18": "resnet18.tv_in1k",
+    "inception_v3": "inception_v3.tv_in1k",
+}
+# The start of ToyBirds, for `tiny` at stride 8: study/start.py makes it from generated birds of other species.
+TOYBIRDS = Path(__file__).with_name("toybirds.safetensors")
+TORCHVISION_MODELS = {"squeezenet1_1": torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1}
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Reads named tensors from a weight file, floats as float32.
+
+    Args:
+        path: a file that ends in `.safetensors`, `.safetensors.xz` (compressed with xz), `.pth` or `.pt`. The last two
+            are read with `weights_only`, so that no code of the file's runs; a `{"state_dict": ...}` around the
+            tensors is taken off.
+
+    Returns:
+        Name -> tensor on the CPU. Half-precision tensors become float32, integer tensors stay as they are.
+
+    Raises:
+        UserError: the file is missing, has another ending, is damaged, or does not hold named tensors.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "two.safetensors"
+        >>> safetensors.torch.save_file({"weight": torch.ones(2, dtype=torch.float16)}, path)
+        >>> read_weights(path)
+        {'weight': tensor([1., 1.])}
+    """
+    path = Path(path)
+    if not path.name.endswith(SUFFIXES):
+        raise UserError(
+            f"weights: '{path}' ends in none of {', '.join(SUFFIXES)}; give such a file, imagenet, toybirds or none"
+        )
+    if not path.is_file():
+        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
+    try:
+        if path.name.endswith((".pth", ".pt")):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            content = path.read_bytes()
+            state = safetensors.torch.load(lzma.decompress(content) if path.suffix == ".xz" else content)
+    except Exception as error:  # a damaged file makes the readers raise a dozen kinds, IndexError and KeyError included
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"weights: '{path}' cannot be read ({reason}); it is damaged or no weight file") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"weights: '{path}' does not hold named tensors (a state_dict); save model.state_dict()")
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def imagenet_weights(name: str) -> dict[str, Tensor]:
+    """Fetches torchvision's ImageNet weights of a backbone, from the local cache when they are there.
+
+    Args:
+        name: a backbone ("resnet50").
+
+    Returns:
+        Name -> float32 tensor, the classifier's included.
+
+    Raises:
+        UserError: there are none for this backbone, or they are not in the cache and cannot be fetched.
+    """
+    if name in TORCHVISION_MODELS:
+        entry = TORCHVISION_MODELS[name]
+        source = f"{Path(entry.url).name} of torchvision ({name}, {entry.name})"
+        cache = "the folder of torch.hub.get_dir()"
+    elif name in HUB_MODELS:
+        source = f"model.safetensors of timm/{HUB_MODELS[name]} on the Hugging Face hub"
+        cache = "the hub's cache (HF_HOME)"
+    else:
+        known = ", ".join(sorted([*HUB_MODELS, *TORCHVISION_MODELS]))
+        raise UserError(f"weights: there are no ImageNet weights for '{name}' (only for {known}); use none or a file")
+    try:
+        if name in TORCHVISION_MODELS:
+            return TORCHVISION_MODELS[name].get_state_dict(progress=True, check_hash=True, weights_only=True)
+        return read_weights(_hub_file(f"timm/{HUB_MODELS[name]}"))
+    except UserError:
+        raise
+    except Exception as error:  # the hub's client lets the errors of its HTTP library through
+        raise UserError(
+            f"weights: the ImageNet weights of '{name}' are not on this machine and cannot be fetched "
+            f"({type(error).__name__}). With a network, run once: they stay in {cache}. Without, bring {source} "
+            "and give its path as weights"
+        ) from error
+
+
+def state_of(name: str, weights: str | Path) -> dict[str, Tensor]:
+    """The parameters that `weights` stands for: ImageNet's of a network, those of the ToyBirds start, or a file's."""
+    if weights == "toybirds":
+        if name != "tiny":
+            raise UserError(f"weights: toybirds are for the backbone tiny, not for '{name}'; give imagenet or a file")
+        return read_weights(TOYBIRDS)
+    return imagenet_weights(name) if weights == "imagenet" else read_weights(weights)
+
+
+def _hub_file(repository: str) -> str:
+    try:  # without this the client asks the network first, and without one waits for half a minute
+        return huggingface_hub.hf_hub_download(repository, "model.safetensors", local_files_only=True)
+    except OSError:
+        return huggingface_hub.hf_hub_download(repository, "model.safetensors")
+
+
+def load_weights(
+    module: nn.Module, state: dict[str, Tensor], source: str, ignore: Iterable[str] = (), partial: bool = False
+) -> None:
+    """Copies weights into a module and accepts no name that is left over.
+
+    Args:
+        module: what receives the weights.
+        state: name -> tensor.
+        source: where they come from, for the messages.
+        ignore: prefixes of names that are dropped (the classifier behind a backbone).
+        partial: accept that layers are missing from `state`. They keep their random values, and so does a layer of
+            which `state` has only a part (a bias without its weight).
+
+    Raises:
+        UserError: a tensor is missing (other than `num_batches_tracked`, and unless `partial`), unknown, or of another
+            shape; or nothing at all fits.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> load_weights(layer, {"weight": torch.ones(1, 2)}, "ones.pt")
+        Traceback (most recent call last):
+        ...
+        cmr.errors.UserError: weights: 'ones.pt' lacks 1 of 2 tensors (bias); pass partial=True to start from a part
+    """
+    own = module.state_dict()
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(ignore))}
+    needed = [name for name in own if not name.endswith("num_batches_tracked")]
+    missing = [name for name in needed if name not in state]
+    unexpected = sorted(name for name in state if name not in own)
+    if len(missing) == len(needed):
+        raise UserError(
+            f"weights: '{source}' holds no tensor of this network (it has {_some(unexpected)}; "
+            f"needed are {_some(needed)}); it belongs to another architecture"
+        )
+    if unexpected:
+        raise UserError(
+            f"weights: '{source}' has {len(unexpected)} tensors that this network has not ({_some(unexpected)}) "
+            f"and lacks {len(missing)} of {len(needed)}; it belongs to another architecture"
+        )
+    if missing and not partial:
+        raise UserError(
+            f"weights: '{source}' lacks {len(missing)} of {len(needed)} tensors ({_some(missing)}); "
+            "pass partial=True to start from a part"
+        )
+    wrong = [name for name in state if state[name].shape != own[name].shape]
+    if wrong:
+        got, want = tuple(state[wrong[0]].shape), tuple(own[wrong[0]].shape)
+        raise UserError(
+            f"weights: '{source}' has {len(wrong)} tensors of another shape ({_some(wrong)}: {got}, needed is {want}); "
+            "it belongs to another architecture"
+        )
+    broken = {name.rpartition(".")[0] for name in missing}
+    module.load_state_dict({n: t for n, t in state.items() if n.rpartition(".")[0] not in broken}, strict=False)
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def weights_fingerprint(weights: str | Path, name: str = "") -> str:
+    """Says in a run record which weights a network started from.
+
+    Args:
+        weights: "none", "imagenet", "toybirds" or a file's path.
+        name: the backbone; makes "imagenet" say which of the published weights.
+
+    Returns:
+        "none", "imagenet:resnet50.tv_in1k", or the first 16 hex digits of the SHA-256 of the file's content.
+
+    Raises:
+        UserError: the file is missing.
+
+    Example:
+        >>> weights_fingerprint("none"), weights_fingerprint("imagenet", "resnet50")
+        ('none', 'imagenet:resnet50.tv_in1k')
+    """
+    if weights == "none":
+        return "none"
+    if weights == "imagenet":
+        tag = f"{name}.{TORCHVISION_MODELS[name].name}" if name in TORCHVISION_MODELS else HUB_MODELS.get(name, name)
+        return f"imagenet:{tag}" if tag else "imagenet"
+    path = TOYBIRDS if weights == "toybirds" else Path(weights)
+    if not path.is_file():
+        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Everything between a run and a page: records, grids, searches, tables, differences."""

@@ -1,0 +1,50 @@
+"""How far the maps of the two views agree, and whether in what they say about the class."""
+
+import torch
+from torch.nn.functional import cosine_similarity
+
+from cmr.data.images import Batches, normalise
+from cmr.methods.cmr import CMR
+
+EVERY = 3  # which of the test images are looked at; a third of CUB-50's are 463
+
+
+@torch.no_grad()
+def view_agreement(method: CMR, batches: Batches, images: int, seed: int = 0) -> dict[str, float]:
+    """Cosine of the angle between the maps of X and X~, whole and without what all classes share.
+
+    Paper: section 3.6, equation 14, whose value for a pair of maps is 2 - 2 cos (summed over pixels). A map that is
+    added to those of all classes changes no probability and brings the two maps together; it is left out in "own".
+
+    Args:
+        method: trained, in evaluation mode; the attention is on, as in training.
+        batches: images as the test has them; they are hidden here, as in training.
+        images: how many there are; every third is looked at.
+        seed: of the hidden cells.
+
+    Returns:
+        "map", of the raw maps of the true class (equation 13), and "own", of these less the mean over all classes'
+        maps: means over images, -1 to 1.
+
+    Example:
+        >>> from cmr.nets.backbones import build_backbone
+        >>> from cmr.data import load, toybirds
+        >>> split = load("toybirds", None, "test", toybirds.Settings(test=40))
+        >>> batches = Batches(split, 64, batch_size=40, progress=False)
+        >>> method = CMR(build_backbone("tiny"), len(split.classes), CMR.Settings(sizes=(8,))).eval()
+        >>> sorted(view_agreement(method, batches, len(split)))
+        ['map', 'own']
+    """
+    cosines: dict[str, list[torch.Tensor]] = {"map": [], "own": []}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for pictures, labels, _ in batches.epoch(torch.arange(0, images, EVERY)):
+            features = method.net(*method.views(normalise(pictures)))
+            heads = method.net.branch_x.head, method.net.branch_xt.head
+            for name, found in cosines.items():
+                pair = [
+                    head.class_map(of_view, labels, centred=name == "own")
+                    for head, of_view in zip(heads, features, strict=True)
+                ]
+                found.append(cosine_similarity(pair[0].flatten(1).float(), pair[1].flatten(1).float()))
+    return {name: float(torch.cat(found).mean()) for name, found in cosines.items()}

@@ -1,0 +1,135 @@
+"""How sure a difference between two methods is: a paired bootstrap over test images and seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas
+
+from cmr.errors import UserError, unknown
+from cmr.study.runs import Run
+
+NBSP = "\u00a0"  # keeps a number and its interval in one line of a table
+PER_IMAGE = ("GT-known Loc", "Top-1 Loc", "Top-1 Clas")  # metrics that are the share of images that are right
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference A - B of a metric in percentage points, with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether 0 lies outside the interval: "higher", "lower", or "no difference found"."""
+        return "higher" if self.low > 0 else "lower" if self.high < 0 else "no difference found"
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+
+
+def right(run: Run, metric: str) -> np.ndarray:
+    """Which test images a run got right, (n,) bool, at its fixed threshold and IoU 0.5.
+
+    Args:
+        run: a finished run.
+        metric: one of `PER_IMAGE`; the two that choose their threshold on all images have no right or wrong an image.
+
+    Raises:
+        UserError: another metric.
+    """
+    if metric not in PER_IMAGE:
+        raise unknown("metric of single images", metric, PER_IMAGE)
+    outcomes = run.outcomes()
+    named = outcomes["top5"][:, 0] == outcomes["label"]
+    boxed = outcomes["iou"] >= 0.5
+    return {"GT-known Loc": boxed, "Top-1 Loc": boxed & named, "Top-1 Clas": named}[metric]
+
+
+def bootstrap(a: np.ndarray, b: np.ndarray, draws: int = 10_000, seed: int = 0) -> Difference:
+    """Paired bootstrap of the difference of two means.
+
+    Every draw takes test images with replacement, the same for A and B, and seeds of each with replacement. So the
+    interval speaks of other images of the same kind and of other seeds, as far as the few seeds can tell; with one
+    seed a side it speaks of images only.
+
+    Args:
+        a, b: (seeds, n) bool, what each training got right on the same n images; the numbers of seeds may differ.
+        draws: number of resamplings.
+        seed: of the draws.
+
+    Returns:
+        Difference in percentage points, its interval from the 2.5 and 97.5 percentiles.
+
+    Example:
+        >>> a = np.array([[1, 1, 1, 1]] * 2, bool)
+        >>> str(bootstrap(a, ~a))
+        '+100.0 [+100.0, +100.0]'
+    """
+    generator = np.random.default_rng(seed)
+    n = a.shape[1]
+    gaps = []
+    for start in range(0, draws, 1000):  # a thousand at a time keeps the counts in some ten megabytes
+        size = min(1000, draws - start)
+        weights = generator.multinomial(n, np.full(n, 1 / n), size=size) / n  # (size, n)
+        means = [weights @ x.T.astype(float) for x in (a, b)]  # (size, seeds) each
+        picked = [generator.integers(x.shape[1], size=x.shape) for x in means]
+        drawn = [np.take_along_axis(x, pick, 1).mean(1) for x, pick in zip(means, picked, strict=True)]
+        gaps.append(drawn[0] - drawn[1])
+    low, high = np.percentile(np.concatenate(gaps), (2.5, 97.5))
+    return Difference(*(100 * float(x) for x in (a.mean() - b.mean(), low, high)))
+
+
+def difference(a: Sequence[Run], b: Sequence[Run], metric: str = "GT-known Loc", draws: int = 10_000) -> Difference:
+    """The difference of two groups of runs, each one setting with its seeds.
+
+    Args:
+        a, b: finished runs on the same test split.
+        metric: one of `PER_IMAGE`.
+        draws: number of resamplings.
+
+    Raises:
+        UserError: no runs, or runs on different test images.
+    """
+    if not a or not b:
+        raise UserError("difference: a side holds no run; train it first")
+    tests = {fingerprint for run in (*a, *b) for fingerprint in _tested_on(run)}
+    if len(tests) > 1:
+        raise UserError(f"difference: the runs were tested on different images ({', '.join(sorted(tests))})")
+    return bootstrap(*(np.stack([right(run, metric) for run in side]) for side in (a, b)), draws)
+
+
+def against(
+    found: Mapping[str, Sequence[Run]], reference: str, metrics: Sequence[str] = PER_IMAGE, draws: int = 10_000
+) -> pandas.DataFrame:
+    """A table of differences from one setting: a row for every other title, a column for every metric.
+
+    Args:
+        found: title to runs (`cmr.study.titles.by_title`).
+        reference: the title that all others are compared with.
+        metrics: of `PER_IMAGE`.
+        draws: number of resamplings.
+
+    Returns:
+        Printed cells "+1.2 [-0.4, +2.7]"; those whose interval holds 0 end in " (no difference found)".
+    """
+    if reference not in found:
+        raise unknown("reference", reference, found)
+    rows = {}
+    for title, members in found.items():
+        if title != reference:
+            gaps = {metric: difference(members, found[reference], metric, draws) for metric in metrics}
+            rows[title] = {metric: _cell(gap) for metric, gap in gaps.items()}
+    return pandas.DataFrame.from_dict(rows, orient="index", columns=list(metrics))
+
+
+def _cell(gap: Difference) -> str:
+    """The numbers in one line, the remark beside or below them."""
+    parts = [str(gap), *([f"({gap.verdict})"] if gap.verdict == "no difference found" else [])]
+    return " ".join(part.replace(" ", NBSP) for part in parts)
+
+
+def _tested_on(run: Run) -> list[str]:
+    return [part["fingerprint"] for split, part in run.record["data"].items() if split != "train"]

@@ -1,0 +1,281 @@
+"""A notebook run as a program, through papermill, with its parameters checked.
+
+A notebook runs in the interpreter and with the library that called it, whatever kernels are installed, and in its own
+folder, as in JupyterLab. The executed copy holds no path of the machine it ran on.
+"""
+
+import ast
+import copy
+import difflib
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cmr
+from cmr.errors import UserError, unknown
+from cmr.files import write_aside
+
+
+def parse_value(text: str) -> Any:
+    """Reads a parameter's value as typed on a command line: a Python literal, true or false, else the text itself.
+
+    Args:
+        text: what stands behind the equals sign.
+
+    Returns:
+        int, float, bool, None, list, tuple, dict or str.
+
+    Example:
+        >>> [parse_value(text) for text in ("3", "1e-3", "true", "[16, 32]", "resnet18")]
+        [3, 0.001, True, [16, 32], 'resnet18']
+    """
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def read_notebook(path: str | Path) -> Any:
+    """Reads a notebook in the current format, version 4.
+
+    Args:
+        path: an `.ipynb` file.
+
+    Returns:
+        The notebook as nbformat holds it.
+
+    Raises:
+        UserError: there is no such file, it is not a notebook, or the extra `book` is not installed.
+    """
+    path = Path(path)
+    try:
+        import nbformat
+    except ModuleNotFoundError as error:
+        raise _without_extra(error) from error
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in sorted(path.parent.glob("*.ipynb"))], n=1)
+        raise UserError(
+            f"{path}: there is no such notebook{f'; did you mean {path.with_name(near[0])}?' if near else ''}"
+        )
+    try:
+        return nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+        raise UserError(f"{path}: is not a notebook: {str(error).splitlines()[0]}") from error
+
+
+def parse_parameters(pairs: Iterable[str]) -> dict[str, Any]:
+    """Reads `NAME=VALUE` pairs of a command line.
+
+    Args:
+        pairs: as typed; a value may hold further equals signs.
+
+    Returns:
+        Name to value, as `parse_value` reads it.
+
+    Raises:
+        UserError: a pair without an equals sign or without a name.
+
+    Example:
+        >>> parse_parameters(["epochs=3", "method=cmr"])
+        {'epochs': 3, 'method': 'cmr'}
+    """
+    parameters = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"parameter {pair!r}: is not NAME=VALUE; write it as epochs=3")
+        parameters[name] = parse_value(value)
+    return parameters
+
+
+def notebook_parameters(path: str | Path) -> dict[str, Any]:
+    """The parameters of a notebook and their defaults, from its cell tagged `parameters`.
+
+    Args:
+        path: an `.ipynb` file.
+
+    Returns:
+        Name to default, in the order of the cell; a default that is not a literal is None.
+
+    Raises:
+        UserError: there is no such notebook, or that cell is not plain Python.
+    """
+    tagged = [cell for cell in read_notebook(path).cells if "parameters" in cell.metadata.get("tags", [])]
+    try:
+        lines = ast.parse(tagged[0].source).body if tagged else []
+    except SyntaxError as error:
+        raise UserError(f"{path}: its parameters cell is not plain Python: {error}") from error
+    found: dict[str, Any] = {}
+    for line in lines:
+        targets = (
+            line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Name):
+                try:
+                    found[target.id] = ast.literal_eval(line.value)
+                except (ValueError, TypeError):
+                    found[target.id] = None
+    return found
+
+
+def check_parameters(path: str | Path, parameters: Mapping[str, Any]) -> None:
+    """Checks names and types against the notebook's own parameters cell; papermill only warns.
+
+    Args:
+        path: the notebook.
+        parameters: name to value.
+
+    Raises:
+        UserError: the notebook has no such parameter, or its default is of another type.
+    """
+    if not parameters:
+        return
+    defaults = notebook_parameters(path)
+    if not defaults:
+        raise UserError(
+            f"{path}: takes no parameters (it has no cell tagged 'parameters'); got {', '.join(parameters)}"
+        )
+    for name, value in parameters.items():
+        if name not in defaults:
+            raise unknown(f"parameter of {Path(path).name}", name, defaults)
+        default = defaults[name]
+        if not _fits(value, default):
+            want = type(default).__name__
+            raise UserError(
+                f"parameter {name} of {Path(path).name}: {value!r} is not {want}, as its default {default!r} is"
+            )
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if default is None or value is None or type(value) is type(default):
+        return True
+    both = {type(value), type(default)}
+    return both <= {list, tuple} or (isinstance(default, float) and type(value) is int)
+
+
+def run_notebook(
+    path: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None, progress: bool | None = None
+) -> float:
+    """Runs one notebook and writes the executed copy.
+
+    Args:
+        path: the notebook.
+        out: where the executed copy goes; written only when every cell ran. After a failure the copy with the
+            traceback lies beside it, as `<name>.failed.ipynb`.
+        parameters: values in place of those in the notebook's cell tagged `parameters`.
+        progress: a bar over the cells; None: where the output is a terminal.
+
+    Returns:
+        How long it took, in seconds.
+
+    Raises:
+        UserError: unknown parameter (naming the nearest), or a cell failed (naming notebook, cell and error).
+    """
+    path, out, parameters = Path(path), Path(out), dict(parameters or {})
+    source = read_notebook(path)
+    check_parameters(path, parameters)
+    try:
+        import papermill
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
+        from papermill.exceptions import PapermillExecutionError
+    except ModuleNotFoundError as error:
+        raise _without_extra(error) from error
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    failed, running = out.with_suffix(".failed.ipynb"), out.with_suffix(".running.ipynb")
+    failed.unlink(missing_ok=True)
+    bar = {"desc": path.name, "unit": "cell", "total": len(source.cells), "leave": False}
+    shown = sys.stderr.isatty() if progress is None else progress
+    start = time.monotonic()
+    try:
+        papermill.execute_notebook(
+            str(path.resolve()),
+            str(running.resolve()),
+            parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=bar if shown else False,
+            cwd=str(path.resolve().parent),
+            start_timeout=300,
+            kernel_manager_class=_own_kernel(),
+        )
+    except PapermillExecutionError as error:
+        _write(_clean(read_notebook(running), path, failed), failed)
+        cell = next((i for i, cell in enumerate(source.cells, 1) if cell.source == error.source), error.cell_index + 1)
+        last = f"{error.ename}: {error.evalue}".strip().splitlines()[-1]
+        if not last.startswith(error.ename):
+            last = f"{error.ename}: ... {last}"
+        raise UserError(f"{path}, cell {cell} (In [{error.exec_count}]): {last} (traceback: {failed})") from error
+    except (DeadKernelError, CellTimeoutError) as error:
+        raise UserError(f"{path}: the notebook's process ended by itself: {error}; is there enough memory?") from error
+    else:
+        _write(_clean(read_notebook(running), path, out), out)
+        return time.monotonic() - start
+    finally:
+        running.unlink(missing_ok=True)
+
+
+def _own_kernel() -> type:
+    """A kernel manager that starts this interpreter with this library; installed kernel specs are not looked at."""
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
+
+    library = str(Path(cmr.__file__).resolve().parent.parent)
+    paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    found = get_kernel_dict()
+    found["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(str(Path(p).resolve()) for p in paths))}
+    spec = KernelSpec(**found)
+
+    class OwnKernel(AsyncKernelManager):
+        kernel_spec = property(lambda self: spec)
+
+        @default("transport")
+        def _unreachable_from_outside(self) -> str:
+            return "ipc" if os.name == "posix" else "tcp"
+
+    return OwnKernel
+
+
+def _clean(notebook: Any, path: Path, out: Path) -> Any:
+    """The executed notebook without paths of this machine, and with the names of both files only."""
+    notebook = copy.deepcopy(notebook)
+    notebook.metadata.papermill.update(input_path=path.name, output_path=out.name)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    root = Path(cmr.__file__).resolve().parent.parent
+    folders = {str(path.resolve().parent): ".", str(root): "..", sys.prefix: ".venv", str(Path.home()): "~"}
+    # the longest first: a folder inside another is replaced before the outer one
+    order = sorted(folders, key=len, reverse=True)
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, str):
+            for folder in order:
+                value = value.replace(folder, folders[folder]) if len(folder) > 1 else value
+            return value
+        if isinstance(value, list):
+            return [strip(item) for item in value]
+        if isinstance(value, dict):
+            return type(value)({key: item if key.startswith("image/") else strip(item) for key, item in value.items()})
+        return value
+
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = strip(cell.outputs)
+    return notebook
+
+
+def _write(notebook: Any, path: Path) -> None:
+    import nbformat
+
+    write_aside(path, nbformat.writes(notebook).encode())
+
+
+def _without_extra(error: ModuleNotFoundError) -> UserError:
+    return UserError(f"running notebooks needs {error.name}, which is not installed: pip install -e '.[book]'")

@@ -1,0 +1,127 @@
+"""A trained run evaluated again, otherwise: what changes only the test needs no training."""
+
+import shlex
+import time
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cmr.assemble import batches_for_test, make_fabric, reading, splits
+from cmr.config import Config
+from cmr.data.images import Batches
+from cmr.errors import require_known
+from cmr.evaluate import evaluate
+from cmr.maps import of_labels
+from cmr.maps.multiscale import at_scales
+from cmr.maps.posthoc import posthoc_call
+from cmr.study import runs
+from cmr.study.agreement import view_agreement
+from cmr.train import reestimate_batch_norm
+
+GENERAL = ("normalise", "threshold", "test_crop", "test_scales", "test_flip", "precise_bn")
+
+
+def changed(config: Config, changes: dict[str, Any]) -> Config:
+    """A configuration with other test settings.
+
+    Args:
+        config: of a finished run.
+        changes: values by name: fields in `GENERAL`, and the method's own settings that begin with `test_`.
+
+    Returns:
+        The new configuration, checked.
+
+    Raises:
+        UserError: a name that would need training, or is not known; a value that cannot be.
+
+    Example:
+        >>> from cmr.assemble import make
+        >>> changed(make("tiny", method="cmr"), {"test_modules": "on"}).settings.test_modules
+        'on'
+    """
+    own = [item.name for item in fields(config.settings) if item.name.startswith("test_")]
+    for name in changes:
+        require_known(name, "test setting", (*GENERAL, *own))
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    settings = replace(config.settings, **{name: values.pop(name) for name in own if name in values})
+    return replace(config, settings=settings, **values)
+
+
+def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> str:
+    """The command line that makes this test alone.
+
+    Example:
+        >>> from cmr.assemble import make
+        >>> config = make("tiny", method="cmr")
+        >>> run = runs.Run(Path("runs/a"), {"config": config.to_dict()})
+        >>> command(run, changed(config, {"test_modules": "on", "test_scales": [1.0, 1.5]}), "runs")
+        "cmr evaluate --run runs/a --record runs --set 'test_scales=[1.0, 1.5]' --set test_modules=on"
+    """
+    words = ["cmr", "evaluate", "--run", str(run.path), "--record", str(out)]
+    old, own = run.config, [item.name for item in fields(config.settings) if item.name.startswith("test_")]
+    pairs = [(name, getattr(old, name), getattr(config, name)) for name in GENERAL]
+    pairs += [(name, getattr(old.settings, name), getattr(config.settings, name)) for name in own]
+    for name, before, now in pairs:
+        if now != before:
+            words += ["--set", f"{name}={list(now) if isinstance(now, tuple) else now}"]
+    return shlex.join(words + (["--maps", maps] if maps else []))
+
+
+def reevaluate(
+    run: runs.Run, config: Config, out: str | Path = "", progress: bool = True, maps: str = ""
+) -> dict[str, Any]:
+    """Tests a run's model under another configuration of the test.
+
+    Args:
+        run: a finished run whose folder holds its model.
+        config: from `changed`.
+        out: folder in which the test gets a run's folder of its own, with record and outcomes; none: nothing is kept.
+        progress: show bars.
+        maps: gradcam, gradcam++ or layercam in place of the method's own maps.
+
+    Returns:
+        The metrics, as `cmr.evaluate.evaluate` has them; with `test_map = "centred"` also "agreement", how far the maps
+        of the two views agree with and without what all classes share (`cmr.study.agreement`), unless the test crops.
+
+    Raises:
+        UserError: the run's model was not kept, or the maps are not known.
+    """
+    started = time.perf_counter()
+    fabric = make_fabric(config)
+    train_split, test_split = splits(config)
+    model = runs.load_method(run, len(test_split.classes), config)
+    method = fabric.setup(model)
+    method.mark_forward_method("localize")
+    if config.precise_bn and not run.config.precise_bn:
+        resized = Batches(train_split, config.resize, config.batch_size, fabric.device, **reading(config, progress))
+        reestimate_batch_norm(method, resized, config)
+    method.eval()
+    tests = batches_for_test(test_split, config, fabric.device, progress)
+    if maps:
+        for_labels = posthoc_call(method, maps)
+
+        def localize(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            return at_scales(partial(for_labels, labels=labels), config.test_scales, config.test_flip)(images)
+    else:
+        localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
+    result, outcomes = evaluate(localize, test_split, tests, config, progress=progress)
+    if getattr(config.settings, "test_map", "") == "centred" and config.test_crop == "resize":
+        result["agreement"] = view_agreement(model, tests, len(test_split), config.seed)
+    if out:
+        trained = {"id": run.id, "command": run.record["command"], "commit": run.record["environment"]["commit"]}
+        fingerprints = {part.split: part.fingerprint for part in (train_split, test_split)}
+        record = run.record | {
+            "id": runs.identity(config, fingerprints | {"weights": run.record["weights"]}) + (maps and f"-{maps}"),
+            "result": runs.rounded(result),
+            **runs.circumstances(config, fabric.device, 1, started),
+            "command": command(run, config, out, maps),
+            "maps_of": [test_split.ids[i] for i in outcomes["map_index"]],
+            "trained": trained,
+        }
+        if maps:
+            record["maps"] = maps
+        runs.write(Path(out) / record["id"], record, outcomes)
+    return result

@@ -1,0 +1,330 @@
+"""Run records: what ran, on what, with which result. One folder a run."""
+
+import dataclasses
+import hashlib
+import json
+import lzma
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import safetensors.torch
+import torch
+
+import cmr
+from cmr.assemble import build, from_dict, make, precision
+from cmr.config import PLACE, Config
+from cmr.errors import UserError
+from cmr.files import write_aside, write_json
+
+RECORD = "record.json"
+DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
+OUTCOMES = "outcomes.safetensors.xz"
+CHECKPOINT = "checkpoint.pt"
+MODEL = "model.safetensors"
+VERSION = 2  # goes up whenever the same configuration gives other numbers; old runs are then not taken for new ones
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder.
+
+    Args:
+        path: the folder.
+        record: the content of record.json, or of diverged.json, which has no result.
+    """
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The run's identity: a readable start and a hash of what determines its numbers."""
+        return self.record["id"]
+
+    @property
+    def config(self) -> Config:
+        """The configuration it ran with."""
+        return from_dict(self.record["config"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The metrics on the test split, in percent; none where the training diverged."""
+        return self.record.get("result", {})
+
+    @property
+    def diverged(self) -> str:
+        """Where the loss stopped being finite; "" where it did not."""
+        return self.record.get("diverged", "")
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One row an epoch: losses, learning rate, seconds."""
+        return self.record["history"]
+
+    def outcomes(self) -> dict[str, np.ndarray]:
+        """Per test image: label, top5 (5), score (5), iou, box (4, xyxy inclusive, network pixels); and the kept maps.
+
+        `maps` is (32, h, w), the raw map of the true class; `map_index` (32,) says of which test image.
+        """
+        return safetensors.numpy.load(lzma.decompress((self.path / OUTCOMES).read_bytes()))
+
+
+def identity(config: Config, fingerprints: dict[str, str]) -> str:
+    """The id of the run that `config` describes on data and weights with these fingerprints.
+
+    Fields that say only where a run happens (`cmr.config.PLACE`) do not count.
+    """
+    determining = {name: value for name, value in config.to_dict().items() if name not in PLACE}
+    if fingerprints.get("weights"):  # the file's content counts, not where it lies
+        determining["weights"] = fingerprints["weights"]
+    text = json.dumps({"version": VERSION, "config": determining, "fingerprints": fingerprints}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return f"{config.data}-{config.method}-{config.backbone}-s{config.seed}-{digest}"
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a run happened on: commit, versions, device, driver."""
+    root = Path(cmr.__file__).parent.parent
+    versions = {
+        name: sys.modules[name].__version__ for name in ("torch", "torchvision", "timm", "numpy") if name in sys.modules
+    }
+    values = {
+        "commit": _git(root, "rev-parse", "HEAD") or "unknown",
+        "dirty": bool(_git(root, "status", "--porcelain", "--", "cmr", "pyproject.toml")),
+        "cmr": cmr.__version__,
+        "python": platform.python_version(),
+        "versions": versions,
+        "device": _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if device.type == "cuda":
+        values |= {"driver": _driver(), "cuda": torch.version.cuda}
+    return values
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _driver() -> str:
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return (
+            subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.split("\n")[0].strip() or "unknown"
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+
+
+def circumstances(config: Config, device: torch.device, processes: int, started: float) -> dict[str, Any]:
+    """What every record says beside its subject and its result.
+
+    Args:
+        config: what ran.
+        device: where.
+        processes: how many shared the work.
+        started: `time.perf_counter()` when it began.
+
+    Returns:
+        "config" without this machine's paths, "environment", "duration_s" and "peak_memory_mb".
+    """
+    return {
+        "config": portable(config).to_dict(),
+        "environment": environment(device) | {"precision": precision(config, device), "processes": processes},
+        "duration_s": round(time.perf_counter() - started, 1),
+        "peak_memory_mb": peak_memory_mb(device),
+    }
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory in use so far: of the GPU's allocator, or of this process."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes here
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
+
+
+def command_line() -> str:
+    """The command that started this process, without the machine's own paths."""
+    first = Path(sys.argv[0]).name
+    if first in ("cmr", "__main__.py"):
+        return shlex.join(["cmr", *sys.argv[1:]])
+    return "notebook" if "ipykernel" in first else first
+
+
+def train_command(config: Config, preset: str = "toybirds") -> str:
+    """The command that runs a configuration alone: what differs from the preset's values, and where the data lies.
+
+    Args:
+        config: the run.
+        preset: tiny, toybirds or paper; it changes the length of the command, not what it runs.
+
+    Returns:
+        One line for a shell.
+
+    Example:
+        >>> train_command(make("tiny", method="cmr", seed=1, settings={"sizes": [4], "caam": False}), "tiny")
+        'cmr train --preset tiny --method cmr --data toybirds --seed 1 --sizes 4 --no-caam'
+    """
+    base = make(preset, method=config.method, data=config.data)
+    words = ["cmr", "train", "--preset", preset, "--method", config.method, "--data", config.data]
+    parts = (("", config, base), ("", config.settings, base.settings))
+    for prefix, mine, usual in (*parts, ("data-settings.", config.data_settings, base.data_settings)):
+        for item in dataclasses.fields(mine):
+            value = getattr(mine, item.name)
+            if item.name in ("settings", "data_settings") or value == getattr(usual, item.name):
+                continue
+            name = item.name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{prefix}{name}" if value else f"--{prefix}no-{name}")
+            else:
+                words += [f"--{prefix}{name}", *map(str, value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)
+
+
+def portable(config: Config) -> Config:
+    """The configuration without this machine's paths: of an absolute path only the last part is kept."""
+    short = {
+        name: Path(getattr(config, name)).name
+        for name in ("data_root", "weights")
+        if Path(getattr(config, name)).is_absolute()
+    }
+    return replace(config, **short)
+
+
+def rounded(values: Any) -> Any:
+    """A result with its numbers to four decimals, since a record is read and compared by people too."""
+    if isinstance(values, dict):
+        return {name: rounded(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [rounded(value) for value in values]
+    return round(values, 4) if isinstance(values, float) else values
+
+
+def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray]) -> Run:
+    """Writes a run's record; record.json last, since its presence says that the run is finished."""
+    packed = lzma.compress(
+        safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
+    )
+    write_aside(folder / OUTCOMES, packed)
+    write_json(folder / RECORD, {**record, "finished": _now()})
+    return read(folder)
+
+
+def write_diverged(folder: Path, where: str, record: dict[str, Any]) -> None:
+    """Writes that a training diverged: `where` in words, and what a record says beside its result."""
+    write_json(folder / DIVERGED, {"diverged": where, **record, "finished": _now()})
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def read(folder: str | Path) -> Run:
+    """Reads one run.
+
+    Args:
+        folder: the run's folder, which holds record.json.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: no record there, or one that is not JSON.
+
+    Example:
+        >>> read("no/such/run")
+        Traceback (most recent call last):
+        cmr.errors.UserError: no/such/run: no finished run there (record.json is missing)
+    """
+    folder = Path(folder)
+    if not (folder / RECORD).is_file():
+        raise UserError(f"{folder}: no finished run there (record.json is missing)")
+    return _parsed(folder / RECORD)
+
+
+def _parsed(path: Path) -> Run:
+    try:
+        return Run(path.parent, json.loads(path.read_text()))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from None
+
+
+def find(*roots: str | Path, **wanted: Any) -> list[Run]:
+    """All finished runs below the given folders, in the order of their names.
+
+    Args:
+        *roots: folders that hold runs, at any depth; one that is missing holds none.
+        **wanted: fields of the configuration that must be equal, for example `data="cub", method="cmr"`.
+
+    Returns:
+        The runs.
+    """
+    found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
+    return [run for run in found if all(run.record["config"].get(name) == value for name, value in wanted.items())]
+
+
+def find_diverged(*roots: str | Path) -> list[Run]:
+    """All trainings below the given folders that diverged: runs without result and outcomes.
+
+    Args:
+        *roots: folders that hold runs, at any depth; one that is missing holds none.
+
+    Returns:
+        The runs, in the order of their names.
+
+    Example:
+        >>> find_diverged("no/such/folder")
+        []
+    """
+    return [_parsed(path) for root in roots for path in sorted(Path(root).rglob(DIVERGED))]
+
+
+def save_model(folder: Path, method: torch.nn.Module) -> None:
+    """Writes the trained parameters and statistics as safetensors."""
+    state = {name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()}
+    write_aside(folder / MODEL, safetensors.torch.save(state))
+
+
+def load_method(run: Run, classes: int, config: Config | None = None) -> torch.nn.Module:
+    """The trained method of a finished run, on the CPU, ready for `localize`.
+
+    Args:
+        run: a finished run whose folder holds model.safetensors.
+        classes: K.
+        config: settings in place of the run's own, where only those of the test differ.
+
+    Raises:
+        UserError: the folder holds a record only (records are committed, models are not).
+    """
+    path = run.path / MODEL
+    if not path.is_file():
+        raise UserError(
+            f"{run.path}: no {MODEL} there; only the record was kept. Train it again with: {run.record['command']}"
+        )
+    method = build(replace(config or run.config, weights="none"), classes)
+    method.load_state_dict(safetensors.torch.load_file(path))
+    # In the memory layout of training: in another one a convolution rounds otherwise, and a box may move.
+    return method.to(memory_format=torch.channels_last).eval()

@@ -1,0 +1,104 @@
+"""Single images as figures want them: picture, score map, boxes; from a record alone, or with a trained method."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cmr.config import Config
+from cmr.data.boxes import resize_boxes
+from cmr.data.images import MEAN, STD, normalise, resize_image
+from cmr.data.split import Split
+from cmr.errors import UserError
+from cmr.maps import locate
+from cmr.study.runs import Run
+from cmr.views import complementary_views, hide_masks
+
+Read = Callable[[int], np.ndarray]
+
+
+def recorded_items(
+    run: Run, split: Split, positions: Sequence[int], side: int = 256, read: Read | None = None
+) -> list[dict[str, Any]]:
+    """Gallery items of test images whose maps the run's record holds; no model is needed.
+
+    Args:
+        run: a finished run.
+        split: the test split it was scored on.
+        positions: of the images in the split; the record must hold their maps (`map_index`).
+        side: of the pictures, pixels.
+        read: gives picture i where a larger one than the split's own is at hand.
+
+    Returns:
+        Items for `cmr.figures.gallery`: image, scoremap, gt_boxes, box (xyxy, half-open, pixels of the picture), iou.
+
+    Raises:
+        UserError: the split is not the one of the record, or holds no map of that image.
+    """
+    if run.record["data"].get(split.split, {}).get("fingerprint") != split.fingerprint:
+        raise UserError(
+            f"{run.path}: was not scored on this {split.dataset} {split.split} split; its fingerprint differs"
+        )
+    outcomes, config = run.outcomes(), run.config
+    held = {int(position): row for row, position in enumerate(outcomes["map_index"])}
+    items = []
+    for position in positions:
+        if position not in held:
+            raise UserError(f"{run.path}: holds no map of test image {position}; it holds those of {sorted(held)}")
+        maps = torch.from_numpy(outcomes["maps"][held[position]])[None]  # (1, h, w)
+        scale = side / config.image_size
+        items.append(
+            {
+                "image": resize_image((read or split.read)(position), side),
+                "scoremap": locate.normalise(locate.resize(maps, side), config.normalise)[0].numpy(),
+                "gt_boxes": resize_boxes(split.boxes[position], split.sizes[position], (side, side)),
+                "box": half_open(outcomes["box"][position]) * scale,
+                "iou": float(outcomes["iou"][position]),
+            }
+        )
+    return items
+
+
+def half_open(box: np.ndarray) -> np.ndarray:
+    """A box of inclusive pixels as one whose right and lower sides lie one beyond: (..., 4) xyxy -> (..., 4) float."""
+    return np.asarray(box, dtype=np.float64) + np.array([0, 0, 1, 1])
+
+
+def network_images(split: Split, positions: Sequence[int], config: Config) -> Tensor:
+    """Test images as a method takes them: (B, 3, image_size, image_size), normalised."""
+    images = np.stack([resize_image(split.read(i), config.image_size) for i in positions])  # (B, H, W, 3)
+    return normalise(torch.from_numpy(images).permute(0, 3, 1, 2))
+
+
+def pictures(images: Tensor) -> np.ndarray:
+    """Normalised images back as pictures: (B, 3, H, W) -> (B, H, W, 3) uint8."""
+    mean, std = MEAN.view(1, 3, 1, 1), STD.view(1, 3, 1, 1)
+    return ((images * std + mean).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def views(images: Tensor, sizes: Sequence[int], seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Complementary views of normalised images, drawn with a seed of their own."""
+    batch, _, height, width = images.shape
+    masks = hide_masks(batch, height, width, sizes, generator=torch.Generator().manual_seed(seed))
+    return complementary_views(images, masks)
+
+
+@torch.no_grad()
+def scoremaps(method: nn.Module, images: Tensor, labels: Tensor, config: Config, side: int) -> Tensor:
+    """Score maps in [0, 1] of the given classes, `side` pixels wide: (B, 3, H, W), (B,) -> (B, side, side)."""
+    _, maps = method.eval().localize(images)
+    chosen = maps[torch.arange(len(labels)), labels]  # (B, h, w)
+    return locate.normalise(locate.resize(chosen, side), config.normalise)
+
+
+def side_by_side(
+    found: Mapping[str, Run], split: Split, positions: Sequence[int], side: int = 256, read: Read | None = None
+) -> list[list[dict[str, Any]]]:
+    """Rows for `cmr.figures.gallery`: a row per image, a column per run under its title; else as `recorded_items`."""
+    columns = [
+        [item | {"title": title} for item in recorded_items(run, split, positions, side, read)]
+        for title, run in found.items()
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]

@@ -1,0 +1,268 @@
+"""A folder of score maps, whoever made them, scored against the benchmark's list files."""
+
+import io
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from cmr.data import benchmark
+from cmr.data.split import fingerprint
+from cmr.errors import UserError, unknown
+from cmr.files import write_json
+from cmr.maps import locate
+from cmr.metrics import WSOLMetrics, gt_boxes
+from cmr.metrics.baselines import box_baselines
+
+NORMALISERS = ("none", *locate.NORMALISERS)
+MAPS_AT_ONCE = 128
+READERS = 4
+# An .npy header is read by Python's own parser, which in 3.11 fails now and then when two threads are in it
+# ("AST constructor recursion depth mismatch", cpython issue 106905). So threads read side by side and parse in turn.
+_PARSING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What the benchmark's list files of one split say of the images; the images themselves are not needed.
+
+    Attributes:
+        ids: n image ids, as in `image_ids.txt`.
+        sizes: (n, 2) int64, original width and height.
+        boxes: n arrays (k, 4) xyxy, half-open, original pixels.
+        fingerprint: 16 hex digits over ids, labels, sizes and boxes.
+    """
+
+    ids: tuple[str, ...]
+    sizes: np.ndarray
+    boxes: tuple[np.ndarray, ...]
+    fingerprint: str
+
+
+def read_lists(metadata: str | Path) -> Lists:
+    """Reads `image_ids.txt`, `class_labels.txt`, `image_sizes.txt` and `localization.txt` (see `cmr.data.benchmark`).
+
+    Args:
+        metadata: the folder that holds the four lists of one split.
+
+    Raises:
+        UserError: a list is missing, empty or wrong, or no image has a box; the message names file and line.
+    """
+    folder = Path(metadata)
+    files, labels, _ = benchmark.labelled(folder, folder)
+    sizes = benchmark.listed_sizes(folder, files)
+    boxes = benchmark.boxes(folder, files, sizes)
+    if not any(len(b) for b in boxes):
+        raise UserError(f"{folder / 'localization.txt'}: there is no box to score maps against; give path,x0,y0,x1,y1")
+    return Lists(files.names, sizes, boxes, fingerprint(files.names, labels, sizes, boxes))
+
+
+def find_maps(folder: str | Path, ids: Sequence[str]) -> list[Path]:
+    """Finds the map of each image.
+
+    The map of image `a/b.jpg` is `a/b.jpg.npy`, which is how the benchmark writes it, or `a/b.npy`.
+
+    Args:
+        folder: with the maps, and no other .npy file.
+        ids: n image ids.
+
+    Returns:
+        n paths.
+
+    Raises:
+        UserError: an image has no map or two, or a map belongs to no image; the message names it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder of score maps")
+    left = {
+        (Path(parent) / name).relative_to(folder).as_posix()
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(".npy")
+    }
+    total, paths = len(left), []
+    for image in ids:
+        names = list(dict.fromkeys((f"{image}.npy", PurePosixPath(image).with_suffix(".npy").as_posix())))
+        found = [name for name in names if name in left]
+        if len(found) != 1:
+            what = f"two maps, {' and '.join(found)}; remove one" if found else f"no map; expected {' or '.join(names)}"
+            raise UserError(f"{folder}: image '{image}' has {what} ({total} maps there, {len(ids)} images listed)")
+        left.remove(found[0])
+        paths.append(folder / found[0])
+    if left:
+        raise UserError(
+            f"{folder / min(left)}: belongs to no image of the list ({len(left)} such of {total} maps); "
+            "move it away, or give the lists of its split"
+        )
+    return paths
+
+
+def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
+    """Reads one map.
+
+    Args:
+        path: a .npy file; nothing pickled is loaded.
+        image: the image's id, for the messages.
+        in_range: whether floats have to lie in [0, 1].
+
+    Returns:
+        (H, W), uint8 or a float type.
+
+    Raises:
+        UserError: the file is not such a map, or is out of range.
+    """
+    where = f"{path}: the map of image '{image}'"
+    try:
+        content = io.BytesIO(path.read_bytes())
+        with _PARSING:
+            array = np.load(content, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{where} cannot be read as an .npy array ({str(error).splitlines()[0]})") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size:
+        raise UserError(f"{where} has shape {getattr(array, 'shape', 'unknown')}; expected (height, width)")
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise UserError(f"{where} is {array.dtype}; expected a float type, or uint8 (0 to 255)")
+    if array.dtype.kind == "f":
+        array = array.astype({2: np.float32, 4: np.float32}.get(array.itemsize, np.float64), copy=False)
+        low, high = float(array.min()), float(array.max())
+        if not np.isfinite(low + high):
+            raise UserError(f"{where} holds NaN or an infinity")
+        if in_range and not (low >= 0 and high <= 1):
+            raise UserError(
+                f"{where} lies between {low:g} and {high:g}; expected numbers in [0, 1]: "
+                "bring maps there with --normalise minmax (or max, pas, ivr)"
+            )
+    return array
+
+
+def evaluate_folder(
+    scoremaps: str | Path,
+    metadata: str | Path,
+    threshold: float = 0.2,
+    step: float | None = None,
+    normalise: str = "none",
+    size: int = 0,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Scores every map of a folder: all box metrics at all thresholds, in one pass.
+
+    Args:
+        scoremaps: folder of .npy maps, see `find_maps`; float in [0, 1] or uint8, of any size.
+        metadata: folder of the split's list files.
+        threshold: the fixed tau.
+        step: distance of the taus of which the best is chosen; `None`: all 255 levels.
+        normalise: "none", for maps that are in [0, 1], or how to bring them there (`cmr.maps.locate.normalise`).
+        size: side in pixels to which maps are enlarged before they are normalised; 0 scores them at their own size.
+        progress: show a bar.
+
+    Returns:
+        What was asked, "fingerprint" of the lists, "grids" (the maps' sizes, and how many have each) and "result"
+        (`WSOLMetrics.compute`, with "baselines" where all maps have one size).
+
+    Raises:
+        UserError: maps and lists do not fit, or a setting is out of range.
+    """
+    if normalise not in NORMALISERS:
+        raise unknown("normaliser", normalise, NORMALISERS)
+    if size < 0 or (size and normalise == "none"):
+        raise UserError(
+            f"--size {size} with --normalise {normalise}: enlarging overshoots [0, 1], so normalise afterwards "
+            "(--normalise minmax is the benchmark's), and give a size above 0"
+        )
+    lists = read_lists(metadata)
+    paths = find_maps(scoremaps, lists.ids)
+    metrics = WSOLMetrics(threshold, step, ids=lists.ids)
+    grids: dict[tuple[int, int], int] = {}
+    with tqdm(total=len(paths), desc="scoring", unit="map", disable=not progress, leave=False) as bar:
+        for index, maps in _batches(paths, lists.ids, normalise == "none"):
+            prepared = _prepare(maps, normalise, size)
+            grid = (prepared.shape[2], prepared.shape[1])  # width, height
+            boxes = gt_boxes([lists.boxes[i] for i in index], lists.sizes[index], grid)
+            metrics.update(prepared, None, None, boxes, [lists.ids[i] for i in index])
+            grids[grid] = grids.get(grid, 0) + len(index)
+            bar.update(len(index))
+    result = metrics.compute()
+    if len(grids) == 1 and grid[0] == grid[1]:
+        result["baselines"] = box_baselines(gt_boxes(lists.boxes, lists.sizes, grid), grid[0])
+    return {
+        "scoremaps": str(scoremaps),
+        "metadata": str(metadata),
+        "fingerprint": lists.fingerprint,
+        "threshold": threshold,
+        "step": step,
+        "normalise": normalise,
+        "size": size,
+        "grids": {f"{width}x{height}": count for (width, height), count in grids.items()},
+        "result": result,
+    }
+
+
+def _batches(paths: Sequence[Path], ids: Sequence[str], in_range: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions (B,) and maps (B, H, W) of one size and type; the next are read while these are scored."""
+    with ThreadPoolExecutor(READERS) as pool:
+
+        def read(first: int) -> list:
+            some = range(first, min(first + MAPS_AT_ONCE, len(paths)))
+            return [(i, pool.submit(load_map, paths[i], ids[i], in_range)) for i in some]
+
+        pending = read(0)
+        for first in range(MAPS_AT_ONCE, len(paths) + MAPS_AT_ONCE, MAPS_AT_ONCE):
+            current, pending = pending, read(first)
+            try:
+                loaded = [(i, job.result()) for i, job in current]
+            except UserError:
+                pool.shutdown(cancel_futures=True)
+                raise
+            kinds: dict[tuple, list[tuple[int, np.ndarray]]] = {}
+            for i, array in loaded:
+                kinds.setdefault((array.shape, array.dtype), []).append((i, array))
+            for members in kinds.values():
+                yield np.array([i for i, _ in members]), np.stack([array for _, array in members])
+
+
+def _prepare(maps: np.ndarray, normalise: str, size: int) -> Tensor:
+    prepared = torch.from_numpy(maps)
+    if normalise == "none":
+        return prepared
+    prepared = prepared / 255 if prepared.dtype == torch.uint8 else prepared
+    return locate.normalise(locate.resize(prepared, size) if size else prepared, normalise)
+
+
+def write(evaluated: dict[str, Any], out: str | Path) -> tuple[Path, Path]:
+    """Writes what `evaluate_folder` returns as JSON, and its tau curves as a picture beside it.
+
+    Args:
+        evaluated: the outcome.
+        out: the JSON file.
+
+    Returns:
+        Both paths.
+
+    Raises:
+        UserError: `out` does not end in .json.
+    """
+    from cmr import figures
+
+    out = Path(out)
+    if out.suffix != ".json":
+        raise UserError(f"--out {out}: give a name that ends in .json; the picture goes beside it as .png")
+    write_json(out, evaluated)
+    result = evaluated["result"]
+    curves = result["curves"]
+    lines = {
+        rule: {int(iou): (curves["tau"], values) for iou, values in curves[rule].items()}
+        for rule in ("all contours", "largest contour")
+    }
+    centred = result.get("baselines", {}).get("centred box", {}).get("curve")
+    baseline = centred and {int(iou): value for iou, value in centred.items()}
+    picture = figures.save(figures.tau_curves(lines, baseline, evaluated["threshold"]), out.with_suffix(".png"))
+    return out, picture

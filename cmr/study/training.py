@@ -1,0 +1,179 @@
+"""A run from its configuration to its folder: trained, tested, recorded."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+from tqdm import tqdm
+
+from cmr.assemble import batches_for_test, build, make_fabric, reading, splits
+from cmr.config import Config
+from cmr.data.images import Batches
+from cmr.data.split import Split
+from cmr.errors import Diverged, UserError
+from cmr.evaluate import evaluate
+from cmr.files import write_aside
+from cmr.maps import of_labels
+from cmr.maps.multiscale import at_scales
+from cmr.nets.weights import weights_fingerprint
+from cmr.study import runs
+from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
+
+
+def train(
+    config: Config,
+    out: str | Path = "runs",
+    resume: bool = False,
+    rerun: bool = False,
+    progress: bool = True,
+    command: str | None = None,
+) -> runs.Run:
+    """Trains a method and tests it; leaves one folder with the record, the outcomes and the model.
+
+    Args:
+        config: what to run.
+        out: where the run's folder goes.
+        resume: go on from the last checkpoint of the same run, exactly as if it had not been stopped.
+        rerun: run again although the run is finished.
+        progress: show a bar with losses and the time left.
+        command: what the record gives as the command; that of this process where it is not given.
+
+    Returns:
+        The finished run; one that was already there is returned as it is.
+
+    Raises:
+        UserError: data, weights or settings that cannot be; an unfinished run in the way.
+        Diverged: a loss that is not finite, now or when the same run was tried before; `diverged.json` says where.
+    """
+    fabric = make_fabric(config)
+    train_split, test_split = splits(config)
+    steps = steps_of_epoch(len(train_split), config)
+    prints = {"train": train_split.fingerprint, "test": test_split.fingerprint}
+    prints["weights"] = weights_fingerprint(config.weights, config.backbone)
+    folder = Path(out) / runs.identity(config, prints)
+    if not rerun and (finished := _before(folder, resume)):
+        return finished
+
+    torch.manual_seed(config.seed)
+    method = build(config, len(train_split.classes))
+    wrapped, optimizer = set_up(fabric, method, config)
+    size = config.batch_size // fabric.world_size
+    images = Batches(train_split, config.resize, size, fabric.device, **reading(config, progress))
+    tests = batches_for_test(test_split, config, fabric.device, progress)
+    localize = of_labels(at_scales(wrapped.localize, config.test_scales, config.test_flip))
+    checkpoint = folder / runs.CHECKPOINT
+    history, spent = load_checkpoint(checkpoint, method, optimizer, fabric) if resume else ([], 0.0)
+    started = time.perf_counter() - spent
+    first, show = fabric.global_rank == 0, progress and fabric.global_rank == 0
+    place = (fabric.global_rank, fabric.world_size, progress)
+
+    def about() -> dict[str, Any]:
+        """What a record says of this run beside its result."""
+        return {
+            "id": folder.name,
+            **runs.circumstances(config, fabric.device, fabric.world_size, started),
+            "data": _data(train_split, test_split),
+            "weights": prints["weights"],
+            "seeds": {"seed": config.seed},
+            "command": command or runs.command_line(),
+            "classes": list(train_split.classes),
+            "parameters": sum(p.numel() for p in method.parameters()),
+            "history": history,
+        }
+
+    bar = tqdm(total=config.epochs * steps, initial=len(history) * steps, desc=folder.name, disable=not show)
+    try:
+        for row in fit(fabric, wrapped, optimizer, Stepping(images, bar), config, len(history)):
+            bar.set_postfix(total=f"{row['total']:.3g}", refresh=False)
+            if config.eval_every and row["epoch"] % config.eval_every == 0 and row["epoch"] < config.epochs:
+                wrapped.eval()
+                row |= _on_the_way(evaluate(localize, test_split, tests, config, *place)[0])
+            history.append(row)
+            if first:
+                save_checkpoint(checkpoint, method, optimizer, history, time.perf_counter() - started)
+    except Diverged as found:
+        if first:
+            runs.write_diverged(folder, str(found), about())
+        kept = f"the checkpoint after epoch {len(history)} is kept" if history else "no epoch was finished"
+        raise Diverged(f"{folder}: {found}; {kept}. Lower lr or beta, or set clip") from None
+    finally:
+        bar.close()
+
+    if config.precise_bn:
+        reestimate_batch_norm(wrapped, images, config)
+    wrapped.eval()
+    result, outcomes = evaluate(localize, test_split, tests, config, *place)
+    if first:
+        runs.save_model(folder, method)
+        maps_of = [test_split.ids[i] for i in outcomes["map_index"]]
+        runs.write(folder, {**about(), "result": runs.rounded(result), "maps_of": maps_of}, outcomes)
+        checkpoint.unlink(missing_ok=True)
+        (folder / runs.DIVERGED).unlink(missing_ok=True)  # --rerun, and this time it did not
+    fabric.barrier()
+    return runs.read(folder)
+
+
+class Stepping:
+    """Batches that move a bar as they are taken."""
+
+    def __init__(self, images: Batches, bar: tqdm) -> None:
+        self.images, self.bar, self.split = images, bar, images.split
+
+    def epoch(self, order: torch.Tensor | None = None):
+        """As `Batches.epoch`."""
+        for batch in self.images.epoch(order):
+            yield batch
+            self.bar.update()
+
+
+def _before(folder: Path, resume: bool) -> runs.Run | None:
+    """The run where it is finished. Raises where it diverged, or is unfinished and not to be resumed."""
+    if (folder / runs.RECORD).is_file():
+        return runs.read(folder)
+    if (folder / runs.DIVERGED).is_file():
+        [before] = runs.find_diverged(folder)
+        raise Diverged(f"{folder}: {before.diverged}; this was found when it ran before. Run it again with --rerun")
+    if (folder / runs.CHECKPOINT).is_file() and not resume:
+        raise UserError(f"{folder}: an unfinished run is there; go on with --resume, or start over with --rerun")
+    return None
+
+
+def _data(*parts: Split) -> dict[str, dict[str, Any]]:
+    return {
+        part.split: {
+            "name": part.dataset,
+            "images": len(part),
+            "classes": len(part.classes),
+            "fingerprint": part.fingerprint,
+        }
+        for part in parts
+    }
+
+
+def _on_the_way(result: dict[str, Any]) -> dict[str, float]:
+    """The metrics that a row of the history keeps: plain numbers, and the share of each part above the threshold."""
+    row = {name: short(value) for name, value in result.items() if isinstance(value, float)}
+    return row | {f"part {name}": short(value) for name, value in result.get("parts", {}).items()}
+
+
+def load_checkpoint(
+    path: Path, method: nn.Module, optimizer: torch.optim.Optimizer, fabric: Fabric
+) -> tuple[list[dict[str, float]], float]:
+    """Puts back the state after the last epoch, where there is one; the history so far and the seconds spent."""
+    if not path.is_file():
+        return [], 0.0
+    state = torch.load(path, map_location=fabric.device, weights_only=True)
+    method.load_state_dict(state["method"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["history"], state["spent"]
+
+
+def save_checkpoint(
+    path: Path, method: nn.Module, optimizer: torch.optim.Optimizer, history: list, spent: float
+) -> None:
+    """Writes the state after an epoch, aside first, then renamed over the last one."""
+    state = {"method": method.state_dict(), "optimizer": optimizer.state_dict(), "history": history, "spent": spent}
+    write_aside(path, lambda file: torch.save(state, file))
