@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book draft test lint lab bench study start clean
+.PHONY: help book draft test coverage lint format lab bench study start clean
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "cmr needs Python 3.11, 3.12 or 3.13, and none was found; say where it is: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; fi
@@ -32,8 +32,18 @@ draft: $(STAMP)  ## build the pages only: notebooks as they last ran, warnings a
 test: $(STAMP)  ## run the tests
 	@$(PY) -m pytest
 
-lint: $(STAMP)  ## check and format the code and the notebooks
-	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+coverage: $(STAMP)  ## run the tests and say which lines of the library they do not reach; pages in build/coverage
+	@$(PY) -m pytest --cov --cov-report=term --cov-report=html
+
+lint: $(STAMP)  ## check style, formatting, types and who imports whom; changes no file
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+format: $(STAMP)  ## format the code and the notebooks, and mend what ruff can mend
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --notebook-dir=notebooks
@@ -52,5 +62,5 @@ start: $(STAMP)  ## make the weights that ToyBirds trainings start from, anew: m
 	@$(PY) -m study.start
 
 clean:  ## remove the environment, the built book and caches (runs and results stay)
-	rm -rf .venv book/_build book/_cache build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv book/_build book/_cache build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .coverage
 	find cmr tests book benchmarks notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,14 +1,19 @@
-"""The default notebooks, executed in order, leaving out what is current."""
+"""The default notebooks, executed two at a time, leaving out what is current."""
 
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from cmr.files import write_aside
-from cmr.study.notebooks import read_notebook, run_notebook
+from cmr.study.notebooks import notebook_parameters, read_notebook, run_notebook
 
 
 def run_notebooks(
@@ -17,12 +22,12 @@ def run_notebooks(
     sources: Iterable[str | Path] = (),
     parameters: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Runs notebooks in order, leaving out those whose executed copy is current.
+    """Runs notebooks, leaving out those whose executed copy is current.
 
     A copy is current when notebook, parameters, Python's version and `sources` are as they were when it was made.
 
     Args:
-        paths: the notebooks, in the order in which they run.
+        paths: the notebooks. Those that train run in this order; the others beside them.
         out: folder for the executed copies, and beside each a JSON file with the fingerprint and the time it took.
         sources: what the notebooks read, such as the library and run records: files, and folders with all they hold.
         parameters: the same for all of them.
@@ -40,18 +45,57 @@ def run_notebooks(
         state = read_state(out / f"{path.stem}.json")
         key = fingerprint(path, parameters or {}, sources)
         current = state.get("fingerprint") == key and (out / path.name).is_file()
-        jobs.append((path, key, current, state.get("seconds")))
-    todo = [job for job in jobs if not job[2]]
+        jobs.append(Job(path, key, current, state.get("seconds")))
+    todo = [job for job in jobs if not job.current]
     print(f"notebooks: {len(todo)} to run, {len(jobs) - len(todo)} current", flush=True)
-    for i, (path, key, _, _) in enumerate(todo):
-        left = [seconds for _, _, _, seconds in todo[i:]]
-        known = all(seconds is not None for seconds in left)
-        estimate = f", about {left[0]:.0f} s; all that is left: {sum(left):.0f} s" if known else ""
-        print(f"[{i + 1}/{len(todo)}] {path.name}{estimate}", flush=True)
-        seconds = run_notebook(path, out / path.name, parameters)
-        print(f"[{i + 1}/{len(todo)}] {path.name} took {seconds:.0f} s", flush=True)
-        write_text(json.dumps({"fingerprint": key, "seconds": round(seconds, 1)}) + "\n", out / f"{path.stem}.json")
-    return [out / path.name for path, *_ in jobs]
+
+    def work_off(lane: list[Job]) -> None:
+        for job in lane:
+            expected = f", about {job.seconds:.0f} s" if job.seconds else ""
+            print(f"{job.path.name} begins{expected}", flush=True)
+            seconds = apart(job.path, out / job.path.name, parameters)
+            print(f"{job.path.name} took {seconds:.0f} s", flush=True)
+            state = {"fingerprint": job.key, "seconds": round(seconds, 1)}
+            write_text(json.dumps(state) + "\n", out / f"{job.path.stem}.json")
+
+    with one_thread(), ThreadPoolExecutor(2) as pool:
+        for lane in [pool.submit(work_off, lane) for lane in lanes(todo)]:
+            lane.result()
+    return [out / job.path.name for job in jobs]
+
+
+def apart(path: Path, out: Path, parameters: Mapping[str, Any] | None) -> float:
+    """Runs a notebook in a process of its own, since the libraries that run one leave things open in a thread."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(run_notebook, path, out, parameters, progress=False).result()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A notebook, the fingerprint of what it depends on, whether its copy is current, and what it took last time."""
+
+    path: Path
+    key: str
+    current: bool
+    seconds: float | None
+
+
+def lanes(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The notebooks that train, one after another since each finds the runs of those before it, and all others."""
+    trains = [job for job in jobs if "out" in notebook_parameters(job.path)]
+    return [trains, [job for job in jobs if job not in trains]]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Gives each notebook one thread, where the user has not said how many: two run side by side."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
 
 
 def fingerprint(path: str | Path, parameters: Mapping[str, Any], sources: Iterable[str | Path] = ()) -> str:

@@ -5,12 +5,10 @@ import os
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from torch import nn
 
 from cmr.config import Config
 from cmr.data import DATASETS, load
@@ -18,9 +16,11 @@ from cmr.data.images import Batches
 from cmr.data.split import Split
 from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
+from cmr.methods.method import Method
 from cmr.nets.backbones import BACKBONES, build_backbone
 
-logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ PRESETS = {
 
 
 def make(
-    preset: str = "toybirds", settings: dict | None = None, data_settings: dict | None = None, **general
+    preset: str = "toybirds", settings: dict | None = None, data_settings: dict | None = None, **general: Any
 ) -> Config:
     """A configuration from a preset and what differs from it.
 
@@ -138,8 +138,11 @@ def from_dict(values: dict[str, Any]) -> Config:
     return checked(Config(own, data_own, **_tuples(values)))
 
 
-def make_fabric(config: Config) -> Fabric:
+def make_fabric(config: Config) -> "Fabric":
     """The one place that decides device, processes and precision."""
+    from lightning.fabric import Fabric  # it takes seconds to load
+
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
     if config.device not in ("auto", "cpu", "cuda"):
         raise UserError(f"device: '{config.device}' is not one of auto, cpu, cuda")
     if config.device == "cuda" and not torch.cuda.is_available():
@@ -161,7 +164,7 @@ def make_fabric(config: Config) -> Fabric:
     return fabric
 
 
-def precision(config: Config, device: torch.device) -> str:
+def precision(config: Config, device: torch.device) -> Literal["32-true", "bf16-mixed"]:
     """The arithmetic in Fabric's words; "auto" is bfloat16 where that is faster.
 
     On a CPU that is where `fast_bfloat16` says so, but not for `tiny`: what a book shows live is then computed alike on
@@ -204,7 +207,7 @@ def splits(config: Config) -> tuple[Split, Split]:
     return train_split.subset(np.flatnonzero(~held)), replace(train_split.subset(np.flatnonzero(held)), split="holdout")
 
 
-def build(config: Config, classes: int) -> nn.Module:
+def build(config: Config, classes: int) -> Method:
     """The untrained method of a configuration, its backbone with the weights that it starts from."""
     backbone = build_backbone(config.backbone, config.weights, config.stride or None, partial=config.partial_weights)
     return METHODS[config.method](backbone, classes, config.settings)

@@ -25,9 +25,9 @@ def _strict(device: torch.device) -> Iterator[None]:
     """Autocast off and float32 products without TF32 or bfloat16 shortcuts, until the block ends."""
     shortcuts = (
         torch.backends.cuda.matmul,
-        torch.backends.cudnn.conv,
-        torch.backends.mkldnn.matmul,
-        torch.backends.mkldnn.conv,
+        torch.backends.cudnn.conv,  # type: ignore[attr-defined]  # made at run time
+        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]  # made at run time
+        torch.backends.mkldnn.conv,  # type: ignore[attr-defined]  # made at run time
     )
     before = [shortcut.fp32_precision for shortcut in shortcuts]
     try:
@@ -178,7 +178,8 @@ class CAAM(nn.Module):
 
 def _conv(conv: nn.Conv2d, f: Tensor) -> Tensor:
     """1x1 convolution in the dtype of the features, whatever that of the weights; (B, C, H, W) -> (B, C', N)."""
-    return F.conv2d(f, conv.weight.to(f.dtype), conv.bias.to(f.dtype)).flatten(2)
+    bias = conv.bias.to(f.dtype)  # type: ignore[union-attr]  # it has one
+    return F.conv2d(f, conv.weight.to(f.dtype), bias).flatten(2)
 
 
 class _SelfAttention(nn.Module):
@@ -259,4 +260,5 @@ class SSAM(nn.Module):
 
     def weights(self, f: Tensor, branch: int = 0) -> Tensor:
         """K of equation 7, (B, N, N) in float32 or better; branch 1 is X~, a net of its own without `shared_convs`."""
-        return self.attention[branch if len(self.attention) == 2 else 0].weights(f)
+        chosen = self.attention[branch if len(self.attention) == 2 else 0]
+        return chosen.weights(f)  # type: ignore[operator]  # a _SelfAttention

@@ -1,6 +1,6 @@
 """One pass over a test split: class scores, boxes and metrics, and the outcome of every image."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from cmr.maps import LocalizeLabels, locate
 from cmr.metrics import PxAP, WSOLMetrics, gt_boxes, resize_masks
 from cmr.metrics.baselines import box_baselines
 from cmr.metrics.parts import PartCoverage
+from cmr.metrics.wsol import Outcomes
 
 MAPS_KEPT = 32  # test images whose raw maps are kept, spread evenly over the test split
 BACKGROUND = "background"  # among the parts: how much of what is no part lies above the threshold
@@ -66,17 +67,18 @@ def evaluate(
     gathered = _Gathered()
     mine = torch.arange(rank, len(split), world)
     total, hidden = -(-len(mine) // batches.batch_size), not progress or rank > 0
-    for images, labels, index in tqdm(batches.epoch(mine), total=total, desc="test", disable=hidden, leave=False):
+    for images, labels, places in tqdm(batches.epoch(mine), total=total, desc="test", disable=hidden, leave=False):
         if config.test_crop == "classic":
             images = centre_crop(images, config.image_size)
         logits, maps = localize(normalise(images), labels)
         raw = maps[:, 0].float()  # (B, 1, h, w) -> (B, h, w)
         scoremaps = locate.normalise(locate.resize(raw, config.image_size), config.normalise)
-        index = index.numpy()
+        index = places.numpy()
         ids = [split.ids[i] for i in index]
-        outcome = metrics.update(scoremaps, logits.float(), labels, [boxes[i] for i in index], ids)
+        outcomes = metrics.score(scoremaps, logits.float(), labels, [boxes[i] for i in index], ids)
+        metrics.update(outcomes)
         areas.update(scoremaps, index, ids)
-        gathered.add(index, labels, outcome, raw, np.isin(index, keep))
+        gathered.add(index, labels, outcomes, raw, np.isin(index, keep))
     result = metrics.compute() | {"baselines": box_baselines(boxes, config.image_size)} | areas.compute()
     return result, gathered.arrays(world)
 
@@ -93,11 +95,12 @@ class _Areas:
 
     def update(self, scoremaps: Tensor, index: np.ndarray, ids: list[str]) -> None:
         """Counts a batch of maps, (B, H, W), of the images with these numbers in the split."""
-        if self.pixels is not None:
-            masks = [_on_grid(read, index, self.side) for read in (self.split.masks, self.split.ignore)]
-            self.pixels.update(scoremaps, *masks, ids)
-        if self.parts is not None:
-            self.parts.update(scoremaps, np.stack([_with_background(self.split.parts(i)) for i in index]))
+        masks, ignore, parts = self.split.masks, self.split.ignore, self.split.parts
+        if self.pixels is not None and masks is not None:
+            ignored = None if ignore is None else _on_grid(ignore, index, self.side)
+            self.pixels.update(scoremaps, _on_grid(masks, index, self.side), ignored, ids)
+        if self.parts is not None and parts is not None:
+            self.parts.update(scoremaps, np.stack([_with_background(parts(i)) for i in index]))
 
     def compute(self) -> dict[str, Any]:
         found = {"PxAP": self.pixels, "parts": self.parts}
@@ -110,15 +113,15 @@ class _Gathered:
     def __init__(self) -> None:
         self.batches: dict[str, list[np.ndarray]] = {}
 
-    def add(self, index: np.ndarray, labels: Tensor, outcome: Mapping[str, Any], raw: Tensor, kept: np.ndarray) -> None:
+    def add(self, index: np.ndarray, labels: Tensor, outcomes: Outcomes, raw: Tensor, kept: np.ndarray) -> None:
         """Keeps a batch: its numbers in the split (B,), its raw maps (B, h, w), and which of those stay, (B,) bool."""
         row = {
             "index": index.astype(np.int32),
             "label": _array(labels, np.int16),
-            "top5": _array(outcome["top5"], np.int16),
-            "score": _array(outcome["score"], np.float16),
-            "iou": _array(outcome["iou"], np.float16),
-            "box": _array(outcome["box"], np.int16),
+            "top5": _array(outcomes.top5, np.int16),
+            "score": _array(outcomes.score, np.float16),
+            "iou": _array(outcomes.iou, np.float16),
+            "box": _array(outcomes.box, np.int16),
             "maps": raw.cpu().numpy()[kept],
             "map_index": index[kept].astype(np.int32),
         }
@@ -141,9 +144,9 @@ def _with_background(parts: np.ndarray) -> np.ndarray:
     return np.concatenate((parts, ~parts.any(0, keepdims=True)))
 
 
-def _on_grid(read: Callable[[int], np.ndarray] | None, index: np.ndarray, side: int) -> np.ndarray | None:
-    """Masks of some images at the maps' size, (B, side, side) bool; `None` where the data set has none."""
-    return None if read is None else np.stack([resize_masks(read(i), side) for i in index])
+def _on_grid(read: Callable[[int], np.ndarray], index: np.ndarray, side: int) -> np.ndarray:
+    """Masks of some images at the maps' size, (B, side, side) bool."""
+    return np.stack([resize_masks(read(i), side) for i in index])
 
 
 def _array(values: Any, dtype: type) -> np.ndarray:

@@ -97,7 +97,7 @@ class Branch(nn.Module):
         width = width or channels
         self.conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]  # it has a bias
         self.head = Head(width, classes, pooling)
 
     def forward(self, aggregated: Tensor) -> Tensor:

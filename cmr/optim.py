@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from cmr.config import Config
+from cmr.methods.method import Method
 
 
-def make_optimizer(method: nn.Module, config: Config) -> torch.optim.Optimizer:
+def make_optimizer(method: Method, config: Config) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum: the backbone at lr, all else at lr * lr_new, scalars without weight decay."""
     old = {id(parameter) for parameter in method.backbone.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}

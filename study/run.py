@@ -21,7 +21,8 @@ from cmr import cli
 from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
 from cmr.study import runs
-from cmr.study.grid import essence, load
+from cmr.study.grid import load
+from cmr.study.identity import essence
 from cmr.study.reevaluate import changed, reevaluate
 
 RETEST = ("runs", "methods", "match", "device")

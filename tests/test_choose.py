@@ -7,6 +7,7 @@ import pytest
 from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.study import grid, runs, search
+from cmr.study.identity import identity
 
 PRINTS = {"train": "aa", "test": "bb", "weights": "none"}
 
@@ -15,7 +16,7 @@ def record(root, config, name="", weights="none", **result):
     """A finished run, as far as anybody here reads it."""
     tested = "holdout" if config.holdout else "test"
     content = {
-        "id": name or runs.identity(config, PRINTS),
+        "id": name or identity(config, PRINTS),
         "config": config.to_dict(),
         "data": {"train": {"fingerprint": "aa"}, tested: {"fingerprint": "bb"}},
         "weights": weights,

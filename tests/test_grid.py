@@ -11,6 +11,7 @@ from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.methods import METHODS
 from cmr.study import grid, runs
+from cmr.study.identity import identity
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_an_integer_is_the_same_run_as_the_float(load):
     config = load('preset = "tiny"\n[[runs]]\nbeta = 1\nlr = 1').configs[0]
     other = make("tiny", lr=1.0, settings={"beta": 1.0})
     prints = {"train": "a", "test": "b", "weights": "none"}
-    assert runs.identity(config, prints) == runs.identity(other, prints)  # as JSON, 1 and 1.0 would not be equal
+    assert identity(config, prints) == identity(other, prints)  # as JSON, 1 and 1.0 would not be equal
 
 
 def test_the_nearer_value_counts(load):

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from cmr.errors import UserError
-from cmr.methods.adl import ADL, LAYERS, Settings, drop_mask, self_attention
+from cmr.methods.adl import ADL, LAYERS, ADLSettings, drop_mask, self_attention
 from cmr.methods.cam import CAM
 from cmr.nets.backbones import BACKBONES, build_backbone
 
@@ -155,7 +155,7 @@ def test_positions_of_vgg_and_resnet_are_the_published_ones():
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_acts_in_every_backbone(name):
-    method = ADL(build_backbone(name), 3, Settings(drop_rate=1.0))
+    method = ADL(build_backbone(name), 3, ADLSettings(drop_rate=1.0))
     changed = []
     drop = method.drop
     method.drop = lambda x: (changed.append(not x.equal(drop(x))), drop(x))[1]

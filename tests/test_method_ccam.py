@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from cmr.errors import UserError
-from cmr.methods.ccam import CCAM, LAYERS, NonLocal, Settings, combine, rank_weights
+from cmr.methods.ccam import CCAM, LAYERS, CCAMSettings, NonLocal, combine, rank_weights
 from cmr.nets.backbones import BACKBONES, build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
@@ -21,7 +21,7 @@ def images(side=64):
 
 def build(backbone="tiny", classes=3, **changes):
     torch.manual_seed(0)
-    return CCAM(build_backbone(backbone), classes, dataclasses.replace(Settings(), **changes))
+    return CCAM(build_backbone(backbone), classes, dataclasses.replace(CCAMSettings(), **changes))
 
 
 def wake(method):
@@ -199,8 +199,8 @@ def test_a_backbone_without_layers_is_refused_with_blocks_only():
     backbone = build_backbone("tiny")
     backbone.name = "other"
     with pytest.raises(UserError, match="method 'ccam' says no layers for backbone 'other'; it is defined for vgg16"):
-        CCAM(backbone, 3, Settings())
-    CCAM(backbone, 3, Settings(non_local=False))
+        CCAM(backbone, 3, CCAMSettings())
+    CCAM(backbone, 3, CCAMSettings(non_local=False))
     assert set(LAYERS) == set(BACKBONES)
     assert LAYERS["resnet50"] == LAYERS["resnet18"]
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from cmr.errors import UserError
-from cmr.methods.danet import LAYERS, DANet, DivergentHead, Settings, cub_hierarchy, similarity
+from cmr.methods.danet import LAYERS, DANet, DANetSettings, DivergentHead, cub_hierarchy, similarity
 from cmr.nets.backbones import BACKBONES, build_backbone
 
 LABELS = torch.tensor([0, 4, 3])
@@ -24,7 +24,7 @@ def images(side=64):
 def build(backbone="tiny", classes=5, **changes):
     torch.manual_seed(0)
     changes = {"head_channels": 16, "maps_per_class": 4, **changes}
-    return DANet(build_backbone(backbone), classes, dataclasses.replace(Settings(), **changes))
+    return DANet(build_backbone(backbone), classes, dataclasses.replace(DANetSettings(), **changes))
 
 
 def rows():
@@ -198,8 +198,8 @@ def test_refusals():
     backbone = build_backbone("tiny")
     backbone.name = "other"
     with pytest.raises(UserError, match="method 'danet' says no layers for backbone 'other'"):
-        DANet(backbone, 3, Settings(hierarchy="cub", head_channels=4))
-    DANet(backbone, 3, Settings(head_channels=4))  # needs no earlier stage
+        DANet(backbone, 3, DANetSettings(hierarchy="cub", head_channels=4))
+    DANet(backbone, 3, DANetSettings(head_channels=4))  # needs no earlier stage
     assert set(LAYERS) == set(BACKBONES)
     assert LAYERS["resnet50"] == LAYERS["resnet18"]
 

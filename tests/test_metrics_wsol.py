@@ -39,11 +39,12 @@ def four():
 
 def test_every_number_of_four_images_by_hand(four):
     metrics = WSOLMetrics(threshold=0.2)
-    outcome = metrics.update(*four)
-    assert outcome["box"].tolist() == [[2, 2, 11, 11], [2, 2, 6, 6], [0, 0, 19, 19], [15, 15, 18, 18]]
-    assert outcome["iou"].tolist() == [1.0, 25 / 100, 1.0, 0.0]
-    assert outcome["top5"][2].tolist() == [0, 1, 2, 3, 4]
-    torch.testing.assert_close(outcome["score"], four[1].softmax(1).topk(5).values)
+    outcomes = metrics.score(*four)
+    metrics.update(outcomes)
+    assert outcomes.box.tolist() == [[2, 2, 11, 11], [2, 2, 6, 6], [0, 0, 19, 19], [15, 15, 18, 18]]
+    assert outcomes.iou.tolist() == [1.0, 25 / 100, 1.0, 0.0]
+    assert outcomes.top5[2].tolist() == [0, 1, 2, 3, 4]
+    torch.testing.assert_close(outcomes.score, four[1].softmax(1).topk(5).values)
 
     result = metrics.compute()
     assert result["images"] == 4
@@ -115,6 +116,19 @@ def batches(data, sizes):
         start += size
 
 
+def test_scoring_counts_nothing(four):
+    scored, updated = WSOLMetrics(ids=four[4]), WSOLMetrics(ids=four[4])
+    before = {name: getattr(scored, name).clone() for name in scored._defaults}
+    outcomes = scored.score(*four)
+    assert scored.score(*four).iou.equal(outcomes.iou)  # twice: nothing is noted
+    assert all(torch.equal(getattr(scored, name), value) for name, value in before.items())
+    scored.update(outcomes)
+    updated.update(*four)
+    assert scored.compute() == updated.compute()
+    with pytest.raises(UserError, match="image 'a' is evaluated twice"):
+        scored.update(outcomes)
+
+
 def test_all_metrics_are_those_of_the_loop():
     data = random_set()
     maps, logits, labels, boxes, _ = data
@@ -179,17 +193,17 @@ def test_torch_numpy_and_half_maps_go_in():
 
 
 def test_boxes_may_end_at_the_first_pixel_beyond_the_grid_and_come_as_lists():
-    metrics = WSOLMetrics()
-    outcome = metrics.update(np.ones((1, 20, 20)), None, None, [[[0, 0, 20, 20]]], ["a"])
-    assert outcome["iou"].item() == 400 / 441
+    outcomes = WSOLMetrics().score(np.ones((1, 20, 20)), None, None, [[[0, 0, 20, 20]]], ["a"])
+    assert outcomes.iou.item() == 400 / 441
 
 
 def test_images_without_a_box_count_for_the_class_only(four):
     maps, logits, labels, boxes, ids = four
     boxes[3] = np.zeros((0, 4))
     metrics = WSOLMetrics()
-    outcome = metrics.update(maps, logits, labels, boxes, ids)
-    assert outcome["iou"][3].isnan()
+    outcomes = metrics.score(maps, logits, labels, boxes, ids)
+    metrics.update(outcomes)
+    assert outcomes.iou[3].isnan()
     result = metrics.compute()
     assert result["Top-1 Clas"] == 50
     assert result["GT-known Loc"] == pytest.approx(100 * 2 / 3)
@@ -200,8 +214,9 @@ def test_images_without_a_box_count_for_the_class_only(four):
 
 def test_without_logits_there_are_no_class_metrics(four):
     metrics = WSOLMetrics()
-    outcome = metrics.update(four[0], None, None, *four[3:])
-    assert set(outcome) == {"iou", "box"}
+    outcomes = metrics.score(four[0], None, None, *four[3:])
+    metrics.update(outcomes)
+    assert outcomes.top5 is None and outcomes.score is None
     result = metrics.compute()
     assert not [name for name in result if "Clas" in name or "Top-" in name]
     assert result["errors"]["wrong class"] == 0
@@ -267,8 +282,7 @@ def test_settings_are_checked():
 
 def test_a_metric_survives_pickling(four):
     metrics = pickle.loads(pickle.dumps(WSOLMetrics(ids=four[4])))
-    outcome = metrics.update(*four)  # still returns the outcomes
-    assert outcome["iou"][0] == 1
+    metrics.update(*four)
     assert pickle.loads(pickle.dumps(metrics)).compute() == metrics.compute()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -126,6 +127,14 @@ def test_a_failing_cell_is_named_and_the_last_good_copy_stays(tmp_path):
     assert sorted(p.name for p in out.parent.iterdir()) == ["a.ipynb"]
 
 
+def test_two_notebooks_of_one_folder_run_at_once(tmp_path):
+    paths = [write(tmp_path / f"{name}.ipynb", "import time; time.sleep(2); print('done')") for name in "ab"]
+    with ThreadPoolExecutor(2) as pool:
+        seconds = list(pool.map(lambda path: execute.apart(path, tmp_path / "out" / path.name, {}), paths))
+    assert all(printed(tmp_path / "out" / path.name) == "done\n" for path in paths) and len(seconds) == 2
+    assert not [path for path in tmp_path.iterdir() if "ipc" in path.name]
+
+
 def test_a_notebook_whose_process_dies_is_named(tmp_path):
     path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
     with pytest.raises(UserError, match=r"a\.ipynb: the notebook's process ended by itself"):
@@ -136,7 +145,7 @@ def test_a_notebook_whose_process_dies_is_named(tmp_path):
 def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys, monkeypatch):
     ran = []
 
-    def fake(path, out, parameters=None, progress=None):
+    def fake(path, out, parameters=None):
         if path.stem == failing:
             raise UserError(f"{path}: fails")
         ran.append(path.stem)
@@ -144,7 +153,7 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
         out.write_text(path.read_text())
         return 1.5
 
-    monkeypatch.setattr(execute, "run_notebook", fake)
+    monkeypatch.setattr(execute, "apart", fake)
     failing = ""
     record = tmp_path / "results" / "record.json"
     record.parent.mkdir()
@@ -164,7 +173,7 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     assert "0 to run, 2 current" in capsys.readouterr().out
     write(paths[1], "2")
     assert names() == ["a"]
-    assert "[1/1] a.ipynb, about 2 s; all that is left: 2 s" in capsys.readouterr().out
+    assert "a.ipynb begins, about 2 s" in capsys.readouterr().out
     record.write_text("2")
     assert names() == ["b", "a"]
     assert names(parameters={"epochs": 3}) == ["b", "a"]
@@ -179,6 +188,16 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     assert ran == ["b"]
     failing = ""
     assert names() == ["a"]
+
+
+def test_notebooks_that_train_form_one_lane_and_the_others_run_beside_them(tmp_path):
+    train, read = "out: str = '../runs'  # where runs go", "results: str = 'r'  # records"
+    paths = [
+        write(tmp_path / f"{name}.ipynb", parameters=source)
+        for name, source in {"a": train, "b": read, "c": train, "d": read}.items()
+    ]
+    jobs = [execute.Job(path, "", False, None) for path in paths]
+    assert [[job.path.stem for job in lane] for lane in execute.lanes(jobs)] == [["a", "c"], ["b", "d"]]
 
 
 def test_the_fingerprint_sees_cells_parameters_and_sources_but_not_stored_outputs(tmp_path):

@@ -62,6 +62,5 @@ def test_a_batch_of_arrays_scores_like_the_same_tensor(kind):
 def test_a_batch_of_arrays_in_range_needs_no_preparation():
     maps = np.zeros((2, 8, 8), np.float32)
     maps[:, 2:6, 2:6] = 1
-    metrics = WSOLMetrics()
-    outcome = metrics.update(maps, None, None, [np.array([[2, 2, 6, 6]])] * 2, ["a", "b"])
-    assert outcome["iou"].tolist() == [1, 1]
+    outcomes = WSOLMetrics().score(maps, None, None, [np.array([[2, 2, 6, 6]])] * 2, ["a", "b"])
+    assert outcomes.iou.tolist() == [1, 1]

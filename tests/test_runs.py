@@ -9,27 +9,28 @@ from cmr.assemble import make
 from cmr.config import PLACE
 from cmr.errors import UserError
 from cmr.study import runs
+from cmr.study.identity import VERSION, identity
 
 PRINTS = {"train": "a", "test": "b", "weights": "none"}
 
 
 def test_identity_depends_on_what_determines_the_numbers():
-    base = runs.identity(make("tiny"), PRINTS)
-    assert base == runs.identity(make("tiny"), dict(PRINTS))
-    assert base != runs.identity(make("tiny", seed=1), PRINTS)
-    assert base != runs.identity(make("tiny", settings={"beta": 1.0}), PRINTS)
-    assert base != runs.identity(make("tiny"), PRINTS | {"test": "c"})
+    base = identity(make("tiny"), PRINTS)
+    assert base == identity(make("tiny"), dict(PRINTS))
+    assert base != identity(make("tiny", seed=1), PRINTS)
+    assert base != identity(make("tiny", settings={"beta": 1.0}), PRINTS)
+    assert base != identity(make("tiny"), PRINTS | {"test": "c"})
     assert base.startswith("toybirds-cmr-tiny-s0-")
 
 
 def test_identity_does_not_depend_on_the_place(monkeypatch):
-    base = runs.identity(make("tiny"), PRINTS)
+    base = identity(make("tiny"), PRINTS)
     elsewhere = {"data_root": "else/where", "device": "cpu", "resident": "no", "workers": 7, "eval_every": 2}
     assert set(elsewhere) == set(PLACE)
-    assert base == runs.identity(make("tiny", **elsewhere), PRINTS)
-    assert base == runs.identity(make("tiny", weights="a/file"), PRINTS)  # the content counts, not the path
-    monkeypatch.setattr(runs, "VERSION", runs.VERSION + 1)
-    assert base != runs.identity(make("tiny"), PRINTS)
+    assert base == identity(make("tiny", **elsewhere), PRINTS)
+    assert base == identity(make("tiny", weights="a/file"), PRINTS)  # the content counts, not the path
+    monkeypatch.setattr("cmr.study.identity.VERSION", VERSION + 1)
+    assert base != identity(make("tiny"), PRINTS)
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):

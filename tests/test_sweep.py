@@ -15,6 +15,7 @@ from cmr import assemble, cli
 from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.study import grid, runs, search, sweep, training
+from cmr.study.identity import identity
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="dask's distributed is not installed (extra `sweep`)"
@@ -55,7 +56,7 @@ def finish(config, root):
     """A record of this run on its real data, without training it."""
     train_split, test_split = assemble.splits(config)
     prints = {"train": train_split.fingerprint, "test": test_split.fingerprint, "weights": "none"}
-    name = runs.identity(config, prints)
+    name = identity(config, prints)
     data = {"train": {"fingerprint": prints["train"]}, "test": {"fingerprint": prints["test"]}}
     runs.write_json(
         root / name / runs.RECORD, {"id": name, "config": config.to_dict(), "data": data, "weights": "none"}

@@ -5,7 +5,7 @@
 shows a function, method or class without its docstrings; `:from:` and `:to:` cut it at the first lines that contain
 these texts. Code that has outgrown the book's 40 lines is a warning.
 
-    ```{settings} cmr/methods/cmr.py::Settings
+    ```{settings} cmr/methods/cmr.py::CMRSettings
     ```
 makes a table of a dataclass: each field with a default, its comment, default and type.
 

@@ -11,7 +11,7 @@ Flat = tyro.conf.arg(name="")  # the fields of a nested dataclass, without a pre
 
 def parse(kind: type[Kind], arguments: list[str], command: str, default: Kind | None = None) -> Kind:
     """Reads the arguments of a command into its dataclass; prints help or a mistake and exits where that is due."""
-    extra = {} if default is None else {"default": default}
+    extra: dict[str, Any] = {} if default is None else {"default": default}
     return tyro.cli(kind, args=arguments, prog=f"cmr {command}", **extra)
 
 

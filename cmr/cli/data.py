@@ -43,7 +43,8 @@ def command(arguments: list[str]) -> None:
     chosen = peek(arguments, data="toybirds")["data"]
     require_known(chosen, "data set", DATASETS)
     # A data set has settings of its own, so the type to be read is made for it.
-    asked = parse(Data[DATASETS[chosen].Settings], arguments, "data")
+    kind: Any = Data[DATASETS[chosen].Settings]  # type: ignore[misc]  # made at run time
+    asked = parse(kind, arguments, "data")
     place = (asked.data, asked.data_root, asked.split, asked.settings)
     if asked.action == "check":
         check(*place)

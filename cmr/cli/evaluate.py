@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -51,11 +52,11 @@ def command(arguments: list[str]) -> None:
     given = {"normalise": asked.normalise or None, "threshold": asked.threshold}
     changes = {name: value for name, value in given.items() if value is not None}
     config = changed(finished.config, changes | parse_parameters(asked.set))
-    places = {"data_root": asked.data_root} if asked.data_root else {}
+    places: dict[str, Any] = {"data_root": asked.data_root} if asked.data_root else {}
     config = dataclasses.replace(config, device=asked.device, **places)
     result = reevaluate(finished, config, asked.record, maps=asked.maps)
     print(metric_lines(result))
     if asked.out:
-        about = {"run": finished.id, "maps": asked.maps or "own"}
+        about: dict[str, Any] = {"run": finished.id, "maps": asked.maps or "own"}
         about |= {"normalise": config.normalise, "threshold": config.threshold}
         write_json(Path(asked.out), about | {"result": result})

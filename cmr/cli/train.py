@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from cmr.assemble import PRESETS, checked, make
 from cmr.cli.arguments import Flat, parse, peek
@@ -33,7 +33,7 @@ def command(arguments: list[str]) -> None:
     require_known(chosen["preset"], "preset", PRESETS)
     base = make(chosen["preset"], **{name: chosen[name] for name in ("method", "data") if chosen[name] is not None})
     # The method and the data set have settings of their own, so the type to be read is made for them.
-    kind = Train[Config[type(base.settings), type(base.data_settings)]]
+    kind: Any = Train[Config[type(base.settings), type(base.data_settings)]]  # type: ignore[misc]  # made at run time
     asked = parse(kind, arguments, "train", Train(base, preset=chosen["preset"]))
     config = checked(asked.config)
     from cmr.study.tables import summary

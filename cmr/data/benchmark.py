@@ -33,12 +33,12 @@ def labelled(folder: Path, root: Path, ids_file: str = "image_ids.txt") -> tuple
             no label.
     """
     ids_list, labels_list = folder / ids_file, folder / "class_labels.txt"
-    ids = {}
+    ids: dict[str, int] = {}
     for number, (path,) in lines(ids_list, ",", (1,)):
         if path in ids:
             raise UserError(f"{ids_list}, line {number}: '{path}' is listed twice, first in line {ids[path]}")
         ids[inside(path, ids_list, number)] = number
-    known = {}
+    known: dict[str, tuple[int, int]] = {}
     for number, (path, text) in lines(labels_list, ",", (2,)):
         label = integer(text, "class", labels_list, number)
         if path in known:
@@ -113,7 +113,7 @@ def listed_sizes(folder: Path, files: ImageFiles) -> np.ndarray:
     lacking = np.flatnonzero(sizes[:, 0] == 0)
     if len(lacking):
         i = lacking[0]
-        raise UserError(f"{path}: no size for '{files.names[i]}' ({files.list_file}, line {files.lines[i]})")
+        raise UserError(f"{path}: no size for '{files.names[i]}'{files.place(i)}")
     return sizes
 
 

@@ -79,7 +79,7 @@ def _classes(path: Path) -> tuple[str, ...]:
     thousand = imagenet_names()
     if not path.exists():
         return thousand
-    names = []
+    names: list[str] = []
     for number, fields in lines(path, ",", (2, 3)):
         if integer(fields[0], "class index", path, number) != len(names):
             raise UserError(

@@ -164,7 +164,7 @@ def file_bytes(files: ImageFiles) -> np.ndarray:
 
 def _threaded(function: Callable[[int], Any], n: int, what: str) -> list[Any]:
     with ThreadPoolExecutor(16) as pool:
-        out = []
+        out: list[Any] = []
         # In pieces: a million pending jobs would cost a gigabyte and could not be stopped at the first error.
         with tqdm(total=n, desc=what, unit="image", delay=2) as bar:
             for start in range(0, n, 4096):

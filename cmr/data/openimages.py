@@ -94,10 +94,10 @@ class MaskFiles:
 
     def ignored(self, i: int) -> np.ndarray:
         """Gives the (H, W) bool pixels that are not scored: the ignore mask, less the foreground."""
-        foreground = self.foreground(i)
-        if self.ignores[i] is None:
+        foreground, entry = self.foreground(i), self.ignores[i]
+        if entry is None:
             return np.zeros_like(foreground)
-        name, line = self.ignores[i]
+        name, line = entry
         ignore = self._read(name, line)
         if ignore.shape != foreground.shape:
             raise self._error(name, line, f"is {_size(ignore)}, the image's masks {_size(foreground)}")
@@ -138,7 +138,7 @@ def _masks(path: Path, files: ImageFiles, root: Path) -> MaskFiles | None:
         instances[i].append((inside(mask, path, number), number))
     for i, some in enumerate(instances):
         if not some:
-            raise UserError(f"{path}: no mask for '{files.names[i]}' ({files.list_file}, line {files.lines[i]})")
+            raise UserError(f"{path}: no mask for '{files.names[i]}'{files.place(i)}")
     _check_present([*(entry for some in instances for entry in some), *filter(None, ignores)], root, path)
     return MaskFiles(root, tuple(map(tuple, instances)), tuple(ignores), path)
 

@@ -189,9 +189,8 @@ class ImageFiles:
 
     def __call__(self, i: int) -> np.ndarray:
         try:
-            with Image.open(self.root / self.names[i]) as image:
-                if self.upright:
-                    image = ImageOps.exif_transpose(image)
+            with Image.open(self.root / self.names[i]) as file:
+                image = ImageOps.exif_transpose(file) if self.upright else file
                 if "transparency" in image.info:
                     # By way of RGBA the same colours come without PIL's warning; warning filters are no way
                     # out, since they are shared by all threads.
@@ -216,10 +215,13 @@ class ImageFiles:
             what = "there is no such file"
         else:
             what = f"cannot be read as an image ({reason(error)})"
-        place, remedy = "", "replace the file or remove it"
-        if self.list_file is not None and self.lines is not None:
-            place, remedy = f" ({self.list_file}, line {self.lines[i]})", "replace the file or remove the line"
+        place = self.place(i)
+        remedy = f"replace the file or remove {'the line' if place else 'it'}"
         return UserError(f"{self.root / self.names[i]}: {what}{place}; {remedy}")
+
+    def place(self, i: int) -> str:
+        """Says which line of the list names file i, as " (list.txt, line 3)"; nothing without a list."""
+        return "" if self.list_file is None or self.lines is None else f" ({self.list_file}, line {self.lines[i]})"
 
 
 def split_of_files(

@@ -89,17 +89,16 @@ def channel_attention(
         raise UserError(f"channel attention: weights_in '{weights_in}' is not known; use 'columns' or 'rows'")
     weights = q.T if weights_in == "columns" else q  # (C, C): row i holds the weights of channel i
     strength = f_x.mean((1, 2))
-    if channels is None:
-        channels = np.argsort(-strength, kind="stable")[:3]
-    channels = [int(channel) for channel in channels]
+    chosen = np.argsort(-strength, kind="stable")[:3] if channels is None else channels
+    channels = [int(channel) for channel in chosen]
     if not channels or not all(0 <= channel < count for channel in channels):
         raise UserError(f"channel attention: channels {channels} are not all in 0..{count - 1}")
     partners = min(partners, count)
 
     rows = len(channels)
-    figure = Card(figsize=(WIDTH, 4.9 + 1.62 * rows), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07, hspace=0.02, wspace=0.02)
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.1, 2.6, 1.62 * rows + 0.2])
+    figure = Card(figsize=(WIDTH, 4.9 + 1.62 * rows))
+    figure.set_layout_engine("constrained", w_pad=0.07, h_pad=0.07, hspace=0.02, wspace=0.02)
+    top, middle, bottom = figure.subfigures(3, 1, squeeze=False, height_ratios=[2.1, 2.6, 1.62 * rows + 0.2])[:, 0]
     for part in (top, middle, bottom):
         part.patch.set_alpha(0.0)
 

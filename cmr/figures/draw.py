@@ -6,6 +6,7 @@ colours); the line style and the halo tell them apart where the colours do not.
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +20,7 @@ from cmr.errors import UserError
 from cmr.figures.style import GT_COLOUR, HEAT, PREDICTION_COLOUR, WIDTH, Card
 
 
-def as_array(values: object, what: str, ndim: int) -> np.ndarray:
+def as_array(values: Any, what: str, ndim: int) -> np.ndarray:
     """A numpy array of a numpy array or torch tensor (any device), with its number of axes checked."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().float().numpy() if values.is_floating_point() else values.detach().cpu().numpy()
@@ -93,7 +94,7 @@ def heat_overlay(image: np.ndarray, scoremap: np.ndarray, alpha: float = 0.8) ->
     return np.round(image * (1 - opacity) + colour * opacity).astype(np.uint8)
 
 
-def show_image(ax: Axes, image: np.ndarray, title: str = "", **kwargs) -> None:
+def show_image(ax: Axes, image: np.ndarray, title: str = "", **kwargs: Any) -> None:
     """Shows an image or map on axes whose units are its pixels' edges: half-open xyxy boxes lie exactly.
 
     Image (H, W, 3) or map (H, W); the axes run from (0, 0) at the top left to (W, H).
@@ -163,7 +164,7 @@ def wrapped(text: str, inches: float, points: float) -> str:
 
 def row_name(ax: Axes, text: str) -> None:
     """Writes a row's name at the left of its first tile, upwards."""
-    place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "center"}
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "center"}
     ax.annotate(text, (0, 0.5), (-5, 0), rotation=90, **place)
 
 
@@ -234,7 +235,7 @@ def outline(ax: Axes, mask: np.ndarray) -> None:
         ax.contour(x, y, mask.astype(float), levels=[0.5], colors=colour, linewidths=line)
 
 
-def grid_lines(ax: Axes, axis: str = "both") -> None:
+def grid_lines(ax: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
     """Puts a thin grid behind what is drawn."""
     ax.grid(True, axis=axis, linewidth=0.8)
     ax.set_axisbelow(True)

@@ -1,6 +1,7 @@
 """Where runs fail: by size of the object, by kind of error, by IoU; from what `WSOLMetrics.compute` returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -148,7 +149,7 @@ def iou_histograms(results: Mapping[str, Mapping]) -> Figure:
     return figure
 
 
-def _of_runs(results: Mapping[str, Mapping], key: str, what: str) -> dict[str, Mapping | Sequence]:
+def _of_runs(results: Mapping[str, Mapping], key: str, what: str) -> dict[str, Any]:
     if not results:
         raise UserError(f"{what}: nothing to draw; give label -> result of a run")
     for label, result in results.items():

@@ -1,8 +1,10 @@
 """Pictures with boxes: the gallery of figure 6, contact sheets of a data set, the cover."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cmr.errors import UserError
@@ -59,7 +61,7 @@ def gallery(
         2
     """
     nested = bool(items) and not isinstance(items[0], Mapping)
-    rows = (
+    rows: list[list[Any]] = (
         [list(row) for row in items]
         if nested
         else [list(items[i : i + columns]) for i in range(0, len(items), columns)]
@@ -71,7 +73,10 @@ def gallery(
         raise UserError(
             f"gallery: rows of {', '.join(str(len(row)) for row in rows)} items; give each row the same methods"
         )
-    images = [as_image(item["image"]) for row in rows for item in row if not need(item, ["image"], "gallery's item")]
+    flat = [item for row in rows for item in row]
+    for item in flat:
+        need(item, ["image"], "gallery's item")
+    images = [as_image(item["image"]) for item in flat]
     titled = [any(item.get("title") for item in row) for row in rows]
     heads = [0.27 * (titled[i] and (i == 0 or not nested)) for i in range(len(rows))]
     room = WIDTH / max(across, 2) * common_aspect(images)
@@ -89,7 +94,7 @@ def gallery(
     return figure
 
 
-def _tile(ax, item: Mapping, alpha: float, iou_threshold: float, title: str) -> None:
+def _tile(ax: Axes, item: Mapping, alpha: float, iou_threshold: float, title: str) -> None:
     image = as_image(item["image"])
     scoremap = item.get("scoremap")
     shown = image if scoremap is None else heat_overlay(image, as_scoremap(scoremap, image), alpha)
@@ -180,14 +185,14 @@ def cover(
         >>> len(cover([np.full((16, 16, 3), 90, np.uint8)] * 8).axes)
         8
     """
-    items = [{"image": item} if not isinstance(item, Mapping) else item for item in items]
-    if not items:
+    records = [item if isinstance(item, Mapping) else {"image": item} for item in items]
+    if not records:
         raise UserError("cover: has no item; give at least one")
-    rows = -(-len(items) // columns)
+    rows = -(-len(records) // columns)
     tile, gap, edge, text = 1.25, 0.07, 0.16, 3.3  # inches
     width, height = text + columns * (tile + gap) + edge, max(rows * (tile + gap) - gap + 2 * edge, 2.4)
     figure = Card(figsize=(width, height), face=INK)
-    for i, item in enumerate(items):
+    for i, item in enumerate(records):
         need(item, ["image"], "cover's item")
         column, row = i % columns, i // columns
         left, bottom = text + column * (tile + gap), height - edge - tile - row * (tile + gap)

@@ -8,6 +8,7 @@ import functools
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import seaborn as sns
@@ -16,6 +17,9 @@ from matplotlib.patches import FancyBboxPatch
 
 from cmr.errors import UserError
 from cmr.files import write_aside
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 GT_COLOUR = "#d7191c"
 PREDICTION_COLOUR = "#2fe04b"
@@ -78,7 +82,7 @@ class Card(Figure):
         b'PNG'
     """
 
-    def __init__(self, figsize: tuple[float, float], face: str = PAPER, **kwargs):
+    def __init__(self, figsize: tuple[float, float], face: str = PAPER, **kwargs: Any) -> None:
         super().__init__(figsize=figsize, dpi=100, **kwargs)
         self.patch.set_alpha(0.0)
         width, height = figsize
@@ -100,11 +104,11 @@ class Card(Figure):
         return buffer.getvalue()
 
 
-def themed(draw: Callable) -> Callable:
+def themed(draw: Callable[P, R]) -> Callable[P, R]:
     """Draws under the project's theme (seaborn's), whatever the caller has set, and restores theirs."""
 
     @functools.wraps(draw)
-    def wrapper(*args, **kwargs):
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         with mpl.rc_context(_RC):
             return draw(*args, **kwargs)
 

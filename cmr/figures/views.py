@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
@@ -23,7 +24,14 @@ from cmr.figures.style import MUTED, WIDTH, Card, themed
 _NAME = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
 
 
-def arrow(figure: Figure, start, end, start_xy=(1.0, 0.5), end_xy=(0.0, 0.5), curve: float = 0.0) -> None:
+def arrow(
+    figure: Figure,
+    start: Axes,
+    end: Axes,
+    start_xy: tuple[float, float] = (1.0, 0.5),
+    end_xy: tuple[float, float] = (0.0, 0.5),
+    curve: float = 0.0,
+) -> None:
     """Draws an arrow from one axes to another, each end in its axes' fractions."""
     figure.add_artist(
         ConnectionPatch(
@@ -80,7 +88,7 @@ def overview(
     height = 2 * (small * tall + top) + 0.2 + foot
     figure = Card(figsize=(WIDTH, height))
 
-    def place(left: float, bottom: float, width: float):
+    def place(left: float, bottom: float, width: float) -> Axes:
         return figure.add_axes((left / WIDTH, bottom / height, width / WIDTH, width * tall / height))
 
     free = (WIDTH - 2 * side - small - 2 * gap) / 2

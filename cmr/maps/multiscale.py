@@ -45,6 +45,10 @@ def at_scales(localize: Localize, scales: Sequence[float] = (1.0,), flip: bool =
                 found.append((logits, maps.flip(3)))
         size = max(maps.shape[2:] for _, maps in found)
         fine = [F.interpolate(maps.float(), size, mode="bicubic") for _, maps in found]
-        return sum(logits for logits, _ in found) / len(found), sum(fine) / len(fine)
+        return _mean([logits for logits, _ in found]), _mean(fine)
 
     return look
+
+
+def _mean(tensors: list[Tensor]) -> Tensor:
+    return sum(tensors[1:], tensors[0]) / len(tensors)

@@ -3,7 +3,7 @@
 All three weigh the features behind the backbone's last stage by the gradient of one logit; none trains anything.
 """
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from cmr.errors import UserError, unknown
 from cmr.maps import LocalizeLabels
 
-Kind = Literal["gradcam", "gradcam++", "layercam"]
-KINDS: tuple[str, ...] = get_args(Kind)
+if TYPE_CHECKING:
+    from cmr.methods.method import Method
+
+KINDS = ("gradcam", "gradcam++", "layercam")
 
 
-def posthoc_call(method: nn.Module, kind: Kind) -> LocalizeLabels:
+def posthoc_call(method: "Method", kind: str) -> LocalizeLabels:
     """A call like a method's `localize` whose maps follow from the gradient of a logit.
 
     Papers: Grad-CAM (Selvaraju et al., ICCV 2017), Grad-CAM++ (Chattopadhay et al., WACV 2018), LayerCAM (Jiang et al.,
@@ -83,7 +85,9 @@ def _extractors(kind: str) -> dict[str, type]:
         and the weights come out as sums of cubed ones.
         """
 
-        def _get_weights(self, class_idx: list[int], scores: Tensor) -> list[Tensor]:
+        def _get_weights(  # type: ignore[override]  # as `cams` above calls it
+            self, class_idx: list[int], scores: Tensor
+        ) -> list[Tensor]:
             self._backprop(scores, class_idx)
             weights = []
             for features, gradient in zip(self.hook_a, self.hook_g, strict=True):  # (B, C, h, w) each

@@ -1,7 +1,7 @@
 """The methods, one paper a file; this is the only place that maps names to classes.
 
-A method is an `nn.Module` with a frozen dataclass `Settings` and two calls: `losses(images, labels)` for training and
-`localize(images)` for testing. The trainer knows nothing else of it.
+A method is a `Method`: an `nn.Module` with a frozen dataclass `Settings` and two calls, `losses(images, labels)` for
+training and `localize(images)` for testing. The trainer knows nothing else of it.
 """
 
 from cmr.methods.acol import ACoL
@@ -13,9 +13,10 @@ from cmr.methods.cutmix import CutMix
 from cmr.methods.danet import DANet
 from cmr.methods.eil import EIL, MEIL
 from cmr.methods.has import HaS
+from cmr.methods.method import Method
 from cmr.methods.spg import SPG
 
-METHODS = {
+METHODS: dict[str, type[Method]] = {
     "cam": CAM,
     "has": HaS,
     "cmr": CMR,

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmr.errors import UserError
+from cmr.methods.method import Method
 from cmr.nets.backbones import Backbone
 
 
 @dataclass(frozen=True)
-class Settings:
+class ACoLSettings:
     """Settings of ACoL."""
 
     # where A's map, scaled to [0, 1], is at least this, B sees nothing
@@ -27,7 +28,7 @@ def conv3x3(channels: int, width: int) -> nn.Conv2d:
     """A 3x3 convolution that keeps the size, drawn for the ReLU that follows it."""
     conv = nn.Conv2d(channels, width, 3, padding=1)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    nn.init.zeros_(conv.bias)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
     return conv
 
 
@@ -35,7 +36,7 @@ def conv1x1(channels: int, width: int) -> nn.Conv2d:
     """The last layer of a head: small random weights, no bias at first."""
     conv = nn.Conv2d(channels, width, 1)
     nn.init.normal_(conv.weight, std=0.01)
-    nn.init.zeros_(conv.bias)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
     return conv
 
 
@@ -75,7 +76,7 @@ def erased_region(maps: Tensor, threshold: float) -> Tensor:
     return minmax(maps.detach()) >= threshold
 
 
-class ACoL(nn.Module):
+class ACoL(Method):
     """Two heads on the same features; the second one has to do without what the first one found.
 
     Paper: section 3, Algorithm 1.
@@ -83,15 +84,15 @@ class ACoL(nn.Module):
     Args:
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
-        settings: see `Settings`.
+        settings: see `ACoLSettings`.
 
     Raises:
         UserError: a threshold outside [0, 1], or heads without maps.
     """
 
-    Settings = Settings
+    Settings = ACoLSettings
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: ACoLSettings) -> None:
         super().__init__()
         if not 0 <= settings.erase_threshold <= 1:
             raise UserError(f"erase_threshold: {settings.erase_threshold} is outside [0, 1], where A's scaled map lies")

@@ -24,7 +24,7 @@ LAYERS = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class ADLSettings:
     """Settings of ADL."""
 
     # share of the self-attention's maximum from which on the drop mask hides a position
@@ -72,15 +72,15 @@ class ADL(CAM):
     Args:
         backbone: gives the last feature map, (B, C, h, w); the layers sit at its `LAYERS`.
         classes: K.
-        settings: see `Settings`.
+        settings: see `ADLSettings`.
 
     Raises:
         UserError: a threshold or rate outside [0, 1], or a backbone that is not in `LAYERS`.
     """
 
-    Settings = Settings
+    Settings = ADLSettings
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: ADLSettings) -> None:
         super().__init__(backbone, classes, settings)
         for name in ("drop_threshold", "drop_rate"):
             if not 0 <= getattr(settings, name) <= 1:

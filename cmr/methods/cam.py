@@ -1,45 +1,54 @@
 """CAM: Learning Deep Features for Discriminative Localization (Zhou et al., CVPR 2016)."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmr.methods.method import Method
 from cmr.nets.backbones import Backbone
 from cmr.network import Head
 
 
 @dataclass(frozen=True)
-class Settings:
+class CAMSettings:
     """Settings of CAM."""
 
     # maps of a 3x3 convolution with ReLU before the pooling; 0 for none; -1: 1024 for VGG16, none elsewhere
     conv_channels: int = -1
 
 
-class CAM(nn.Module):
+class ConvSettings(Protocol):
+    """What CAM asks of its settings, and of those of the methods built on it."""
+
+    @property
+    def conv_channels(self) -> int: ...
+
+
+class CAM(Method):
     """Class activation maps of a classifier with global average pooling.
 
     Args:
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
-        settings: see `Settings`.
+        settings: see `CAMSettings`.
     """
 
-    Settings = Settings
+    Settings: ClassVar[type] = CAMSettings
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: ConvSettings) -> None:
         super().__init__()
         width = settings.conv_channels
         if width < 0:
             width = 1024 if backbone.name == "vgg16" else 0
         self.backbone = backbone
-        self.conv = nn.Identity()
+        self.conv: nn.Module = nn.Identity()
         if width:
             conv = nn.Conv2d(backbone.channels, width, 3, padding=1)
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
             self.conv = nn.Sequential(conv, nn.ReLU())
         self.head = Head(width or backbone.channels, classes)
 

@@ -26,7 +26,7 @@ GAMMAS = ("quadratic", "linear", "top1_bottom1", "top1")
 
 
 @dataclass(frozen=True)
-class Settings:
+class CCAMSettings:
     """Settings of CCAM."""
 
     # non-local blocks inside the backbone, the published network NL-CCAM; off: the network of CAM
@@ -157,15 +157,16 @@ class CCAM(CAM):
     Args:
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
-        settings: see `Settings`.
+        settings: see `CCAMSettings`.
 
     Raises:
         UserError: `top_share` out of range, or a backbone for which `LAYERS` says nothing.
     """
 
-    Settings = Settings
+    Settings = CCAMSettings
+    gamma: Tensor
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: CCAMSettings) -> None:
         super().__init__(backbone, classes, settings)
         self.layers = places("ccam", backbone, LAYERS) if settings.non_local else ()
         self.blocks = nn.ModuleList(NonLocal(backbone.layer_channels(layer)) for layer in self.layers)

@@ -4,18 +4,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cmr.attention import CAAM, SSAM
 from cmr.data.images import MEAN, STD
 from cmr.losses import total_loss
+from cmr.methods.method import Method
 from cmr.nets.backbones import Backbone
 from cmr.network import ComplementaryNet
 from cmr.views import complementary_views, hide_masks
 
 
 @dataclass(frozen=True)
-class Settings:
+class CMRSettings:
     """Every reading of the paper that its text leaves open, with the default of this study."""
 
     # sides of the hidden cells in pixels; several: one is drawn per image per step ("Mixed", table 6)
@@ -71,7 +72,7 @@ class Settings:
     test_map: Literal["raw", "centred"] = "raw"
 
 
-class CMR(nn.Module):
+class CMR(Method):
     """Two complementary views, CAAM and SSAM, two classifiers and the attention-based fusion loss.
 
     Paper: Algorithm 1.
@@ -79,12 +80,13 @@ class CMR(nn.Module):
     Args:
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
-        settings: see `Settings`.
+        settings: see `CMRSettings`.
     """
 
-    Settings = Settings
+    Settings = CMRSettings
+    step: Tensor
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: CMRSettings) -> None:
         super().__init__()
         s = self.settings = settings
         caam = CAAM(s.caam_axis, s.caam_scale, s.caam_invert, s.caam_share_q) if s.caam else None
@@ -96,7 +98,7 @@ class CMR(nn.Module):
             self.register_buffer("step", torch.zeros((), dtype=torch.long))  # kept by checkpoints
 
     @property
-    def backbone(self) -> Backbone:
+    def backbone(self) -> Backbone:  # type: ignore[override]  # the network holds it
         """The part that starts from ImageNet weights; all else is new."""
         return self.net.backbone
 

@@ -15,7 +15,7 @@ Box = tuple[int, int, int, int]  # rows y0 to y1 and columns x0 to x1, the ends 
 
 
 @dataclass(frozen=True)
-class Settings:
+class CutMixSettings:
     """Settings of CutMix."""
 
     # the share of the image that is kept is drawn from Beta(beta, beta); 1: every share is equally likely
@@ -67,15 +67,15 @@ class CutMix(CAM):
     Args:
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
-        settings: see `Settings`.
+        settings: see `CutMixSettings`.
 
     Raises:
         UserError: beta that is not positive, or a probability outside [0, 1].
     """
 
-    Settings = Settings
+    Settings = CutMixSettings
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: CutMixSettings) -> None:
         super().__init__(backbone, classes, settings)
         if settings.beta <= 0:
             raise UserError(f"method 'cutmix': beta {settings.beta} is not positive; 1 draws every share equally often")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmr.errors import UserError, unknown
+from cmr.methods.method import Method
 from cmr.nets.backbones import Backbone, places
 
 # Where orders and families are told apart; species are at the end. Published: VGG16 behind pools 3 and 4, InceptionV3
@@ -26,7 +27,7 @@ HIERARCHIES = ("none", "cub")
 
 
 @dataclass(frozen=True)
-class Settings:
+class DANetSettings:
     """Settings of DANet."""
 
     # maps of one class, whose mean is the class map
@@ -111,12 +112,11 @@ class DivergentHead(nn.Module):
 
     def __init__(self, channels: int, width: int, classes: int, maps: int) -> None:
         super().__init__()
-        self.convs = nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()
-        )
-        for conv in (self.convs[0], self.convs[2]):
+        first, second = nn.Conv2d(channels, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        self.convs = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+        for conv in (first, second):
             nn.init.xavier_uniform_(conv.weight)
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
         # The 1x1 convolution; its start is that of its classes * maps outputs.
         self.weight = nn.Parameter(
             nn.init.xavier_uniform_(torch.empty(classes * maps, width)).view(classes, maps, width)
@@ -139,21 +139,21 @@ class DivergentHead(nn.Module):
         return maps.relu().unflatten(1, self.bias.shape).mean(2)  # (B, K * maps, h, w) -> (B, K, maps, h, w) -> mean
 
 
-class DANet(nn.Module):
+class DANet(Method):
     """Several maps a class that are pushed apart, and heads for order, family and species on three stages.
 
     Args:
         backbone: gives the last feature map, (B, C, h, w), and with a hierarchy those of two earlier stages.
         classes: K species.
-        settings: see `Settings`.
+        settings: see `DANetSettings`.
 
     Raises:
         UserError: no map a class, more classes than the hierarchy has, or a backbone for which `LAYERS` says nothing.
     """
 
-    Settings = Settings
+    Settings = DANetSettings
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: DANetSettings) -> None:
         super().__init__()
         s = self.settings = settings
         if s.maps_per_class < 1:
@@ -164,12 +164,12 @@ class DANet(nn.Module):
         species = torch.arange(classes)
         self.levels: tuple[str, ...] = ("species",)  # from the last stage to the first
         self.layers: tuple[str, ...] = ()
-        group_of = (species,)
+        group_of: tuple[Tensor, ...] = (species,)
         if s.hierarchy == "cub":
             self.levels = ("species", "family", "order")
             self.layers = places("danet", backbone, LAYERS)[::-1]
             group_of = (species, *cub_hierarchy(classes))
-        self.heads = nn.ModuleDict()
+        self.heads: dict[str, DivergentHead] = nn.ModuleDict()  # type: ignore[assignment]  # torch has no such type
         channels = (backbone.channels, *(backbone.layer_channels(layer) for layer in self.layers))
         for level, width, groups in zip(self.levels, channels, group_of, strict=True):
             narrow = max(1, s.head_channels // 2) if level == "order" else s.head_channels
@@ -214,7 +214,7 @@ class DANet(nn.Module):
             self.heads[level].test_maps(f).index_select(1, self.get_buffer(f"{level}_of"))
             for level, f in features.items()
         ]
-        return self.heads["species"].logits(features["species"]), sum(_one_grid(maps))
+        return self.heads["species"].logits(features["species"]), _added(maps)
 
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -228,7 +228,7 @@ class DANet(nn.Module):
         for level, f in features.items():
             target = self.get_buffer(f"{level}_of")[labels]
             parts[f"{level} map"] = self.heads[level].maps_of(f, target).float().relu().mean(1)  # (B, h, w)
-        total = sum(_one_grid([part[:, None] for part in parts.values()]))[:, 0]
+        total = _added([part[:, None] for part in parts.values()])[:, 0]
         return {"image": images, **dict(reversed(parts.items())), "sum": total}
 
 
@@ -236,3 +236,9 @@ def _one_grid(maps: list[Tensor]) -> list[Tensor]:
     """Maps (B, M, h, w) of several stages on the grid of the largest."""
     size = max(tuple(m.shape[-2:]) for m in maps)
     return [m if m.shape[-2:] == size else functional.interpolate(m, size, mode="bilinear") for m in maps]
+
+
+def _added(maps: list[Tensor]) -> Tensor:
+    """The sum of maps (B, M, h, w) of several stages, on the grid of the largest."""
+    first, *others = _one_grid(maps)
+    return sum(others, first)

@@ -35,7 +35,7 @@ LAYERS_MULTI = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class EILSettings:
     """Settings of EIL and MEIL."""
 
     # share of the channel mean's maximum from which on a position is erased
@@ -54,17 +54,17 @@ class EIL(CAM):
     Args:
         backbone: gives the last feature map, (B, C, h, w); features are erased at its `LAYERS`.
         classes: K.
-        settings: see `Settings`.
+        settings: see `EILSettings`.
 
     Raises:
         UserError: a threshold outside [0, 1], a negative weight, or a backbone that is not in `LAYERS`.
     """
 
-    Settings = Settings
+    Settings = EILSettings
     name: ClassVar[str] = "eil"
     known_layers: ClassVar[Mapping[str, Sequence[str]]] = LAYERS
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: EILSettings) -> None:
         super().__init__(backbone, classes, settings)
         if not 0 <= settings.erase_threshold <= 1:
             raise UserError(f"method '{self.name}': erase_threshold {settings.erase_threshold} is outside [0, 1]")
@@ -130,7 +130,7 @@ class MEIL(EIL):
     Args:
         backbone: gives the last feature map, (B, C, h, w); features are erased at its `LAYERS_MULTI`.
         classes: K.
-        settings: see `Settings`.
+        settings: see `EILSettings`.
     """
 
     name = "meil"

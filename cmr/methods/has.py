@@ -12,7 +12,7 @@ from cmr.views import complementary_views, hide_masks
 
 
 @dataclass(frozen=True)
-class Settings:
+class HaSSettings:
     """Settings of HaS."""
 
     # sides of the hidden cells in pixels; one is drawn per image per step; 0 in the list shows the whole image
@@ -31,12 +31,12 @@ class HaS(CAM):
     Args:
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
-        settings: see `Settings`. Hidden pixels become 0 after normalisation, which is the data set's mean.
+        settings: see `HaSSettings`. Hidden pixels become 0 after normalisation, which is the data set's mean.
     """
 
-    Settings = Settings
+    Settings = HaSSettings
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: HaSSettings) -> None:
         super().__init__(backbone, classes, settings)
         self.settings = settings
         if settings.views < 1:

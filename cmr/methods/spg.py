@@ -26,7 +26,7 @@ IGNORED = 0.5  # in a target: neither object nor background
 
 
 @dataclass(frozen=True)
-class Settings:
+class SPGSettings:
     """Settings of SPG."""
 
     # B2 learns from the map of the true class: what is above this is object
@@ -106,15 +106,15 @@ class SPG(CAM):
     Args:
         backbone: gives the last feature map, (B, C, h, w), and the two maps of `LAYERS`.
         classes: K.
-        settings: see `Settings`.
+        settings: see `SPGSettings`.
 
     Raises:
         UserError: no layers are known for this backbone, or thresholds that cannot be.
     """
 
-    Settings = Settings
+    Settings = SPGSettings
 
-    def __init__(self, backbone: Backbone, classes: int, settings: Settings) -> None:
+    def __init__(self, backbone: Backbone, classes: int, settings: SPGSettings) -> None:
         super().__init__(backbone, classes, settings)
         for name in ("b2", "b1", "c"):
             low, high = getattr(settings, f"low_{name}"), getattr(settings, f"high_{name}")
@@ -176,10 +176,10 @@ class SPG(CAM):
         """Cross-entropy and three guided losses: (B, 3, H, W), (B,) -> scalars; "total" is their plain sum."""
         logits, attention, said = self.look(images, labels)
         targets = self.targets(attention, said)
-        losses = {"ce": functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)}
-        losses |= {name: guided_loss(said[name], targets[name]) for name in said}
+        ce = functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+        guided = {name: guided_loss(said[name], targets[name]) for name in said}
         accuracy = (logits.argmax(1) == labels).float().mean()
-        return {"total": sum(losses.values()), **losses, "accuracy": accuracy}
+        return {"total": sum(guided.values(), ce), "ce": ce, **guided, "accuracy": accuracy}
 
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:

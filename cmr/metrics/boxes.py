@@ -32,7 +32,7 @@ def gt_boxes(boxes: Sequence[np.ndarray], sizes: np.ndarray, size: int | tuple[i
     sizes = np.asarray(sizes, np.float64).reshape(-1, 2)
     if len(boxes) != len(sizes):
         raise UserError(f"gt_boxes: {len(boxes)} images have boxes but {len(sizes)} have a size; give one of each")
-    width, height = (size, size) if np.isscalar(size) else size
+    width, height = (size, size) if isinstance(size, int | np.integer) else size
     grid = np.array([width, height, width, height], np.float64)
     flat = np.concatenate([np.zeros((0, 4)), *(np.asarray(b, np.float64).reshape(-1, 4) for b in boxes)])
     counts = [np.size(b) // 4 for b in boxes]

@@ -92,19 +92,20 @@ def count(
     deltas = np.array(protocol.iou_thresholds)[:, None, None] / 100
     right_all, right_largest = iou_all >= deltas, iou_largest >= deltas  # (deltas, b, T + 1)
     half = right_largest[protocol.half]
-    known = top1 is not None
+    classified = 0 if top1 is None else len(located)
+    top1, top5 = (np.zeros(len(located), bool) if right is None else right for right in (top1, top5))
     bins = np.minimum((iou_largest[:, -1] * HISTOGRAM_BINS).astype(np.int64), HISTOGRAM_BINS - 1)
     size = np.arange(len(SIZES))[:, None] == sizes[located]  # (sizes, b)
     counts = {
         "images": len(located),
         "located": located.sum(),
-        "classified": len(located) if known else 0,
-        "top1": top1.sum() if known else 0,
-        "top5": top5.sum() if known else 0,
+        "classified": classified,
+        "top1": top1.sum(),
+        "top5": top5.sum(),
         "right_all": right_all.sum(1),
         "right_largest": right_largest.sum(1),
-        "right_top1": half[top1[located]].sum(0) if known else 0 * half.sum(0),
-        "right_top5": half[top5[located]].sum(0) if known else 0 * half.sum(0),
+        "right_top1": half[top1[located]].sum(0),
+        "right_top5": half[top5[located]].sum(0),
         "iou_all": _whole(iou_all),
         "iou_largest": _whole(iou_largest),
         "size_images": size.sum(1),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 from torchmetrics import Metric
 
 from cmr.errors import UserError
@@ -21,6 +22,7 @@ class PerImageMetric(Metric):
 
     full_state_update = False
     higher_is_better = True
+    seen: Tensor
 
     def __init__(self, ids: Sequence[str] | None = None) -> None:
         super().__init__()

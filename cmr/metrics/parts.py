@@ -31,6 +31,8 @@ class PartCoverage(Metric):
     """
 
     full_state_update = False
+    covered: Tensor
+    visible: Tensor
 
     def __init__(self, names: Sequence[str], threshold: float = 0.2) -> None:
         super().__init__()

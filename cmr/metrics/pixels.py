@@ -26,7 +26,7 @@ def resize_masks(masks: np.ndarray, size: int | tuple[int, int] = 224) -> np.nda
         array([[0, 1],
                [0, 1]])
     """
-    width, height = (size, size) if np.isscalar(size) else size
+    width, height = (size, size) if isinstance(size, int | np.integer) else size
     masks = np.asarray(masks)
     y, x = _nearest(masks.shape[-2], height), _nearest(masks.shape[-1], width)
     return masks[..., y[:, None], x] != 0
@@ -104,6 +104,9 @@ class PxAP(PerImageMetric):
         100.0
     """
 
+    object: Tensor
+    background: Tensor
+
     def __init__(self, step: float = 0.001, ids: Sequence[str] | None = None) -> None:
         super().__init__(ids)
         # The benchmark's bins: a score of exactly 1 has its own, and one more stays empty.
@@ -133,16 +136,17 @@ class PxAP(PerImageMetric):
         maps = checked(scoremaps, ids)
         if not maps.is_floating_point():
             raise UserError("PxAP: score maps are uint8; expected a float type, their 255 levels are too coarse")
-        given = [torch.as_tensor(m).to(maps.device).bool() if m is not None else None for m in (masks, ignore)]
-        for name, mask in zip(("masks", "ignore regions"), given, strict=True):
+        inside = torch.as_tensor(masks).to(maps.device).bool()
+        ignored = None if ignore is None else torch.as_tensor(ignore).to(maps.device).bool()
+        for name, mask in (("masks", inside), ("ignore regions", ignored)):
             if mask is not None and mask.shape != maps.shape:
                 raise UserError(
                     f"PxAP: score maps have shape {tuple(maps.shape)} but {name} {tuple(mask.shape)}; "
                     "bring both to one grid (resize_masks)"
                 )
-        inside, outside = pixel_histograms(maps, *given, self.edges.to(maps.device))
-        self.object += inside.to(self.object.device)
-        self.background += outside.to(self.background.device)
+        of_object, of_background = pixel_histograms(maps, inside, ignored, self.edges.to(maps.device))
+        self.object += of_object.to(self.object.device)
+        self.background += of_background.to(self.background.device)
         self._note(ids)
 
     def compute(self) -> float:

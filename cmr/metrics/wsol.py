@@ -1,7 +1,7 @@
 """Every box metric of weakly supervised localization, from score maps, as one torchmetrics `Metric`."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +13,27 @@ from cmr.metrics.contours.levels import quantise, score_levels, tau_list
 from cmr.metrics.counts import Protocol, count, percentages, shapes
 from cmr.metrics.failures import box_sizes, error_kinds
 from cmr.metrics.once import PerImageMetric
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What came of a batch, image by image, in main memory.
+
+    Attributes:
+        ids: B names.
+        iou: (B,) float64, of the largest contour's box at the fixed tau with the nearest true box; NaN without a box.
+        box: (B, 4) int64, xyxy, inclusive grid pixels.
+        top5: (B, min(5, K)) classes, best first; `None` without logits.
+        score: (B, min(5, K)) their softmax; `None` without logits.
+        counts: what the batch adds to each of the counts that the metrics are made of.
+    """
+
+    ids: tuple[str, ...]
+    iou: Tensor
+    box: Tensor
+    top5: Tensor | None
+    score: Tensor | None
+    counts: dict[str, np.ndarray]
 
 
 class WSOLMetrics(PerImageMetric):
@@ -35,9 +56,13 @@ class WSOLMetrics(PerImageMetric):
         >>> scoremaps = torch.zeros(1, 8, 8)
         >>> scoremaps[0, 2:6, 2:6] = 1
         >>> logits = torch.tensor([[0.1, 2.0, 0.3]])
-        >>> outcome = metrics.update(scoremaps, logits, torch.tensor([1]), [np.array([[2, 2, 6, 6]])], ["a.jpg"])
-        >>> outcome["box"].tolist(), outcome["iou"].tolist(), metrics.compute()["Top-1 Loc"]
-        ([[2, 2, 6, 6]], [1.0], 100.0)
+        >>> batch = scoremaps, logits, torch.tensor([1]), [np.array([[2, 2, 6, 6]])], ["a.jpg"]
+        >>> metrics.update(*batch)
+        >>> metrics.compute()["Top-1 Loc"]
+        100.0
+        >>> outcomes = metrics.score(*batch)
+        >>> outcomes.box.tolist(), outcomes.iou.tolist()
+        ([[2, 2, 6, 6]], [1.0])
     """
 
     def __init__(
@@ -57,17 +82,16 @@ class WSOLMetrics(PerImageMetric):
         self.threads = threads
         for name, shape in shapes(self.protocol).items():
             self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
-        self._outcome: dict[str, Tensor] = {}
 
-    def update(
+    def score(
         self,
         scoremaps: Tensor | np.ndarray,
         logits: Tensor | np.ndarray | None,
         labels: Tensor | np.ndarray | None,
         boxes: Sequence[np.ndarray],
         ids: Sequence[str],
-    ) -> dict[str, Tensor]:
-        """Counts a batch; a batch that is refused changes nothing.
+    ) -> Outcomes:
+        """Scores a batch without counting it.
 
         Args:
             scoremaps: (B, H, W) in [0, 1] (`cmr.maps.locate.normalise`), any float type, any device, or numpy.
@@ -77,49 +101,49 @@ class WSOLMetrics(PerImageMetric):
             ids: B names.
 
         Returns:
-            Per image, in main memory: "iou" (B,) float64, of the largest contour's box at the fixed tau with the
-            nearest true box (NaN without a box); "box" (B, 4) int64, xyxy, inclusive grid pixels; with logits "top5"
-            (B, min(5, K)) classes, best first, and "score" likewise, their softmax.
+            Each image's box and classes, and the counts of all, which `update` takes.
 
         Raises:
-            UserError: shapes that do not fit; NaN, infinite or out-of-range scores; a box outside the map's grid; an
-                image that came before or is not expected. The message names the image.
+            UserError: shapes that do not fit; NaN, infinite or out-of-range scores; a box outside the map's grid. The
+                message names the image.
         """
-        self._check_new(ids)
         maps = quantise(scoremaps, ids)
         boxes = on_grid(boxes, maps.shape[1:], ids)
-        outcome = _classes(logits, labels, ids)
+        top5, score, hit = _classes(logits, labels, ids)
         levels = score_levels(maps, boxes, threads=self.threads)
 
         located = np.array([len(b) > 0 for b in boxes], bool)
         level = levels.levels(np.array([self.protocol.threshold]))  # (B, 1)
         box = np.take_along_axis(levels.box_largest, level[:, :, None], axis=1)[:, 0]  # (B, 4)
         iou = np.take_along_axis(levels.iou_largest, level, axis=1)[:, 0]
-        top1 = top5 = None
-        if "top5" in outcome:
-            hit = (outcome["top5"] == torch.as_tensor(labels).cpu()[:, None]).numpy()
-            top1, top5 = hit[:, 0], hit.any(axis=1)
-        errors = error_kinds(box, boxes, iou >= 0.5, top1)
-        counts = count(self.protocol, levels, located, top1, top5, box_sizes(boxes, maps.shape[1:]), errors)
-        for name, value in counts.items():
+        right_1, right_5 = (None, None) if hit is None else (hit[:, 0], np.any(hit, axis=1))
+        errors = error_kinds(box, boxes, iou >= 0.5, right_1)
+        counts = count(self.protocol, levels, located, right_1, right_5, box_sizes(boxes, maps.shape[1:]), errors)
+        iou = np.where(located, iou, np.nan)
+        return Outcomes(tuple(ids), torch.from_numpy(iou), torch.from_numpy(box), top5, score, counts)
+
+    def update(
+        self,
+        scoremaps: Tensor | np.ndarray | Outcomes,
+        logits: Tensor | np.ndarray | None = None,
+        labels: Tensor | np.ndarray | None = None,
+        boxes: Sequence[np.ndarray] = (),
+        ids: Sequence[str] = (),
+    ) -> None:
+        """Counts a batch; a batch that is refused changes nothing.
+
+        Args:
+            scoremaps, logits, labels, boxes, ids: as in `score`; or, alone, the outcomes that it gave.
+
+        Raises:
+            UserError: as in `score`; an image that came before or is not expected.
+        """
+        outcomes = scoremaps if isinstance(scoremaps, Outcomes) else self.score(scoremaps, logits, labels, boxes, ids)
+        self._check_new(outcomes.ids)
+        for name, value in outcomes.counts.items():
             state = getattr(self, name)
             state += torch.from_numpy(value).to(state.device)
-        self._note(ids)
-        outcome |= {"iou": torch.from_numpy(np.where(located, iou, np.nan)), "box": torch.from_numpy(box)}
-        self._outcome = outcome
-        return outcome
-
-    def _wrap_update(self, update: Callable) -> Callable:
-        # torchmetrics wraps `update` in a function that returns nothing; the outcomes of the images would be lost.
-        wrapped = super()._wrap_update(update)
-
-        @functools.wraps(update)
-        def with_outcome(*args: object, **kwargs: object) -> dict[str, Tensor]:
-            wrapped(*args, **kwargs)
-            outcome, self._outcome = self._outcome, {}
-            return outcome
-
-        return with_outcome
+        self._note(outcomes.ids)
 
     def compute(self) -> dict[str, object]:
         """Makes the metrics of the counts.
@@ -150,9 +174,10 @@ class WSOLMetrics(PerImageMetric):
 
 def _classes(
     logits: Tensor | np.ndarray | None, labels: Tensor | np.ndarray | None, ids: Sequence[str]
-) -> dict[str, Tensor]:
+) -> tuple[Tensor | None, Tensor | None, np.ndarray | None]:
+    """The best classes and their softmax, (B, min(5, K)) each, and which of them is the true one, bool."""
     if logits is None:
-        return {}
+        return None, None, None
     logits = torch.as_tensor(logits).detach()
     if labels is None or logits.ndim != 2 or len(logits) != len(ids) or len(labels) != len(ids):
         given = "no labels" if labels is None else f"{len(labels)} labels"
@@ -164,4 +189,4 @@ def _classes(
     if wrong.any():
         raise UserError(f"the logits of image '{ids[int(wrong.nonzero()[0])]}' hold NaN or an infinity")
     score, top5 = logits.softmax(dim=1).topk(min(5, logits.shape[1]), dim=1)
-    return {"top5": top5, "score": score}
+    return top5, score, (top5 == torch.as_tensor(labels).cpu()[:, None]).numpy()

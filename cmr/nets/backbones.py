@@ -9,15 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
-import torchvision
-from timm.models.inception_v3 import InceptionB
-from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
-from torchvision.models import vgg
 
 from cmr.errors import UserError, unknown
 from cmr.nets.weights import load_weights, state_of
@@ -109,11 +105,19 @@ def places(method: str, backbone: Backbone, known: Mapping[str, Sequence[str]]) 
     return tuple(known[backbone.name])
 
 
+def _timm_model(name: str) -> Any:
+    import timm  # here and below: timm and torchvision take seconds to load, and a command's help needs neither
+
+    return timm.create_model(name)
+
+
 def _vgg16(stride: int) -> nn.Sequential:
+    from torchvision.models import vgg
+
     layers = vgg.make_layers(vgg.cfgs["D"], batch_norm=False)[:-1]  # without pool5
     for layer in (layer for layer in layers if isinstance(layer, nn.Conv2d)):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias
     if stride == 8:
         layers[23] = nn.Identity()  # pool4; the numbers behind it stay those of the weight files
     return nn.Sequential(OrderedDict(features=layers))
@@ -121,7 +125,7 @@ def _vgg16(stride: int) -> nn.Sequential:
 
 def _resnet(name: str) -> Callable[[int], nn.Sequential]:
     def body(stride: int) -> nn.Sequential:
-        net = timm.create_model(name)
+        net = _timm_model(name)
         if stride <= 16:
             _keep_size(net.layer4)
         if stride == 8:
@@ -147,7 +151,7 @@ def _children(net: nn.Module, until: str) -> nn.Sequential:
 class _Mixed6a(nn.Module):
     """Inception's reduction with its three strides off; the published module has no setting for its pool."""
 
-    def __init__(self, published: InceptionB) -> None:
+    def __init__(self, published: Any) -> None:
         super().__init__()
         self.branch3x3 = published.branch3x3
         self.branch3x3dbl_1 = published.branch3x3dbl_1
@@ -162,14 +166,14 @@ class _Mixed6a(nn.Module):
 
 
 def _inception_v3(stride: int) -> nn.Sequential:
-    net = timm.create_model("inception_v3")
+    net = _timm_model("inception_v3")
     # The published stem has no padding and gives 25x25 at 224. Padding 1 in all of its 3x3 convolutions and pools that
     # keep a last incomplete window give an exact half each time: 224 -> 112 -> 56 -> 28.
     for stem in (net.Conv2d_1a_3x3, net.Conv2d_2a_3x3, net.Conv2d_4a_3x3):
         stem.conv.padding = (1, 1)
     net.Pool1.ceil_mode = net.Pool2.ceil_mode = True
     pool = nn.MaxPool2d(3, 2, ceil_mode=True) if stride == 16 else nn.Identity()
-    stages = OrderedDict()
+    stages: OrderedDict[str, nn.Module] = OrderedDict()
     for name, module in _children(net, until="Mixed_6e").named_children():
         if name == "Mixed_6a":
             stages["Pool3"], module = pool, _Mixed6a(module)
@@ -178,14 +182,19 @@ def _inception_v3(stride: int) -> nn.Sequential:
 
 
 def _squeezenet1_1(stride: int) -> nn.Sequential:
-    features = torchvision.models.squeezenet1_1().features
+    from torchvision.models import squeezenet1_1
+
+    features = squeezenet1_1().features
     features[0].padding = (1, 1)  # published without, which gives 13x13 at 224
     return nn.Sequential(OrderedDict(features=features))
 
 
 def _tiny(stride: int) -> nn.Sequential:
+    from timm.models.resnet import BasicBlock, ResNet
+
     # 20 M multiply-adds at 64 px: 64 -> 32 (three convolutions, 8, 8, 16 maps) -> 16 (pool, 32 maps) -> 8 (128 maps).
-    net = ResNet(BasicBlock, (1, 1), num_classes=0, channels=(32, 128), stem_type="deep", stem_width=8, avg_down=True)
+    kind: Any = BasicBlock  # timm's own type for it is that of an instance
+    net: Any = ResNet(kind, (1, 1), num_classes=0, channels=(32, 128), stem_type="deep", stem_width=8, avg_down=True)
     # Even kernels where the size is halved: a 3x3 with stride 2 looks half a pixel up and left of its cell, adding up
     # to half a cell. In short trials on ToyBirds the even ones classified better and localized alike.
     net.conv1[0] = nn.Conv2d(3, 8, 4, stride=2, padding=1, bias=False)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 from cmr.errors import UserError, unknown
@@ -46,7 +45,7 @@ class Classifier(nn.Module):
             logits = maps.mean((2, 3))
         else:
             maps = F.conv2d(features, self.head.weight)
-            logits = maps.mean((2, 3)) + self.head.bias
+            logits = maps.mean((2, 3)) + self.head.bias  # type: ignore[operator]  # it has a bias
         if classes is not None:
             maps = maps[torch.arange(len(maps), device=maps.device)[:, None], classes]  # (B, M, h, w)
         return logits, maps
@@ -102,4 +101,6 @@ def imagenet_classes() -> tuple[str, ...]:
         >>> imagenet_classes()[13], len(imagenet_classes())
         ('junco', 1000)
     """
+    import torchvision
+
     return tuple(torchvision.models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])

@@ -8,7 +8,6 @@ from pathlib import Path
 import huggingface_hub
 import safetensors.torch
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from cmr.errors import UserError
@@ -25,7 +24,7 @@ HUB_MODELS = {
 }
 # The start of ToyBirds, for `tiny` at stride 8: study/start.py makes it from generated birds of other species.
 TOYBIRDS = Path(__file__).with_name("toybirds.safetensors")
-TORCHVISION_MODELS = {"squeezenet1_1": torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1}
+TORCHVISION_MODELS = {"squeezenet1_1": "SqueezeNet1_1_Weights.IMAGENET1K_V1"}
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -85,7 +84,9 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
         UserError: there are none for this backbone, or they are not in the cache and cannot be fetched.
     """
     if name in TORCHVISION_MODELS:
-        entry = TORCHVISION_MODELS[name]
+        from torchvision.models import get_weight
+
+        entry = get_weight(TORCHVISION_MODELS[name])
         source = f"{Path(entry.url).name} of torchvision ({name}, {entry.name})"
         cache = "the folder of torch.hub.get_dir()"
     elif name in HUB_MODELS:
@@ -96,7 +97,7 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
         raise UserError(f"weights: there are no ImageNet weights for '{name}' (only for {known}); use none or a file")
     try:
         if name in TORCHVISION_MODELS:
-            return TORCHVISION_MODELS[name].get_state_dict(progress=True, check_hash=True, weights_only=True)
+            return entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
         return read_weights(_hub_file(f"timm/{HUB_MODELS[name]}"))
     except UserError:
         raise
@@ -203,7 +204,11 @@ def weights_fingerprint(weights: str | Path, name: str = "") -> str:
     if weights == "none":
         return "none"
     if weights == "imagenet":
-        tag = f"{name}.{TORCHVISION_MODELS[name].name}" if name in TORCHVISION_MODELS else HUB_MODELS.get(name, name)
+        tag = (
+            f"{name}.{TORCHVISION_MODELS[name].split('.')[1]}"
+            if name in TORCHVISION_MODELS
+            else HUB_MODELS.get(name, name)
+        )
         return f"imagenet:{tag}" if tag else "imagenet"
     path = TOYBIRDS if weights == "toybirds" else Path(weights)
     if not path.is_file():

@@ -1,23 +1,24 @@
 """How far the maps of the two views agree, and whether in what they say about the class."""
 
+from typing import Any
+
 import torch
 from torch.nn.functional import cosine_similarity
 
 from cmr.data.images import Batches, normalise
-from cmr.methods.cmr import CMR
 
 EVERY = 3  # which of the test images are looked at; a third of CUB-50's are 463
 
 
 @torch.no_grad()
-def view_agreement(method: CMR, batches: Batches, images: int, seed: int = 0) -> dict[str, float]:
+def view_agreement(method: Any, batches: Batches, images: int, seed: int = 0) -> dict[str, float]:
     """Cosine of the angle between the maps of X and X~, whole and without what all classes share.
 
     Paper: section 3.6, equation 14, whose value for a pair of maps is 2 - 2 cos (summed over pixels). A map that is
     added to those of all classes changes no probability and brings the two maps together; it is left out in "own".
 
     Args:
-        method: trained, in evaluation mode; the attention is on, as in training.
+        method: with two views (`views`, `net`), trained, in evaluation mode; the attention is on, as in training.
         batches: images as the test has them; they are hidden here, as in training.
         images: how many there are; every third is looked at.
         seed: of the hidden cells.
@@ -31,7 +32,9 @@ def view_agreement(method: CMR, batches: Batches, images: int, seed: int = 0) ->
         >>> from cmr.data import load, toybirds
         >>> split = load("toybirds", None, "test", toybirds.Settings(test=40))
         >>> batches = Batches(split, 64, batch_size=40, progress=False)
-        >>> method = CMR(build_backbone("tiny"), len(split.classes), CMR.Settings(sizes=(8,))).eval()
+        >>> from cmr.methods import METHODS
+        >>> kind = METHODS["cmr"]
+        >>> method = kind(build_backbone("tiny"), len(split.classes), kind.Settings(sizes=(8,))).eval()
         >>> sorted(view_agreement(method, batches, len(split)))
         ['map', 'own']
     """

@@ -98,7 +98,8 @@ def difference(a: Sequence[Run], b: Sequence[Run], metric: str = "GT-known Loc",
     tests = {fingerprint for run in (*a, *b) for fingerprint in _tested_on(run)}
     if len(tests) > 1:
         raise UserError(f"difference: the runs were tested on different images ({', '.join(sorted(tests))})")
-    return bootstrap(*(np.stack([right(run, metric) for run in side]) for side in (a, b)), draws)
+    right_a, right_b = (np.stack([right(run, metric) for run in side]) for side in (a, b))
+    return bootstrap(right_a, right_b, draws)
 
 
 def against(

@@ -67,7 +67,7 @@ class _StoragesHeld(TorchDispatchMode):
     """Adds up the storages of all tensors that operations return, and takes them off when they are freed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # of torch
         self.now = self.most = 0
         self._seen: dict[int, weakref.finalize] = {}
 
@@ -93,7 +93,7 @@ class _StoragesHeld(TorchDispatchMode):
     def __exit__(self, *error: Any) -> None:
         for finalizer in self._seen.values():
             finalizer.detach()
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]  # of torch
 
 
 def interleaved(

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from cmr.assemble import PRESETS, make
-from cmr.config import PLACE, Config
+from cmr.config import Config
 from cmr.data import DATASETS
 from cmr.errors import UserError, require_known, unknown
 from cmr.methods import METHODS
+from cmr.study.identity import essence, values_of
 
 GENERAL = {item.name for item in fields(Config)} - {"settings", "data_settings"}
 
@@ -178,19 +179,6 @@ def _value(name: str, value: Any, hint: Any) -> Any:
     if hint in (int, str, float) and type(value) is not hint:
         raise UserError(f"{name}: {value!r} is not of type {hint.__name__}")
     return value
-
-
-def values_of(config: Config) -> dict[str, Any]:
-    """All values of a run by name, the method's own beside the general ones; those of the data set with a prefix."""
-    values = config.to_dict()
-    own, of_data = values.pop("settings"), values.pop("data_settings")
-    return values | own | {f"data_settings.{name}": value for name, value in of_data.items()}
-
-
-def essence(config: Config) -> tuple:
-    """What determines the numbers of a run, as far as its configuration says it; weights are compared apart."""
-    left_out = {*PLACE, "weights"}
-    return tuple((name, value) for name, value in sorted(values_of(config).items()) if name not in left_out)
 
 
 def varying(configs: Sequence[Config]) -> list[str]:

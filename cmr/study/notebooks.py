@@ -8,7 +8,9 @@ import ast
 import copy
 import difflib
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -193,6 +195,7 @@ def run_notebook(
     bar = {"desc": path.name, "unit": "cell", "total": len(source.cells), "leave": False}
     shown = sys.stderr.isatty() if progress is None else progress
     start = time.monotonic()
+    sockets = Path(tempfile.mkdtemp(prefix="cmr-"))
     try:
         papermill.execute_notebook(
             str(path.resolve()),
@@ -203,7 +206,7 @@ def run_notebook(
             progress_bar=bar if shown else False,
             cwd=str(path.resolve().parent),
             start_timeout=300,
-            kernel_manager_class=_own_kernel(),
+            kernel_manager_class=_own_kernel(sockets),
         )
     except PapermillExecutionError as error:
         _write(_clean(read_notebook(running), path, failed), failed)
@@ -219,10 +222,15 @@ def run_notebook(
         return time.monotonic() - start
     finally:
         running.unlink(missing_ok=True)
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
-def _own_kernel() -> type:
-    """A kernel manager that starts this interpreter with this library; installed kernel specs are not looked at."""
+def _own_kernel(sockets: Path) -> type:
+    """A kernel manager that starts this interpreter with this library; installed kernel specs are not looked at.
+
+    Its sockets lie in the given folder. By default they are `kernel-ipc-1` to `-5` in the notebook's, where two kernels
+    at a time collide.
+    """
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
@@ -240,6 +248,10 @@ def _own_kernel() -> type:
         @default("transport")
         def _unreachable_from_outside(self) -> str:
             return "ipc" if os.name == "posix" else "tcp"
+
+        @default("ip")
+        def _its_own(self) -> str:
+            return str(sockets / "k") if os.name == "posix" else "127.0.0.1"
 
     return OwnKernel
 

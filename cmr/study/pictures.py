@@ -1,13 +1,13 @@
 """`cmr localize`: one's own pictures in, annotated pictures and boxes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr import assemble
@@ -15,7 +15,7 @@ from cmr.assemble import make
 from cmr.data.images import normalise
 from cmr.errors import UserError
 from cmr.files import write_aside, write_json
-from cmr.maps import locate
+from cmr.maps import Localize, locate
 from cmr.nets.imagenet import build_classifier, imagenet_classes
 from cmr.study import runs
 
@@ -53,8 +53,8 @@ def localize_pictures(
         raise UserError(f"threshold: {threshold} is outside [0, 1)")
     files = picture_files(Path(path))
     target = assemble.make_fabric(make("tiny", device=device)).device
-    call, classes, side = _from_run(run) if run else _from_classifier(backbone, weights, image_size)
-    call.__self__.to(target)
+    module, call, classes, side = _from_run(run) if run else _from_classifier(backbone, weights, image_size)
+    module.to(target)
     found = []
     for file in tqdm(files, desc="localize", disable=len(files) < 2):
         picture = read_picture(file)
@@ -105,7 +105,7 @@ def read_picture(path: Path) -> Image.Image:
 
 
 @torch.no_grad()
-def localize_one(call: Callable, image: Tensor, how: str, threshold: float) -> dict:
+def localize_one(call: Localize, image: Tensor, how: str, threshold: float) -> dict:
     """Class, score, score map (H, W) and box (xyxy inclusive, network pixels) of one uint8 image (1, 3, H, W)."""
     logits, maps = call(normalise(image))
     score, index = logits.float().softmax(1)[0].max(0)
@@ -135,13 +135,13 @@ def annotate(picture: Image.Image, scoremap: np.ndarray, box: Sequence[float], t
     return result
 
 
-def _from_run(folder: str) -> tuple[Callable, Sequence[str], int]:
+def _from_run(folder: str) -> tuple[nn.Module, Localize, Sequence[str], int]:
     finished = runs.read(folder)
     classes = finished.record["classes"]
     method = runs.load_method(finished, len(classes))
-    return method.localize, classes, finished.config.image_size
+    return method, method.localize, classes, finished.config.image_size
 
 
-def _from_classifier(backbone: str, weights: str, side: int) -> tuple[Callable, Sequence[str], int]:
+def _from_classifier(backbone: str, weights: str, side: int) -> tuple[nn.Module, Localize, Sequence[str], int]:
     classifier = build_classifier(backbone, weights).eval()
-    return classifier.cam, imagenet_classes(), side
+    return classifier, classifier.cam, imagenet_classes(), side

@@ -1,5 +1,7 @@
 """What a network's features know of the parts of a bird: a linear probe on ToyBirds, whose truth is exact."""
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -56,7 +58,8 @@ def part_probe(backbone: Backbone, train: int = 1000, test: int = 500, size: int
     """
     if min(train, test) < 2:
         raise UserError(f"probe: train {train} and test {test} must be 2 or more images")
-    settings = toybirds.Settings(train=train, test=test, size=size, **dict.fromkeys(PARTS, 0.0))
+    dials: dict[str, Any] = dict.fromkeys(PARTS, 0.0)
+    settings = toybirds.Settings(train=train, test=test, size=size, **dials)
     backbone.eval()
     sides = [_side(backbone, settings, split, count) for split, count in (("train", train), ("test", test))]
     scores = {}

@@ -3,7 +3,6 @@
 import shlex
 import time
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from cmr.config import Config
 from cmr.data.images import Batches
 from cmr.errors import require_known
 from cmr.evaluate import evaluate
-from cmr.maps import of_labels
+from cmr.maps import LocalizeLabels, of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.maps.posthoc import posthoc_call
 from cmr.study import runs
 from cmr.study.agreement import view_agreement
+from cmr.study.identity import identity
 from cmr.train import reestimate_batch_norm
 
 GENERAL = ("normalise", "threshold", "test_crop", "test_scales", "test_flip", "precise_bn")
@@ -45,7 +45,9 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
     own = [item.name for item in fields(config.settings) if item.name.startswith("test_")]
     for name in changes:
         require_known(name, "test setting", (*GENERAL, *own))
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+    }
     settings = replace(config.settings, **{name: values.pop(name) for name in own if name in values})
     return replace(config, settings=settings, **values)
 
@@ -100,11 +102,14 @@ def reevaluate(
         reestimate_batch_norm(method, resized, config)
     method.eval()
     tests = batches_for_test(test_split, config, fabric.device, progress)
+    localize: LocalizeLabels
     if maps:
         for_labels = posthoc_call(method, maps)
 
-        def localize(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            return at_scales(partial(for_labels, labels=labels), config.test_scales, config.test_flip)(images)
+        def look(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            return at_scales(lambda seen: for_labels(seen, labels), config.test_scales, config.test_flip)(images)
+
+        localize = look
     else:
         localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
     result, outcomes = evaluate(localize, test_split, tests, config, progress=progress)
@@ -114,7 +119,7 @@ def reevaluate(
         trained = {"id": run.id, "command": run.record["command"], "commit": run.record["environment"]["commit"]}
         fingerprints = {part.split: part.fingerprint for part in (train_split, test_split)}
         record = run.record | {
-            "id": runs.identity(config, fingerprints | {"weights": run.record["weights"]}) + (maps and f"-{maps}"),
+            "id": identity(config, fingerprints | {"weights": run.record["weights"]}) + (maps and f"-{maps}"),
             "result": runs.rounded(result),
             **runs.circumstances(config, fabric.device, 1, started),
             "command": command(run, config, out, maps),

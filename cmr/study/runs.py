@@ -1,7 +1,6 @@
 """Run records: what ran, on what, with which result. One folder a run."""
 
 import dataclasses
-import hashlib
 import json
 import lzma
 import platform
@@ -11,6 +10,8 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,16 @@ import torch
 
 import cmr
 from cmr.assemble import build, from_dict, make, precision
-from cmr.config import PLACE, Config
+from cmr.config import Config
 from cmr.errors import UserError
 from cmr.files import write_aside, write_json
+from cmr.methods.method import Method
 
 RECORD = "record.json"
 DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
 OUTCOMES = "outcomes.safetensors.xz"
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
-VERSION = 2  # goes up whenever the same configuration gives other numbers; old runs are then not taken for new ones
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Run:
         """The run's identity: a readable start and a hash of what determines its numbers."""
         return self.record["id"]
 
-    @property
+    @cached_property
     def config(self) -> Config:
         """The configuration it ran with."""
         return from_dict(self.record["config"])
@@ -75,28 +76,17 @@ class Run:
 
         `maps` is (32, h, w), the raw map of the true class; `map_index` (32,) says of which test image.
         """
+        return self._outcomes
+
+    @cached_property
+    def _outcomes(self) -> dict[str, np.ndarray]:
         return safetensors.numpy.load(lzma.decompress((self.path / OUTCOMES).read_bytes()))
-
-
-def identity(config: Config, fingerprints: dict[str, str]) -> str:
-    """The id of the run that `config` describes on data and weights with these fingerprints.
-
-    Fields that say only where a run happens (`cmr.config.PLACE`) do not count.
-    """
-    determining = {name: value for name, value in config.to_dict().items() if name not in PLACE}
-    if fingerprints.get("weights"):  # the file's content counts, not where it lies
-        determining["weights"] = fingerprints["weights"]
-    text = json.dumps({"version": VERSION, "config": determining, "fingerprints": fingerprints}, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    return f"{config.data}-{config.method}-{config.backbone}-s{config.seed}-{digest}"
 
 
 def environment(device: torch.device) -> dict[str, Any]:
     """What a run happened on: commit, versions, device, driver."""
     root = Path(cmr.__file__).parent.parent
-    versions = {
-        name: sys.modules[name].__version__ for name in ("torch", "torchvision", "timm", "numpy") if name in sys.modules
-    }
+    versions = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "numpy")}
     values = {
         "commit": _git(root, "rev-parse", "HEAD") or "unknown",
         "dirty": bool(_git(root, "status", "--porcelain", "--", "cmr", "pyproject.toml")),
@@ -206,7 +196,7 @@ def train_command(config: Config, preset: str = "toybirds") -> str:
 
 def portable(config: Config) -> Config:
     """The configuration without this machine's paths: of an absolute path only the last part is kept."""
-    short = {
+    short: dict[str, Any] = {
         name: Path(getattr(config, name)).name
         for name in ("data_root", "weights")
         if Path(getattr(config, name)).is_absolute()
@@ -308,7 +298,7 @@ def save_model(folder: Path, method: torch.nn.Module) -> None:
     write_aside(folder / MODEL, safetensors.torch.save(state))
 
 
-def load_method(run: Run, classes: int, config: Config | None = None) -> torch.nn.Module:
+def load_method(run: Run, classes: int, config: Config | None = None) -> Method:
     """The trained method of a finished run, on the CPU, ready for `localize`.
 
     Args:

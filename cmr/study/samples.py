@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cmr.config import Config
 from cmr.data.boxes import resize_boxes
@@ -13,6 +13,7 @@ from cmr.data.images import MEAN, STD, normalise, resize_image
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
+from cmr.methods.method import Method
 from cmr.study.runs import Run
 from cmr.views import complementary_views, hide_masks
 
@@ -86,7 +87,7 @@ def views(images: Tensor, sizes: Sequence[int], seed: int = 0) -> tuple[Tensor, 
 
 
 @torch.no_grad()
-def scoremaps(method: nn.Module, images: Tensor, labels: Tensor, config: Config, side: int) -> Tensor:
+def scoremaps(method: Method, images: Tensor, labels: Tensor, config: Config, side: int) -> Tensor:
     """Score maps in [0, 1] of the given classes, `side` pixels wide: (B, 3, H, W), (B,) -> (B, side, side)."""
     _, maps = method.eval().localize(images)
     chosen = maps[torch.arange(len(labels)), labels]  # (B, h, w)

@@ -258,7 +258,7 @@ def write(evaluated: dict[str, Any], out: str | Path) -> tuple[Path, Path]:
     write_json(out, evaluated)
     result = evaluated["result"]
     curves = result["curves"]
-    lines = {
+    lines: dict[str, dict[float, tuple[Any, Any]]] = {
         rule: {int(iou): (curves["tau"], values) for iou, values in curves[rule].items()}
         for rule in ("all contours", "largest contour")
     }

@@ -10,7 +10,8 @@ from cmr.config import PLACE, Config
 from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
 from cmr.study import runs
-from cmr.study.grid import GENERAL, Grid, essence, label, load, names_of, once, values_of
+from cmr.study.grid import GENERAL, Grid, label, load, names_of, once
+from cmr.study.identity import essence, values_of
 from cmr.study.runs import Run
 
 KEYS = ("results", "sweep", "field", "by", "metric")

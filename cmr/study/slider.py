@@ -11,9 +11,9 @@ import io
 import itertools
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from cmr.errors import UserError
@@ -51,7 +51,7 @@ class ThresholdSlider:
     html: str = field(repr=False)
     png: bytes = field(repr=False)
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self.html, "image/png": base64.b64encode(self.png).decode()}
 
 
@@ -129,10 +129,19 @@ def localize_at(scoremap: np.ndarray, gt: np.ndarray, taus: np.ndarray) -> tuple
 
 
 @themed
-def _still(image, scoremap, gt, taus, masks, boxes, ious, start: int) -> Figure:
+def _still(
+    image: np.ndarray,
+    scoremap: np.ndarray,
+    gt: np.ndarray,
+    taus: np.ndarray,
+    masks: np.ndarray,
+    boxes: np.ndarray,
+    ious: np.ndarray,
+    start: int,
+) -> Card:
     tall = image.shape[0] / image.shape[1]
-    figure = Card(figsize=(WIDTH, 2.35 * min(tall, 1.4) + 0.95), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07, rect=(0, 0.36 / figure.get_figheight(), 1, 1))
+    figure = Card(figsize=(WIDTH, 2.35 * min(tall, 1.4) + 0.95))
+    figure.set_layout_engine("constrained", w_pad=0.07, h_pad=0.07, rect=(0, 0.36 / figure.get_figheight(), 1, 1))
     left, middle, right = figure.subplots(1, 3)
     show_image(left, heat_overlay(image, scoremap), "map and box")
     show_image(middle, _spotlight(image, masks[start]), rf"mask at $\tau$ = {taus[start]:.2f}")
@@ -160,7 +169,7 @@ def _shrunk(picture: Image.Image, how: Image.Resampling) -> Image.Image:
     )
 
 
-def _uri(picture: Image.Image, kind: str, **options) -> str:
+def _uri(picture: Image.Image, kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, format=kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
@@ -194,7 +203,17 @@ def _words(tau: float, iou: float, some: bool) -> str:
     return f"τ = {tau:.2f}: IoU {iou:.2f}, " + ("✓ localized" if iou >= 0.5 else "✗ not localized")
 
 
-def _html(image, scoremap, gt, taus, masks, boxes, ious, start: int, name: str) -> str:
+def _html(
+    image: np.ndarray,
+    scoremap: np.ndarray,
+    gt: np.ndarray,
+    taus: np.ndarray,
+    masks: np.ndarray,
+    boxes: np.ndarray,
+    ious: np.ndarray,
+    start: int,
+    name: str,
+) -> str:
     height, width = image.shape[:2]
     frames = [
         {"box": box.tolist(), "text": _words(tau, iou, bool(mask.any())), "mask": _shade(mask)}

@@ -99,7 +99,7 @@ def read(folder: str | Path) -> dict[str, Record]:
         >>> read("no/such/folder")
         {}
     """
-    records = {}
+    records: dict[str, Record] = {}
     for path in sorted(Path(folder).glob("train*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -216,7 +216,8 @@ def hours_table(records: Mapping[str, Record], scaling: float) -> pandas.DataFra
     """Hours of the paper's trainings with CAM and with CMR, for each record; one of "not run" without records."""
     columns = [f"{n} device{'s' if n > 1 else ''}" for n in DEVICES]
     cells, index = [], []
-    for file, record in (records or {"no file": None}).items():
+    shown: Mapping[str, Record | None] = records or {"no file": None}
+    for file, record in shown.items():
         for step in ("cam", "cmr"):
             for title, (images, epochs) in TRAININGS.items():
                 index.append(f"{file}: {step.upper()}, {title}")

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from cmr.errors import Diverged, UserError
 from cmr.nets.weights import weights_fingerprint
 from cmr.study import runs
 from cmr.study.grid import label, load, varying
+from cmr.study.identity import identity
 from cmr.study.runs import Run
 from cmr.study.search import chosen, recorded, records
 from cmr.study.training import train
@@ -104,7 +106,7 @@ def plan(path: str | Path, out: str | Path) -> Plan:
         prints = _fingerprints(config, splits)
         known = {"train", "weights"} <= set(prints)
         name = f"{config.data}-{config.method}-{config.backbone}-s{config.seed}"
-        name = runs.identity(config, prints) if known else f"{name} (its data or weights are not at hand here)"
+        name = identity(config, prints) if known else f"{name} (its data or weights are not at hand here)"
         run = recorded(config, found, prints)
         # Two folders with the same content make one run.
         items.setdefault(name if known else number, Item(config, run.id if run else name, label(config, names), run))
@@ -190,7 +192,8 @@ def command_of(config: Config, preset: str) -> str:
 def _work_off(
     distributed: ModuleType, client: Any, preset: str, todo: Sequence[Item], out: str, threads: int, patience: float
 ) -> list[tuple[Item, str]]:
-    waiting, running = deque(todo), {}
+    waiting = deque(todo)
+    running: dict[Any, Item] = {}
     failed: list[tuple[Item, str]] = []
     seen = time.monotonic()  # when there was a worker last
     with tqdm(total=len(todo), desc="sweep", unit="run", smoothing=0) as bar:
@@ -260,10 +263,8 @@ def work(config: Config, out: str, command: str, threads: int) -> str:
         except UserError as error:
             return _one_line(str(error))
         except Exception as error:
-            last = error.__traceback__
-            while last.tb_next:
-                last = last.tb_next
-            place = f"{Path(last.tb_frame.f_code.co_filename).name}, line {last.tb_lineno}"
+            *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+            place = f"{Path(frame.f_code.co_filename).name}, line {line}"
             return _one_line(f"{type(error).__name__}: {error} ({place})")
         finally:
             gc.collect()

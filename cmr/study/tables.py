@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas
 
-from cmr.config import PLACE
 from cmr.study import runs
 from cmr.study.compare import NBSP, difference
+from cmr.study.identity import determining
+from cmr.study.identity import setting as same_setting
 from cmr.study.runs import Run
 
 METRICS = ("Top-1 Loc", "Top-5 Loc", "GT-known Loc", "Top-1 Clas", "MaxBoxAcc", "MaxBoxAccV2")  # all in percent
@@ -54,13 +55,13 @@ def rows_of(found: Sequence[Run]) -> list[dict[str, Any]]:
     """The rows of `table` for runs that are already read."""
     groups: dict[str, dict[int, Run]] = {}
     for run in found:  # a seed counts once: two studies may hold the same training
-        groups.setdefault(json.dumps(_setting(run), sort_keys=True), {}).setdefault(run.config.seed, run)
+        groups.setdefault(same_setting(run), {}).setdefault(run.config.seed, run)
     rows = []
     for members in (list(group.values()) for group in groups.values()):
         first = [next(iter(group.values())) for group in groups.values()]
         same = [other for other in first if label(other) == label(members[0])]
         data, backbone, size, method = label(members[0])
-        row = {
+        row: dict[str, Any] = {
             "data": data,
             "backbone": backbone,
             "size": size,
@@ -81,15 +82,8 @@ def rows_of(found: Sequence[Run]) -> list[dict[str, Any]]:
     )
 
 
-def _setting(run: Run) -> dict[str, Any]:
-    # Read through today's settings: a record from before one was added has its default.
-    config = {name: value for name, value in run.config.to_dict().items() if name not in (*PLACE, "seed")}
-    about = {"config": config, "data": run.record["data"], "weights": run.record["weights"]}
-    return about | {"maps": run.record.get("maps", "")}
-
-
 def _flat(run: Run) -> dict[str, Any]:
-    config = _setting(run)["config"]
+    config = {name: value for name, value in determining(run.config).items() if name != "seed"}
     config["maps"] = run.record.get("maps", "")
     return {**config, **config["settings"], **config["data_settings"], "settings": None, "data_settings": None}
 

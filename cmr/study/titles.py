@@ -1,6 +1,5 @@
 """Which recorded runs belong together, and what a table calls them."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
@@ -9,10 +8,11 @@ from typing import Any
 from cmr.assemble import make
 from cmr.config import PLACE, Config
 from cmr.methods import METHODS
-from cmr.methods.cmr import CMR
+from cmr.study.identity import setting
 from cmr.study.runs import Run
 
 VIEWS_ONLY = "views only"
+PAPERS = "cmr"  # the method of the paper, whose interpretations have names
 #: What the maps are that eq. 14 compares. The paper allows the first two; both stand in every table.
 INTERPRETATIONS = {
     "raw": "CMR (literal)",
@@ -41,7 +41,7 @@ def by_title(found: Sequence[Run]) -> dict[str, list[Run]]:
     """
     groups: dict[str, list[Run]] = {}
     for run in found:
-        _add(run, groups.setdefault(_setting(run), []))
+        _add(run, groups.setdefault(setting(run), []))
     members = list(groups.values())
     configs = [group[0].config for group in members]
     titles = [
@@ -86,14 +86,14 @@ def by_reading(found: Sequence[Run]) -> dict[str, list[Run]]:
         flipped = ["test flip"] if run.config.test_flip else []
         _add(run, groups.setdefault(", ".join([reading(run), *read_out, *flipped]), []))
     for name, members in groups.items():
-        if len({_setting(run) for run in members}) > 1:
+        if len({setting(run) for run in members}) > 1:
             raise ValueError(f"by_reading: {name} stands for runs of different settings; give those of one training")
     return groups
 
 
 def _add(run: Run, group: list[Run]) -> None:
     """Adds a run to a group, unless the same training is there: two studies may hold one, and it counts once."""
-    if not any(_setting(run) == _setting(other) and run.config.seed == other.config.seed for other in group):
+    if not any(setting(run) == setting(other) and run.config.seed == other.config.seed for other in group):
         group.append(run)
 
 
@@ -117,7 +117,7 @@ def reading(run: Run) -> str:
         'CMR (literal), weight 1'
     """
     settings, name = run.config.settings, method_name(run.config)
-    if METHODS[run.config.method] is not CMR:
+    if run.config.method != PAPERS:
         views = getattr(settings, "views", 1)
         return f"{name}, {views} views" if views > 1 else name
     parts = [name]
@@ -125,7 +125,7 @@ def reading(run: Run) -> str:
         parts += [*([] if settings.caam else ["no CAAM"]), *([] if settings.ssam else ["no SSAM"])]
         if settings.beta == 0:
             parts.append("no fusion loss")
-        elif settings.beta != CMR.Settings().beta:
+        elif settings.beta != METHODS[PAPERS].Settings().beta:
             parts.append(f"weight {settings.beta:g}")
     return ", ".join([*parts, *([] if settings.test_map == "raw" else ["mean-free at test"])])
 
@@ -138,22 +138,16 @@ def method_name(config: Config) -> str:
         ['CMR (literal)', 'CMR (positive parts)']
     """
     method, settings = METHODS[config.method], config.settings
-    if method is not CMR or (settings.beta == 0 and (settings.caam or settings.ssam)):
+    if config.method != PAPERS or (settings.beta == 0 and (settings.caam or settings.ssam)):
         return method.__name__
     return INTERPRETATIONS[settings.fusion_map] if settings.beta else VIEWS_ONLY
-
-
-def _setting(run: Run) -> str:
-    config = {name: value for name, value in run.config.to_dict().items() if name not in (*PLACE, "seed", "weights")}
-    about = [config, run.record["weights"], run.record["data"], run.record.get("maps", "")]
-    return json.dumps(about, sort_keys=True, default=list)
 
 
 def _parts(config: Config, same: Sequence[Config]) -> list[str]:
     plain = make("paper", method=config.method)
     name = method_name(config)
     parts = [name]
-    said = ("fusion_map", *(("beta", "caam", "ssam") if name == VIEWS_ONLY else ())) if config.method == "cmr" else ()
+    said = ("fusion_map", *(("beta", "caam", "ssam") if name == VIEWS_ONLY else ())) if config.method == PAPERS else ()
     for item in fields(config.settings):
         if item.name in said:
             continue

@@ -1,12 +1,13 @@
 """A run from its configuration to its folder: trained, tested, recorded."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr.assemble import batches_for_test, build, make_fabric, reading, splits
@@ -20,6 +21,7 @@ from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
 from cmr.study import runs
+from cmr.study.identity import identity
 from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
 
 
@@ -53,7 +55,7 @@ def train(
     steps = steps_of_epoch(len(train_split), config)
     prints = {"train": train_split.fingerprint, "test": test_split.fingerprint}
     prints["weights"] = weights_fingerprint(config.weights, config.backbone)
-    folder = Path(out) / runs.identity(config, prints)
+    folder = Path(out) / identity(config, prints)
     if not rerun and (finished := _before(folder, resume)):
         return finished
 
@@ -116,15 +118,16 @@ def train(
     return runs.read(folder)
 
 
-class Stepping:
+class Stepping(Batches):
     """Batches that move a bar as they are taken."""
 
     def __init__(self, images: Batches, bar: tqdm) -> None:
-        self.images, self.bar, self.split = images, bar, images.split
+        vars(self).update(vars(images))  # the same images, not read again
+        self.bar = bar
 
-    def epoch(self, order: torch.Tensor | None = None):
+    def epoch(self, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """As `Batches.epoch`."""
-        for batch in self.images.epoch(order):
+        for batch in super().epoch(order):
             yield batch
             self.bar.update()
 

@@ -237,7 +237,7 @@ def _generate(settings: Settings, split: str) -> Split:
 
 def _tight(owners: np.ndarray) -> np.ndarray:
     """(n, 1, 4) float64 xyxy, half-open: the tight boxes of what is not background."""
-    rows, cols, size = (owners > 0).any(2), (owners > 0).any(1), owners.shape[1]
+    rows, cols, size = np.any(owners > 0, 2), np.any(owners > 0, 1), owners.shape[1]
     ends = [cols.argmax(1), rows.argmax(1), size - cols[:, ::-1].argmax(1), size - rows[:, ::-1].argmax(1)]
     return np.stack(ends, 1).astype(np.float64)[:, None]  # (n, 4) -> (n, 1, 4)
 

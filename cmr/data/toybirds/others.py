@@ -57,7 +57,7 @@ def others() -> tuple[Species, ...]:
 
 def _invent(rng: np.random.Generator, number: int) -> Species:
     makers = {"head": _head, "beak": _beak, "body": _body, "wing": _wing, "tail": _tail, "legs": _legs}
-    parts = {}
+    parts: dict[str, Any] = {}
     for name, make in makers.items():
         part = make(rng)
         while any(alike(part, getattr(species, name)) for species in SPECIES):
@@ -84,7 +84,8 @@ def _head(rng: np.random.Generator) -> Head:
 
 
 def _beak(rng: np.random.Generator) -> Beak:
-    return Beak(_colour(rng), *_one(rng, _BEAKS), bend=rng.uniform(0.0, 0.05))
+    colour, (length, depth) = _colour(rng), _one(rng, _BEAKS)
+    return Beak(colour, length, depth, bend=rng.uniform(0.0, 0.05))
 
 
 def _body(rng: np.random.Generator) -> Body:

@@ -9,7 +9,7 @@ LOG2 = np.array([0] + [n.bit_length() - 1 for n in range(1, LEVELS + 1)], np.int
 
 
 @compiled
-def _predicted(node, height, width, box):
+def _predicted(node: np.ndarray, height: int, width: int, box: np.ndarray) -> None:
     """The benchmark's box of a contour: one pixel beyond it to the right and below, unless the map ends there."""
     box[0] = node[0]
     box[1] = node[1]
@@ -18,7 +18,7 @@ def _predicted(node, height, width, box):
 
 
 @compiled
-def _best_iou(box, truth):
+def _best_iou(box: np.ndarray, truth: np.ndarray) -> float:
     """Highest IoU of one box with any true box, areas counted in pixels, both ends included."""
     best = 0.0
     area = (box[2] - box[0] + 1) * (box[3] - box[1] + 1)
@@ -37,7 +37,7 @@ def _best_iou(box, truth):
 
 
 @compiled
-def all_contours(nodes, truth, height, width, iou):
+def all_contours(nodes: np.ndarray, truth: np.ndarray, height: int, width: int, iou: np.ndarray) -> None:
     """Raises iou[t] (256) to the best IoU of any contour at threshold t with any true box."""
     table = np.zeros((8, LEVELS), np.float64)
     box = np.zeros(4, np.int64)
@@ -60,13 +60,15 @@ def all_contours(nodes, truth, height, width, iou):
 
 
 @compiled
-def _keep(table, j, t, n, keys):
+def _keep(table: np.ndarray, j: int, t: int, n: int, keys: np.ndarray) -> None:
     if n >= 0 and (table[j, t] < 0 or keys[n] > keys[table[j, t]]):
         table[j, t] = n
 
 
 @compiled
-def largest_contour(nodes, truth, height, width, iou, boxes):
+def largest_contour(
+    nodes: np.ndarray, truth: np.ndarray, height: int, width: int, iou: np.ndarray, boxes: np.ndarray
+) -> None:
     """Writes the box of the largest contour at each threshold, boxes (256, 4), and its IoU.
 
     Args:
@@ -94,7 +96,17 @@ def largest_contour(nodes, truth, height, width, iou, boxes):
 
 
 @compiled
-def score(nodes, ends, highest, truth, height, width, iou_all, iou_largest, boxes):
+def score(
+    nodes: np.ndarray,
+    ends: tuple[int, int, int],
+    highest: int,
+    truth: np.ndarray,
+    height: int,
+    width: int,
+    iou_all: np.ndarray,
+    iou_largest: np.ndarray,
+    boxes: np.ndarray,
+) -> None:
     """Scores one map.
 
     Args:

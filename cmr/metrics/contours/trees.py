@@ -60,12 +60,12 @@ def new_memory(height: int, width: int) -> Memory:
     stride, pixels, framed = width + 2, height * width, (height + 2) * (width + 2)
     inside = np.zeros((height + 2, stride), bool)
     inside[1:-1, 1:-1] = True
-    frame = sum((~np.roll(inside, (-dy, -dx), (0, 1))).astype(np.uint8) << i for i, (dx, dy) in enumerate(RING))
+    outside = [(~np.roll(inside, (-dy, -dx), (0, 1))).astype(np.uint8) << i for i, (dx, dy) in enumerate(RING)]
     way = np.array([dy * stride + dx for dx, dy in RING], np.int64).astype(np.uint64)  # backwards: modulo 2^64
     return Memory(
         values=np.zeros(framed, np.uint8),
         filled=np.zeros(framed, np.uint8),
-        frame=frame.astype(np.uint8).ravel(),
+        frame=np.sum(outside, axis=0).astype(np.uint8).ravel(),
         codes=np.zeros(framed, np.uint8),
         column=(np.arange(framed) % stride).astype(np.int32),
         label=np.empty(framed, np.uint32),
@@ -80,7 +80,7 @@ def new_memory(height: int, width: int) -> Memory:
 
 
 @compiled
-def _mark(low, high, equal, bit, codes):
+def _mark(low: np.ndarray, high: np.ndarray, equal: bool, bit: np.uint8, codes: np.ndarray) -> None:
     # Two plain loops over bytes, so that the compiler makes vector instructions of them (50 times faster).
     if equal:
         for j in range(codes.size):
@@ -91,7 +91,7 @@ def _mark(low, high, equal, bit, codes):
 
 
 @compiled
-def rank(values, height, width, memory):
+def rank(values: np.ndarray, height: int, width: int, memory: Memory) -> None:
     """Sorts the pixels by value, raster order among equals, and notes which neighbours come before each."""
     stride, order, codes = width + 2, memory.order, memory.codes
     first, last = stride + 1, height * stride + width + 1
@@ -114,7 +114,7 @@ def rank(values, height, width, memory):
 
 
 @compiled
-def _find(root, seed):
+def _find(root: np.ndarray, seed: int) -> int:
     while root[seed] != seed:
         root[seed] = root[root[seed]]
         seed = root[seed]
@@ -122,14 +122,14 @@ def _find(root, seed):
 
 
 @compiled
-def _start(part, p, x):
+def _start(part: np.ndarray, p: np.int32, x: np.int32) -> None:
     part[0] = part[1] = x
     part[2] = part[3] = p
     part[4] = 0
 
 
 @compiled
-def _extend(part, p, x, half_squares):
+def _extend(part: np.ndarray, p: np.int32, x: np.int32, half_squares: np.int32) -> None:
     part[0] = min(part[0], x)
     part[1] = max(part[1], x)
     part[2] = min(part[2], p)
@@ -138,7 +138,7 @@ def _extend(part, p, x, half_squares):
 
 
 @compiled
-def _join(into, part):
+def _join(into: np.ndarray, part: np.ndarray) -> None:
     into[0] = min(into[0], part[0])
     into[1] = max(into[1], part[1])
     into[2] = min(into[2], part[2])
@@ -147,7 +147,7 @@ def _join(into, part):
 
 
 @compiled
-def _write(node, part, stride, lo, hi, grow):
+def _write(node: np.ndarray, part: np.ndarray, stride: int, lo: np.int32, hi: np.int32, grow: int) -> None:
     """Writes a component as x0, y0, x1, y1 (inclusive, without the frame), lo, hi, half squares, first pixel."""
     node[0] = part[0] - 1 - grow
     node[1] = part[2] // stride - 1 - grow
@@ -160,7 +160,7 @@ def _write(node, part, stride, lo, hi, grow):
 
 
 @compiled
-def blobs(values, stride, memory, nodes):
+def blobs(values: np.ndarray, stride: int, memory: Memory, nodes: np.ndarray) -> int:
     """Max-tree: writes each 8-connected component of {value > t} with the thresholds lo <= t <= hi at which it exists.
 
     Args:
@@ -209,7 +209,7 @@ def blobs(values, stride, memory, nodes):
 
 
 @compiled
-def holes(values, stride, memory, nodes):
+def holes(values: np.ndarray, stride: int, memory: Memory, nodes: np.ndarray) -> int:
     """Min-tree: writes each 4-connected hole of {value > t}, grown by one pixel, and fills the map's holes.
 
     The frame is seed 0, the outside; a component is a hole as long as it is not joined to it. Joining always keeps the
@@ -272,7 +272,7 @@ def holes(values, stride, memory, nodes):
 
 
 @compiled
-def trees(image, all_contours, memory, nodes):
+def trees(image: np.ndarray, all_contours: bool, memory: Memory, nodes: np.ndarray) -> tuple[int, int, int]:
     """Both trees of one map.
 
     Args:
