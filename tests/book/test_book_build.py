@@ -14,7 +14,7 @@ from book import mathjax
 from book.offline import external
 from cmr.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 INTRO = """\
 # Intro
 

@@ -19,7 +19,7 @@ from cmr.data.toybirds.pose import draw_pose
 from cmr.data.toybirds.species import SPECIES, Head, Tail
 from cmr.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = Settings(test=160)
 
 

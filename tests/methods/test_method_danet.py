@@ -214,7 +214,7 @@ def test_steps():
 
 
 def test_the_table_is_in_the_package():
-    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
     assert "*.csv" in tomllib.loads(project.read_text())["tool"]["setuptools"]["package-data"]["cmr.data"]
 
 

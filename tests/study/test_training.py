@@ -262,7 +262,7 @@ def test_two_processes_train_and_agree(tmp_path):
     """Under torchrun each process takes half of every batch, and both score all test images between them."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "cmr"]
     asked = ["train", "--preset", "tiny", "--device", "cpu", "--data-settings.test", "33", "--out", str(tmp_path)]
-    place = os.environ | {"PYTHONPATH": str(Path(training.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    place = os.environ | {"PYTHONPATH": str(Path(training.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launch, *asked], capture_output=True, text=True, env=place, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     [finished] = runs.find(tmp_path)

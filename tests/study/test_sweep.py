@@ -101,7 +101,7 @@ def test_data_elsewhere_do_not_stop_the_plan(place):
 
 
 def test_the_grids_of_the_book_are_read(place):
-    page = Path(__file__).resolve().parents[1] / "book/reference/rerun.md"
+    page = Path(__file__).resolve().parents[2] / "book/reference/rerun.md"
     first, final = re.findall(r"```toml\n# (search|grid)\.toml\n(.*?)```", page.read_text(), re.S)
     for name, text in (first, final):
         (place / f"{name}.toml").write_text(text)

@@ -8,7 +8,7 @@ import pytest
 from cmr.errors import UserError
 from cmr.study.notebooks import notebook_parameters, run_notebook
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 TINY = {"preset": "tiny", "images": 64, "epochs": 1, "device": "cpu"}
 
 

@@ -14,7 +14,7 @@ from cmr.methods import METHODS
 from cmr.nets.backbones import build_backbone
 from cmr.study.training import train
 
-PAGE = Path(__file__).resolve().parent.parent / "book" / "methods" / "add.md"
+PAGE = Path(__file__).resolve().parents[2] / "book" / "methods" / "add.md"
 
 
 @pytest.fixture

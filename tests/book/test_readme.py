@@ -12,7 +12,7 @@ from cmr.metrics import WSOLMetrics, gt_boxes
 from cmr.study import runs
 from cmr.study.titles import reading
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def test_the_example_runs_and_has_five_lines(capsys):

@@ -21,7 +21,7 @@ from cmr.nets.backbones import BACKBONES, build_backbone
 from cmr.nets.imagenet import build_classifier, imagenet_classes
 from cmr.nets.weights import load_weights, read_weights
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("CMR_SHARED", ROOT.parent / "shared"))
 CASES = [(name, stride) for name, architecture in BACKBONES.items() for stride in architecture.strides]
 FILES = {
