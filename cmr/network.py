@@ -4,10 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from cmr.attention import CAAM, SSAM
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known, unknown
 from cmr.nets.backbones import Backbone
 
 POOLINGS = ("mean", "sum")
+MODULES = ("off", "on")
+SUMS = ("double", "single")
 BRANCHES = ("x", "x_tilde", "mean")
 
 
@@ -45,18 +47,23 @@ class Head(nn.Module):
         pooled = features.mean((2, 3)) if self.pooling == "mean" else features.sum((2, 3))  # (B, C)
         return nn.functional.linear(pooled, self.weight, self.bias)
 
-    def class_map(self, features: Tensor, labels: Tensor, centred: bool = False) -> Tensor:
-        """The raw, signed map of one class an image (eq. 13): (B, C, H, W), (B,) -> (B, H, W).
+    def class_map(self, features: Tensor, labels: Tensor, mean_free: bool = False) -> Tensor:
+        """The raw, signed map of one class per image (eq. 13): (B, C, H, W), (B,) -> (B, H, W).
 
-        Centred, it is less the mean over the classes, which is in every class's map and so cancels in the softmax.
+        A mean-free map is less the mean over the classes, which is in every class's map and so cancels in the softmax.
         """
-        weight = self.weight - self.weight.mean(0) if centred else self.weight  # (K, C)
-        return torch.einsum("bchw,bc->bhw", features, weight[labels].to(features.dtype))
+        return torch.einsum("bchw,bc->bhw", features, self._weight(mean_free)[labels].to(features.dtype))
+
+    def class_maps(self, features: Tensor, mean_free: bool = False) -> Tensor:
+        """The maps of all classes: (B, C, H, W) -> (B, K, H, W)."""
+        return torch.einsum("bchw,kc->bkhw", features, self._weight(mean_free).to(features.dtype))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The logits and the maps of all classes: (B, C, H, W) -> (B, K), (B, K, H, W)."""
-        maps = torch.einsum("bchw,kc->bkhw", features, self.weight.to(features.dtype))
-        return self.logits(features), maps
+        return self.logits(features), self.class_maps(features)
+
+    def _weight(self, mean_free: bool) -> Tensor:
+        return self.weight - self.weight.mean(0) if mean_free else self.weight  # (K, C)
 
 
 class Branch(nn.Module):
@@ -100,9 +107,18 @@ class Branch(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]  # it has a bias
         self.head = Head(width, classes, pooling)
 
-    def forward(self, aggregated: Tensor) -> Tensor:
+    def features(self, aggregated: Tensor) -> Tensor:
         """F^t, the features of the last convolution (eq. 9): (B, C, H, W) -> (B, width, H, W)."""
         return aggregated if self.conv is None else self.conv(aggregated).relu()
+
+    def forward(
+        self, aggregated: Tensor, labels: Tensor | None = None, mean_free: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, K), and the maps of these labels (B, H, W) or, without labels, of all classes (B, K, H, W)."""
+        features = self.features(aggregated)
+        if labels is None:
+            return self.head.logits(features), self.head.class_maps(features, mean_free)
+        return self.head.logits(features), self.head.class_map(features, labels, mean_free)
 
 
 class ComplementaryNet(nn.Module):
@@ -148,23 +164,32 @@ class ComplementaryNet(nn.Module):
         s_x, s_xt = self.ssam(f_x, f_xt) if self.ssam is not None else (f_x, f_xt)
         return c_x + s_x, c_xt + s_xt
 
-    def forward(self, x: Tensor, x_tilde: Tensor) -> tuple[Tensor, Tensor]:
-        """F^t of both views in training (Algorithm 1, lines 3-6).
+    def forward(
+        self, x: Tensor, x_tilde: Tensor, labels: Tensor, mean_free: bool = False
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """What both classifiers say in training (Algorithm 1, lines 3-7).
 
         One forward pass of the pair, so that batch normalisation sees both views as one batch.
 
         Args:
             x, x_tilde: the complementary views, (B, 3, H, W), normalised.
+            labels: (B,) int64, whose maps are wanted.
+            mean_free: maps less the mean over the classes.
 
         Returns:
-            F^t_x and F^t_x~, (B, width, h, w) each; the branches' heads turn them into logits and maps.
+            Of X and of X~: logits (B, K) and maps (B, h, w).
         """
         f_x, f_xt = self.backbone(torch.cat((x, x_tilde))).chunk(2)  # (2B, C, h, w) -> twice (B, C, h, w)
         a_x, a_xt = self.attend(f_x, f_xt)
-        return self.branch_x(a_x), self.branch_xt(a_xt)
+        return self.branch_x(a_x, labels, mean_free), self.branch_xt(a_xt, labels, mean_free)
 
     def localize(
-        self, images: Tensor, modules: str = "off", test_sum: str = "double", branch: str = "x"
+        self,
+        images: Tensor,
+        modules: str = "off",
+        test_sum: str = "double",
+        branch: str = "x",
+        mean_free: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Logits and class maps of whole images at test.
 
@@ -176,10 +201,17 @@ class ComplementaryNet(nn.Module):
             test_sum: with modules off, "double" feeds conv(F + F), which is what eq. 9 gives at delta = alpha = 0 and
                 what the branch was trained around; "single" feeds conv(F).
             branch: whose classifier and map: "x", "x_tilde", or the "mean" of both.
+            mean_free: maps less the mean over the classes.
 
         Returns:
             logits (B, K) and maps (B, K, h, w).
+
+        Raises:
+            UserError: a value that is not one of these.
         """
+        given = {"modules": (modules, MODULES), "test_sum": (test_sum, SUMS), "branch": (branch, BRANCHES)}
+        for what, (name, known) in given.items():
+            require_known(name, what, known)
         features = self.backbone(images)
         if modules == "on":
             a_x, a_xt = self.attend(features, features)
@@ -187,8 +219,8 @@ class ComplementaryNet(nn.Module):
             a_x = a_xt = 2 * features if test_sum == "double" else features
         outputs = []
         if branch in ("x", "mean"):
-            outputs.append(self.branch_x.head(self.branch_x(a_x)))
+            outputs.append(self.branch_x(a_x, mean_free=mean_free))
         if branch in ("x_tilde", "mean"):
-            outputs.append(self.branch_xt.head(self.branch_xt(a_xt)))
+            outputs.append(self.branch_xt(a_xt, mean_free=mean_free))
         logits, maps = zip(*outputs, strict=True)
         return sum(logits) / len(logits), sum(maps) / len(maps)

@@ -54,7 +54,7 @@ def test_class_map_is_the_chosen_row_of_all_maps():
     _, maps = head(features)
     torch.testing.assert_close(head.class_map(features, labels), maps[torch.arange(3), labels])
     less_mean = (maps - maps.mean(1, keepdim=True))[torch.arange(3), labels]
-    torch.testing.assert_close(head.class_map(features, labels, centred=True), less_mean)
+    torch.testing.assert_close(head.class_map(features, labels, mean_free=True), less_mean)
 
 
 def test_modules_off_is_the_network_at_delta_and_alpha_zero():
@@ -81,6 +81,23 @@ def test_a_module_taken_out_leaves_the_scale(caam, ssam):
         torch.testing.assert_close(got, 2 * want)  # delta and alpha are 0
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"modules": "On"}, "unknown modules 'On': did you mean 'on'"), ({"branch": "y"}, "unknown branch 'y'")],
+)
+def test_settings_of_the_test_are_checked(changes, message):
+    with pytest.raises(UserError, match=message):
+        net().localize(torch.randn(1, 3, 64, 64), **changes)
+
+
+def test_training_and_test_reach_the_branches_alike():
+    model, labels = net().eval(), torch.tensor([2, 0])
+    features = torch.rand(2, 128, 8, 8)
+    logits, maps = model.branch_x(features)
+    again, own = model.branch_x(features, labels)
+    torch.testing.assert_close((again, own), (logits, maps[torch.arange(2), labels]))
+
+
 def test_shared_heads_are_one_branch():
     model = net(share_heads=True)
     assert model.branch_x is model.branch_xt
@@ -90,7 +107,7 @@ def test_shared_heads_are_one_branch():
 def test_both_views_pass_the_backbone_as_one_batch():
     model, sizes = net().train(), []
     model.backbone.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
-    model(torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64))
+    model(torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64), torch.tensor([0, 1]))
     assert sizes == [4]
 
 
@@ -101,7 +118,7 @@ def test_kernel_rule_and_pooling_name():
     bare = Branch(64, 3, conv=False)
     assert bare.conv is None and bare.head.weight.shape == (3, 64)
     features = torch.randn(2, 64, 4, 4)
-    assert bare(features) is features  # the sum itself, with whatever attention made negative
+    assert bare.features(features) is features  # the sum itself, with whatever attention made negative
     with pytest.raises(UserError, match="fuse_channels: 32 needs eq. 9's convolution"):
         Branch(64, 3, width=32, conv=False)
     with pytest.raises(UserError, match="unknown pooling 'max'"):

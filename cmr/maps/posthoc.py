@@ -76,7 +76,7 @@ def _extractors(kind: str) -> dict[str, type]:
     try:
         from torchcam import methods
     except ImportError:
-        raise UserError(f"maps: {kind} needs the package torchcam; install it: pip install 'cmr[posthoc]'") from None
+        raise UserError(f"maps: {kind} needs torchcam; install it in a checkout: pip install -e '.[posthoc]'") from None
 
     class GradCAMpp(methods.GradCAMpp):
         """Grad-CAM++ with its pixel coefficients.

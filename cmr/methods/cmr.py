@@ -125,11 +125,8 @@ class CMR(Method):
     def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Lines 2-10 of Algorithm 1: (B, 3, H, W), (B,) -> scalars, of which "total" is L_tot of eq. 15."""
         net = self.net
-        ft_x, ft_xt = net(*self.views(images))  # eq. 1-9
-        logits_x, logits_xt = net.branch_x.head.logits(ft_x), net.branch_xt.head.logits(ft_xt)  # eq. 10-11
-        centred = self.settings.fusion_map == "centred"
-        map_x = net.branch_x.head.class_map(ft_x, labels, centred)  # eq. 13
-        map_xt = net.branch_xt.head.class_map(ft_xt, labels, centred)
+        mean_free = self.settings.fusion_map == "centred"
+        (logits_x, map_x), (logits_xt, map_xt) = net(*self.views(images), labels, mean_free)  # eq. 1-13
         if self.settings.fusion_map == "relu":
             map_x, map_xt = map_x.relu(), map_xt.relu()
         elif self.settings.fusion_map == "minmax":  # eq. 14 divides by the norm, so that the range does not count
@@ -147,13 +144,11 @@ class CMR(Method):
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and class maps (B, K, h, w) of whole images, by the test settings."""
         s = self.settings
-        logits, maps = self.net.localize(images, s.test_modules, s.test_sum, s.test_branch)
-        return logits, maps - maps.mean(1, keepdim=True) if s.test_map == "centred" else maps
+        return self.net.localize(images, s.test_modules, s.test_sum, s.test_branch, s.test_map == "centred")
 
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The two views and the maps that each of their classifiers has of the true class."""
         x, x_tilde = self.views(images)
-        ft_x, ft_xt = self.net(x, x_tilde)
-        map_x, map_xt = self.net.branch_x.head.class_map(ft_x, labels), self.net.branch_xt.head.class_map(ft_xt, labels)
+        (_, map_x), (_, map_xt) = self.net(x, x_tilde, labels)
         return {"image": images, "X": x, "map of X": map_x, "X~": x_tilde, "map of X~": map_xt}

@@ -42,12 +42,8 @@ def view_agreement(method: Any, batches: Batches, images: int, seed: int = 0) ->
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for pictures, labels, _ in batches.epoch(torch.arange(0, images, EVERY)):
-            features = method.net(*method.views(normalise(pictures)))
-            heads = method.net.branch_x.head, method.net.branch_xt.head
+            views = method.views(normalise(pictures))
             for name, found in cosines.items():
-                pair = [
-                    head.class_map(of_view, labels, centred=name == "own")
-                    for head, of_view in zip(heads, features, strict=True)
-                ]
-                found.append(cosine_similarity(pair[0].flatten(1).float(), pair[1].flatten(1).float()))
+                (_, map_x), (_, map_xt) = method.net(*views, labels, mean_free=name == "own")
+                found.append(cosine_similarity(map_x.flatten(1).float(), map_xt.flatten(1).float()))
     return {name: float(torch.cat(found).mean()) for name, found in cosines.items()}

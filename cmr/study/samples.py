@@ -7,17 +7,60 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cmr.assemble import make
 from cmr.config import Config
+from cmr.data import toybirds
 from cmr.data.boxes import resize_boxes
 from cmr.data.images import MEAN, STD, normalise, resize_image
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
 from cmr.methods.method import Method
+from cmr.study.notebooks import parse_parameters
 from cmr.study.runs import Run
 from cmr.views import complementary_views, hide_masks
 
 Read = Callable[[int], np.ndarray]
+
+
+def configuration(
+    variant: str,
+    seed: int = 0,
+    *,
+    preset: str = "toybirds",
+    images: int = 1200,
+    epochs: int = 6,
+    device: str = "auto",
+    **dials: float,
+) -> Config:
+    """A configuration on ToyBirds from a few words, as the pages with live results write it.
+
+    Args:
+        variant: a method, and settings of its own: "cmr beta=0.0".
+        seed: random seed.
+        preset: as in `cmr.assemble.make`.
+        images: of the training split.
+        epochs: passes over them.
+        device: auto, cpu or cuda.
+        **dials: settings of the data set: how much each part tells, 0 to 1.
+
+    Returns:
+        The configuration.
+
+    Example:
+        >>> configuration("cmr beta=0.0", preset="tiny", images=64, head=1.0).settings.beta
+        0.0
+    """
+    method, *settings = variant.split()
+    data_settings = {"train": images, **dials}
+    return make(
+        preset, parse_parameters(settings), data_settings, method=method, seed=seed, epochs=epochs, device=device
+    )
+
+
+def drawn_large(settings: toybirds.Settings, i: int, side: int = 256) -> np.ndarray:
+    """A test image of ToyBirds drawn again with more detail: (side, side, 3) uint8."""
+    return toybirds.render(settings, "test", int(i), side).image
 
 
 def recorded_items(

@@ -286,8 +286,7 @@ def _distributed() -> ModuleType:
         import distributed
     except ImportError:
         raise UserError(
-            "sweep: dask's `distributed` is not installed; install it with: pip install 'cmr[sweep]' "
-            "(in a checkout: pip install -e '.[sweep]')"
+            "sweep: dask's `distributed` is not installed; install it in a checkout: pip install -e '.[sweep]'"
         ) from None
     return distributed
 

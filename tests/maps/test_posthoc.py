@@ -182,7 +182,7 @@ def test_unknown_kind_names_the_nearest():
 def test_a_missing_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchcam", None)
     with pytest.raises(
-        UserError, match=r"gradcam needs the package torchcam; install it: pip install 'cmr\[posthoc\]'"
+        UserError, match=r"gradcam needs torchcam; install it in a checkout: pip install -e '.\[posthoc\]'"
     ):
         posthoc_call(build(), "gradcam")
 

@@ -127,8 +127,7 @@ def test_without_dask_the_message_names_the_command_that_installs_it(place, caps
     monkeypatch.setitem(sys.modules, "distributed", None)
     said = call(capsys, "grid.toml", status=2)
     assert said == (
-        "cmr: sweep: dask's `distributed` is not installed; install it with: pip install 'cmr[sweep]' "
-        "(in a checkout: pip install -e '.[sweep]')\n"
+        "cmr: sweep: dask's `distributed` is not installed; install it in a checkout: pip install -e '.[sweep]'\n"
     )
 
 
