@@ -8,6 +8,7 @@ import tyro
 
 from cmr.errors import UserError
 
+Normaliser = Literal["minmax", "max", "pas", "ivr"]
 MethodSettings = TypeVar("MethodSettings")
 DataSettings = TypeVar("DataSettings")
 
@@ -76,7 +77,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     # epochs between two evaluations on the way; 0 evaluates at the end only
     eval_every: int = 0
     # how a map becomes a score map in [0, 1]
-    normalise: Literal["minmax", "max", "pas", "ivr"] = "minmax"
+    normalise: Normaliser = "minmax"
     # tau: the share of the map's maximum above which a pixel counts as object
     threshold: float = 0.2
     # random seed

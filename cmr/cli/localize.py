@@ -2,11 +2,11 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
 
 import tyro
 
 from cmr.cli.arguments import parse
+from cmr.config import Normaliser
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Localize:
     # side of the square image that the network sees, where there is no run
     image_size: int = 224
     # minmax, max, pas or ivr
-    normalise: Literal["minmax", "max", "pas", "ivr"] = "minmax"
+    normalise: Normaliser = "minmax"
     # tau: the share of the map's maximum above which a pixel counts as object
     threshold: float = 0.2
     # auto, cpu or cuda

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cmr.cli.arguments import parse
+from cmr.config import Normaliser
 from cmr.errors import UserError
 
 
@@ -18,7 +19,7 @@ class Score:
     # localization.txt
     metadata: str
     # how maps are brought to [0, 1] first
-    normalise: Literal["none", "minmax", "max", "pas", "ivr"] = "none"
+    normalise: Literal["none"] | Normaliser = "none"
     # tau: the share of the map's maximum above which a pixel counts as object
     threshold: float = 0.2
     # distance of the taus of which the best is chosen (the benchmark's 0.01 or 0.001); none: all levels

@@ -1,15 +1,17 @@
 """From a class map to a box: resize, normalise, threshold, largest component."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cmr.config import Normaliser
 from cmr.errors import UserError, unknown
 
-NORMALISERS = ("minmax", "max", "pas", "ivr")
+NORMALISERS: tuple[str, ...] = get_args(Normaliser)
 PAS_PERCENTILE = 0.9
 IVR_PERCENTILE = 0.45
 
