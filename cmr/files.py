@@ -1,13 +1,24 @@
-"""The one way in which a file is written: whole, or not there."""
+"""The one way in which a file is written: whole, or not there; and one process at a time in a folder."""
 
 import json
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cmr.errors import UserError
 
-def write_aside(path: str | Path, content: bytes | Callable[[BinaryIO], object]) -> Path:
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two processes in a folder are the user's care
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lock"
+
+
+def write_aside(path: str | Path, content: bytes | memoryview | Callable[[BinaryIO], object]) -> Path:
     """Writes a file beside its place first and renames it, so that a reader finds the old file or the new one.
 
     The content is on the disk before the name changes: a machine that loses power keeps one of the two as well.
@@ -45,6 +56,43 @@ def write_aside(path: str | Path, content: bytes | Callable[[BinaryIO], object])
         raise
     _flush_folder(path.parent)
     return path
+
+
+@contextmanager
+def alone(folder: str | Path) -> Iterator[None]:
+    """Keeps a folder for this process until the block ends, or until the process dies in whatever way.
+
+    Left-overs of a process that died while it wrote are cleared away.
+
+    Args:
+        folder: is made where it is missing.
+
+    Raises:
+        UserError: another process works there; the message names it.
+        OSError: the folder cannot be made or written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "a+", encoding="utf-8") as file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            who = file.read().strip() or "another process"
+            raise UserError(f"{folder}: {who} works there; wait until it has ended, or stop it") from None
+        except OSError:
+            pass  # a file system without locks
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        for left in folder.glob(".*.part"):
+            left.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                (folder / LOCK).unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

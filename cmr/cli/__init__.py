@@ -1,6 +1,7 @@
 """The command line. Each command is a file of this package, loaded when it is asked for."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(list(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
         print(f"cmr: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"cmr: {where}{error.strerror or error}; what was written before stays", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("cmr: stopped; a training run goes on with --resume", file=sys.stderr)

@@ -1,11 +1,14 @@
 """`cmr report`: a table of all recorded runs."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import tyro
 
 from cmr.cli.arguments import parse
+from cmr.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,13 @@ class Report:
 def command(arguments: list[str]) -> None:
     """Reads the command line and prints the table."""
     asked = parse(Report, arguments, "report")
-    from cmr.study import tables
+    from cmr.study import runs, tables
 
-    print(tables.render(tables.table(*asked.roots), asked.format))
+    for root in asked.roots:
+        if not Path(root).is_dir() and asked.roots != Report.roots:
+            raise UserError(f"report: {root}: there is no such folder")
+    good, bad = runs.find_good(*asked.roots)
+    print(tables.render(tables.rows_of(good), asked.format))
+    if bad:
+        print(f"cmr: {len(bad)} left out:", *bad, sep="\n  ", file=sys.stderr)
+        sys.exit(1)

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
@@ -32,6 +33,8 @@ DIVERGED = "diverged.json"  # in place of a record: the training has an outcome,
 OUTCOMES = "outcomes.safetensors.xz"
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
+NEEDED = {"id": str, "config": dict, "data": dict, "weights": str, "environment": dict, "history": list}  # in a record
+RERUN, REPLACED = ".rerun", ".replaced"  # endings of the folders of a run made again, and of the one before it
 
 
 @dataclass(frozen=True)
@@ -257,9 +260,20 @@ def read(folder: str | Path) -> Run:
 
 def _parsed(path: Path) -> Run:
     try:
-        return Run(path.parent, json.loads(path.read_text()))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a record, which is text in UTF-8 (byte {error.start} is not)") from None
+    except RecursionError:
+        raise UserError(f"{path}: not a record; it is nested too deeply") from None
+    missing = [name for name in NEEDED if name not in record] if isinstance(record, dict) else ["all of it"]
+    if path.name == RECORD and not missing and not isinstance(record.get("result"), dict):
+        missing = ["result"]
+    if missing or not all(isinstance(record[name], kind) for name, kind in NEEDED.items()):
+        lacks = f"; it lacks {', '.join(missing)}" if missing else ""
+        raise UserError(f"{path}: not a record of cmr{lacks}; move it away, or train the run again")
+    return Run(path.parent, record)
 
 
 def find(*roots: str | Path, **wanted: Any) -> list[Run]:
@@ -271,9 +285,31 @@ def find(*roots: str | Path, **wanted: Any) -> list[Run]:
 
     Returns:
         The runs.
+
+    Raises:
+        UserError: a record that is none; `find_good` leaves it out.
     """
-    found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
+    found = [read(path.parent) for path in _files(roots, RECORD)]
     return [run for run in found if all(run.record["config"].get(name) == value for name, value in wanted.items())]
+
+
+def find_good(*roots: str | Path) -> tuple[list[Run], list[str]]:
+    """All finished runs below the given folders, and what is wrong with the records that cannot be read."""
+    good, bad = [], []
+    for path in _files(roots, RECORD):
+        try:
+            run = read(path.parent)
+            run.config  # noqa: B018  # a setting that is not known shows here
+            good.append(run)
+        except UserError as error:
+            bad.append(f"{path}: {error}" if str(path) not in str(error) else str(error))
+    return good, bad
+
+
+def _files(roots: Iterable[str | Path], name: str) -> list[Path]:
+    """The files of that name, but for those of a run that is being made again, or was replaced."""
+    found = (path for root in roots for path in sorted(Path(root).rglob(name)))
+    return [path for path in found if not path.parent.name.endswith((RERUN, REPLACED))]
 
 
 def find_diverged(*roots: str | Path) -> list[Run]:
@@ -289,7 +325,7 @@ def find_diverged(*roots: str | Path) -> list[Run]:
         >>> find_diverged("no/such/folder")
         []
     """
-    return [_parsed(path) for root in roots for path in sorted(Path(root).rglob(DIVERGED))]
+    return [_parsed(path) for path in _files(roots, DIVERGED)]
 
 
 def save_model(folder: Path, method: torch.nn.Module) -> None:
@@ -315,6 +351,12 @@ def load_method(run: Run, classes: int, config: Config | None = None) -> Method:
             f"{run.path}: no {MODEL} there; only the record was kept. Train it again with: {run.record['command']}"
         )
     method = build(replace(config or run.config, weights="none"), classes)
-    method.load_state_dict(safetensors.torch.load_file(path))
+    try:
+        method.load_state_dict(safetensors.torch.load_file(path))
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file makes the readers raise several kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: the model cannot be read ({reason}); train the run again with --rerun") from error
     # In the memory layout of training: in another one a convolution rounds otherwise, and a box may move.
     return method.to(memory_format=torch.channels_last).eval()

@@ -1,7 +1,10 @@
 """A run from its configuration to its folder: trained, tested, recorded."""
 
+import io
+import shutil
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from cmr.data.images import Batches
 from cmr.data.split import Split
 from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
-from cmr.files import write_aside
+from cmr.files import LOCK, alone, write_aside
 from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
@@ -47,18 +50,51 @@ def train(
         The finished run; one that was already there is returned as it is.
 
     Raises:
-        UserError: data, weights or settings that cannot be; an unfinished run in the way.
+        UserError: data, weights or settings that cannot be; an unfinished run in the way, or another process.
         Diverged: a loss that is not finite, now or when the same run was tried before; `diverged.json` says where.
+        OSError: the folder cannot be written; the last checkpoint stays.
     """
     fabric = make_fabric(config)
     train_split, test_split = splits(config)
-    steps = steps_of_epoch(len(train_split), config)
+    steps_of_epoch(len(train_split), config)  # a mistake is told before images are read
     prints = {"train": train_split.fingerprint, "test": test_split.fingerprint}
     prints["weights"] = weights_fingerprint(config.weights, config.backbone)
     folder = Path(out) / identity(config, prints)
+    first = fabric.global_rank == 0
+    if first:
+        _settle(folder)
+    fabric.barrier()
     if not rerun and (finished := _before(folder, resume)):
         return finished
+    # A run that is made again is made beside the old one, which stays until the new one is whole.
+    place = folder.with_name(f"{folder.name}{runs.RERUN}") if rerun else folder
+    try:
+        with alone(place) if first else nullcontext():
+            if rerun and first and not resume:
+                _clear(place)
+            fabric.barrier()
+            _work(fabric, config, place, folder.name, (train_split, test_split), prints, resume, progress, command)
+    finally:
+        if first:
+            _settle(folder)
+    fabric.barrier()
+    return runs.read(folder)
 
+
+def _work(
+    fabric: Fabric,
+    config: Config,
+    folder: Path,
+    name: str,
+    parts: tuple[Split, Split],
+    prints: dict[str, str],
+    resume: bool,
+    progress: bool,
+    command: str | None,
+) -> None:
+    """Trains and tests, and leaves checkpoint, record, outcomes and model in the folder."""
+    train_split, test_split = parts
+    steps = steps_of_epoch(len(train_split), config)
     torch.manual_seed(config.seed)
     method = build(config, len(train_split.classes))
     wrapped, optimizer = set_up(fabric, method, config)
@@ -69,13 +105,13 @@ def train(
     checkpoint = folder / runs.CHECKPOINT
     history, spent = load_checkpoint(checkpoint, method, optimizer, fabric) if resume else ([], 0.0)
     started = time.perf_counter() - spent
-    first, show = fabric.global_rank == 0, progress and fabric.global_rank == 0
+    first = fabric.global_rank == 0
     place = (fabric.global_rank, fabric.world_size, progress)
 
     def about() -> dict[str, Any]:
         """What a record says of this run beside its result."""
         return {
-            "id": folder.name,
+            "id": name,
             **runs.circumstances(config, fabric.device, fabric.world_size, started),
             "data": _data(train_split, test_split),
             "weights": prints["weights"],
@@ -86,7 +122,7 @@ def train(
             "history": history,
         }
 
-    bar = tqdm(total=config.epochs * steps, initial=len(history) * steps, desc=folder.name, disable=not show)
+    bar = tqdm(total=config.epochs * steps, initial=len(history) * steps, desc=name, disable=not (progress and first))
     try:
         for row in fit(fabric, wrapped, optimizer, Stepping(images, bar), config, len(history)):
             bar.set_postfix(total=f"{row['total']:.3g}", refresh=False)
@@ -113,9 +149,7 @@ def train(
         maps_of = [test_split.ids[i] for i in outcomes["map_index"]]
         runs.write(folder, {**about(), "result": runs.rounded(result), "maps_of": maps_of}, outcomes)
         checkpoint.unlink(missing_ok=True)
-        (folder / runs.DIVERGED).unlink(missing_ok=True)  # --rerun, and this time it did not
-    fabric.barrier()
-    return runs.read(folder)
+        (folder / runs.DIVERGED).unlink(missing_ok=True)  # an earlier one did
 
 
 class Stepping(Batches):
@@ -130,6 +164,29 @@ class Stepping(Batches):
         for batch in super().epoch(order):
             yield batch
             self.bar.update()
+
+
+def _settle(folder: Path) -> None:
+    """Lets a run that was made again take the place of the old one, once it is whole; finishes what was cut short.
+
+    One that diverged takes the place of one that is not finished either.
+    """
+    new, old = folder.with_name(f"{folder.name}{runs.RERUN}"), folder.with_name(f"{folder.name}{runs.REPLACED}")
+    fell = (new / runs.DIVERGED).is_file() and not (folder / runs.RECORD).is_file()
+    if (new / runs.RECORD).is_file() or fell:
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+        new.rename(folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Removes what an earlier try left, but not the lock."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.unlink()
 
 
 def _before(folder: Path, resume: bool) -> runs.Run | None:
@@ -168,10 +225,16 @@ def load_checkpoint(
     """Puts back the state after the last epoch, where there is one; the history so far and the seconds spent."""
     if not path.is_file():
         return [], 0.0
-    state = torch.load(path, map_location=fabric.device, weights_only=True)
-    method.load_state_dict(state["method"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["history"], state["spent"]
+    try:
+        state = torch.load(path, map_location=fabric.device, weights_only=True)
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+        return state["history"], state["spent"]
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file makes torch raise a dozen kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: the checkpoint cannot be read ({reason}); start over with --rerun") from error
 
 
 def save_checkpoint(
@@ -179,4 +242,6 @@ def save_checkpoint(
 ) -> None:
     """Writes the state after an epoch, aside first, then renamed over the last one."""
     state = {"method": method.state_dict(), "optimizer": optimizer.state_dict(), "history": history, "spent": spent}
-    write_aside(path, lambda file: torch.save(state, file))
+    packed = io.BytesIO()  # torch.save into a file turns a full disk into an error of its own
+    torch.save(state, packed)
+    write_aside(path, packed.getbuffer())

@@ -185,13 +185,36 @@ def test_data_show_writes_a_picture(capsys, tmp_path):
     assert size_of(out)[0] > 200
 
 
-def test_report(capsys, trained):
+def test_report(capsys, trained, tmp_path):
     said = call(capsys, "report", trained.path.parent)
     assert said.splitlines()[0].split()[:3] == ["data", "backbone", "size"]
     assert "ToyBirds" in said
     rows = json.loads(call(capsys, "report", trained.path.parent, "--format", "json"))
     assert rows[0]["GT-known Loc"] == [trained.result["GT-known Loc"], None]
-    assert "no runs found" in call(capsys, "report", "no/such/folder")
+    assert "no runs found" in call(capsys, "report", tmp_path)
+    with pytest.raises(SystemExit):
+        cli.main(["report", "no/such/folder"])
+    assert "no/such/folder: there is no such folder" in capsys.readouterr().err
+
+
+def test_report_goes_on_beside_a_record_that_is_none(capsys, trained, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "record.json").write_text("[]")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["report", str(trained.path.parent), str(tmp_path)])
+    said = capsys.readouterr()
+    assert stopped.value.code == 1 and "ToyBirds" in said.out
+    assert "1 left out:" in said.err and "record.json: not a record of cmr" in said.err
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "x" * 300])
+def test_a_place_that_cannot_be_written_is_told_in_one_line_before_the_work(out, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", "--preset", "tiny", "--device", "cpu", "--out", out])
+    said = capsys.readouterr()
+    assert stopped.value.code == 2 and said.err.count("\n") == 1 and said.err.startswith("cmr: ")
 
 
 def test_runs_as_a_module_and_ends_with_2(tmp_path):

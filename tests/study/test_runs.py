@@ -47,9 +47,9 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
 
 def test_write_and_read(tmp_path):
     outcomes = {"iou": np.array([0.5, 0.25], np.float16), "maps": np.ones((2, 3, 3), np.float32)}
-    written = runs.write(
-        tmp_path / "x", {"id": "x", "config": make("tiny").to_dict(), "result": {"MaxBoxAcc": 1.0}}, outcomes
-    )
+    record = {"id": "x", "config": make("tiny").to_dict(), "result": {"MaxBoxAcc": 1.0}}
+    record |= {"data": {}, "weights": "none", "environment": {}, "history": []}
+    written = runs.write(tmp_path / "x", record, outcomes)
     again = runs.read(tmp_path / "x")
     assert again.record == written.record
     assert again.config == make("tiny")
@@ -66,6 +66,29 @@ def test_a_folder_without_record(tmp_path):
     (tmp_path / "record.json").write_text("{\n oops")
     with pytest.raises(UserError, match="not JSON"):
         runs.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{}", "not a record of cmr; it lacks id, config"),
+        (b"[]", "not a record of cmr"),
+        (b"\xff{}", "not a record, which is text in UTF-8"),
+        (b'{"id": 1, "config": {}, "data": {}, "weights": "", "environment": {}, "history": []}', "it lacks result"),
+        (b"[" * 100_000, "not a record"),
+    ],
+)
+def test_what_is_no_record_is_named_and_the_good_ones_stay(tmp_path, content, message):
+    record = {"id": "x", "config": make("tiny").to_dict(), "result": {}}
+    record |= {"data": {}, "weights": "none", "environment": {}, "history": []}
+    runs.write(tmp_path / "good", record, {})
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / runs.RECORD).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        runs.read(tmp_path / "bad")
+    good, bad = runs.find_good(tmp_path)
+    assert [run.id for run in good] == ["x"]
+    assert len(bad) == 1 and str(tmp_path / "bad" / runs.RECORD) in bad[0]
 
 
 def test_the_command_line_without_paths(monkeypatch):

@@ -20,6 +20,8 @@ def record(root, config, name="", weights="none", **result):
         "config": config.to_dict(),
         "data": {"train": {"fingerprint": "aa"}, tested: {"fingerprint": "bb"}},
         "weights": weights,
+        "environment": {},
+        "history": [],
         "result": {"images": 4, **result},
     }
     runs.write_json(root / content["id"] / runs.RECORD, content)

@@ -18,6 +18,7 @@ def record(tmp_path, name, gt_known, **arguments):
         "data": data,
         "weights": "none",
         "seeds": {"seed": config.seed},
+        "history": [],
         "environment": {"commit": "c0ffee" * 6, "dirty": True, "versions": {"torch": "9"}, "device": "a <cpu>"}
         | {"threads": 2, "precision": "32-true", "python": "3.13"},
         "command": "cmr train",

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +72,8 @@ def test_evaluating_the_saved_model_gives_the_recorded_result(finished):
     _, split = assemble.splits(finished.config)
     method = runs.load_method(finished, len(split.classes))
     batches = training.batches_for_test(split, finished.config, torch.device("cpu"), progress=False)
-    result, _ = evaluate(of_labels(method.localize), split, batches, finished.config, progress=False)
+    result, outcomes = evaluate(of_labels(method.localize), split, batches, finished.config, progress=False)
+    assert np.array_equal(outcomes["maps"], finished.outcomes()["maps"])  # to the last bit, or a box might move
     assert runs.rounded(result) == finished.result
 
 
@@ -161,6 +163,70 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     again = training.train(config, tmp_path, rerun=True, progress=False)
     assert (len(again.history), again.diverged) == (3, "")
     assert runs.find_diverged(tmp_path) == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_run_made_again_leaves_the_old_one_until_it_is_whole(tmp_path, monkeypatch, begun):
+    config = make("tiny", epochs=2, **TINY)
+    old = training.train(config, tmp_path, progress=False)
+    model = (old.path / runs.MODEL).read_bytes()
+
+    def stop(*arguments):
+        if begun:
+            save(*arguments)
+        raise Stop
+
+    save = training.save_checkpoint
+    monkeypatch.setattr(training, "save_checkpoint", stop)
+    with pytest.raises(Stop):
+        training.train(config, tmp_path, rerun=True, progress=False)
+    monkeypatch.undo()
+    assert [run.record for run in runs.find(tmp_path)] == [old.record]
+    assert training.train(config, tmp_path, resume=True, progress=False).record == old.record
+    assert (old.path / runs.MODEL).read_bytes() == model
+    new = training.train(config, tmp_path, rerun=True, resume=begun, progress=False)
+    assert (new.result, new.path) == (old.result, old.path)
+    assert [path.name for path in tmp_path.iterdir()] == [old.id]
+    assert {path.name for path in old.path.iterdir()} == {runs.RECORD, runs.OUTCOMES, runs.MODEL}
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_swap_that_was_cut_short_is_finished_by_the_next_call(finished, tmp_path, moved):
+    """Between the two renames neither folder has its name: both are there under the names that say what they are."""
+    for ending in (runs.RERUN, runs.REPLACED if moved else ""):
+        shutil.copytree(finished.path, tmp_path / f"{finished.id}{ending}")
+    again = training.train(finished.config, tmp_path, progress=False)
+    assert again.record == finished.record
+    assert [path.name for path in tmp_path.iterdir()] == [finished.id]
+
+
+def test_one_process_at_a_time_in_a_folder(finished, tmp_path):
+    config = dataclasses.replace(finished.config, seed=5)
+    run = training.train(config, tmp_path, progress=False)
+    hold = "import sys, time; from cmr.files import alone\nwith alone(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, f"{run.path}{runs.RERUN}"], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=f"process {other.pid} on .* works there; wait until it has ended"):
+            training.train(config, tmp_path, rerun=True, progress=False)
+        other.kill()
+    assert training.train(config, tmp_path, rerun=True, progress=False).result == run.result  # a dead one holds nothing
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [(runs.CHECKPOINT, "the checkpoint cannot be read"), (runs.MODEL, "the model")]
+)
+def test_damaged_files_are_named(finished, tmp_path, name, message):
+    folder = tmp_path / finished.id
+    shutil.copytree(finished.path, folder)
+    (folder / name).write_bytes(b"not that")
+    with pytest.raises(UserError, match=message):
+        if name == runs.MODEL:
+            runs.load_method(runs.read(folder), 4)
+        else:
+            (folder / runs.RECORD).unlink()
+            training.train(finished.config, tmp_path, resume=True, progress=False)
 
 
 def test_parameter_groups():
