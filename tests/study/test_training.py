@@ -203,7 +203,8 @@ def test_a_swap_that_was_cut_short_is_finished_by_the_next_call(finished, tmp_pa
 def test_one_process_at_a_time_in_a_folder(finished, tmp_path):
     config = dataclasses.replace(finished.config, seed=5)
     run = training.train(config, tmp_path, progress=False)
-    hold = "import sys, time; from cmr.files import alone\nwith alone(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    hold = "import sys, time\nfrom cmr.files import alone\n"
+    hold += "with alone(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)"
     with subprocess.Popen(
         [sys.executable, "-c", hold, f"{run.path}{runs.RERUN}"], stdout=subprocess.PIPE, text=True
     ) as other:
@@ -214,19 +215,16 @@ def test_one_process_at_a_time_in_a_folder(finished, tmp_path):
     assert training.train(config, tmp_path, rerun=True, progress=False).result == run.result  # a dead one holds nothing
 
 
-@pytest.mark.parametrize(
-    ("name", "message"), [(runs.CHECKPOINT, "the checkpoint cannot be read"), (runs.MODEL, "the model")]
-)
-def test_damaged_files_are_named(finished, tmp_path, name, message):
+def test_a_damaged_model_and_a_damaged_checkpoint_are_named(finished, tmp_path):
     folder = tmp_path / finished.id
     shutil.copytree(finished.path, folder)
-    (folder / name).write_bytes(b"not that")
-    with pytest.raises(UserError, match=message):
-        if name == runs.MODEL:
-            runs.load_method(runs.read(folder), 4)
-        else:
-            (folder / runs.RECORD).unlink()
-            training.train(finished.config, tmp_path, resume=True, progress=False)
+    for name in (runs.MODEL, runs.CHECKPOINT):
+        (folder / name).write_bytes(b"not that")
+    with pytest.raises(UserError, match="the model cannot be read"):
+        runs.load_method(runs.read(folder), 4)
+    (folder / runs.RECORD).unlink()
+    with pytest.raises(UserError, match="the checkpoint cannot be read"):
+        training.train(finished.config, tmp_path, resume=True, progress=False)
 
 
 def test_parameter_groups():
