@@ -199,6 +199,8 @@ def splits(config: Config) -> tuple[Split, Split]:
         if train_split.classes != test_split.classes:
             raise UserError(f"{train_split.dataset}: the training and the test split have different classes")
         return train_split, test_split
+    if not round(config.holdout * np.bincount(train_split.labels).max()):
+        raise UserError(f"holdout: {config.holdout} of {len(train_split)} training images holds out none; give more")
     generator = np.random.default_rng(0)  # the held-out part is the same for every seed
     held = np.zeros(len(train_split), dtype=bool)
     for label in range(len(train_split.classes)):

@@ -1,24 +1,82 @@
 """What determines a run: a frozen dataclass, one field per decision, with the values that each may take."""
 
 import dataclasses
+import sys
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
 from cmr.errors import UserError
 
 Normaliser = Literal["minmax", "max", "pas", "ivr"]
+LARGEST = sys.float_info.max
 MethodSettings = TypeVar("MethodSettings")
 DataSettings = TypeVar("DataSettings")
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`, both included unless they are open.
+
+    Example:
+        >>> 0.5 in Range(0, 1), 1.0 in Range(0, 1, open_high=True), float("nan") in Range()
+        (True, False, False)
+        >>> print(Range(0, 1), "|", Range(0, open_low=True), "|", Range(1))
+        0 to 1 | a number above 0 | 1 or more
+    """
+
+    low: float = -LARGEST
+    high: float = LARGEST
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        return above and (value < self.high if self.open_high else value <= self.high)
+
+    def __str__(self) -> str:
+        bounded = self.high < 10**9
+        if self.low == -LARGEST:
+            return f"{self.high:g} or less" if bounded else "a finite number"
+        if not bounded:
+            return f"a number above {self.low:g}" if self.open_low else f"{self.low:g} or more"
+        return f"{'above ' * self.open_low}{self.low:g} to {'below ' * self.open_high}{self.high:g}"
+
+
+ANY = Range()
+SHARE = Range(0, 1)
+COUNT = Range(1, 10**9)
 
 
 @dataclass(frozen=True)
 class Config(Generic[MethodSettings, DataSettings]):
     """Everything that determines a run's numbers, and where it runs.
 
-    Build one with `cmr.assemble.make`, which knows the methods and data sets and fills in their own settings.
+    `RANGES` says which numbers a field may hold. Build one with `cmr.assemble.make`, which knows the methods and data
+    sets and fills in their own settings.
     """
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "holdout": Range(0, 1, open_high=True),
+        "stride": Range(0, 64),
+        "image_size": Range(8, 8192),
+        "resize": Range(8, 8192),
+        "epochs": COUNT,
+        "batch_size": COUNT,
+        "lr": Range(0, open_low=True),
+        "lr_new": Range(0, open_low=True),
+        "momentum": Range(0, 1, open_high=True),
+        "weight_decay": Range(0),
+        "lr_step": COUNT,
+        "lr_gamma": Range(0, 1, open_low=True),
+        "clip": Range(0),
+        "test_scales": Range(0.1, 16),
+        "eval_every": Range(0, 10**9),
+        "threshold": Range(0, 1, open_high=True),
+        "seed": Range(0, 2**63 - 1),
+        "workers": Range(1, 1024),
+    }
 
     # the method's own settings (cmr/methods/<method>.py)
     settings: Annotated[MethodSettings, tyro.conf.arg(name="")]
@@ -91,17 +149,11 @@ class Config(Generic[MethodSettings, DataSettings]):
 
     def __post_init__(self) -> None:
         for settings in (self, self.settings, self.data_settings):
-            _check_choices(settings)
-        for name in ("image_size", "resize", "epochs", "batch_size", "lr", "lr_step"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name}: {getattr(self, name)} is not positive; give a number above 0")
+            check(settings)
         if self.resize < self.image_size:
             raise UserError(f"resize: {self.resize} is below image_size {self.image_size}; no crop would fit")
-        if not self.test_scales or min(self.test_scales) <= 0:
-            raise UserError(f"test_scales: {self.test_scales} must hold factors above 0; 1.0 is the image as it is")
-        for name in ("threshold", "holdout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name}: {getattr(self, name)} is outside [0, 1)")
+        if not self.test_scales:
+            raise UserError("test_scales: there is none; give at least one factor, 1.0 for the image as it is")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain types, for a JSON record."""
@@ -112,9 +164,17 @@ class Config(Generic[MethodSettings, DataSettings]):
 PLACE = ("data_root", "device", "resident", "workers", "eval_every")
 
 
-def _check_choices(settings: Any) -> None:
-    """Raises for a field of `Literal` type that holds something else, and for one of the wrong type."""
+def check(settings: Any) -> None:
+    """Checks the fields of a dataclass of settings against their types, choices and ranges.
+
+    Args:
+        settings: its class may have `RANGES`, a `Range` by the name of a field. Numbers must be finite in any case.
+
+    Raises:
+        UserError: naming the first field that is wrong, its value, and what it may be.
+    """
     hints = get_type_hints(type(settings))
+    ranges: dict[str, Range] = getattr(settings, "RANGES", {})
     for item in fields(settings):
         value, hint = getattr(settings, item.name), hints[item.name]
         if get_origin(hint) is Literal and value not in get_args(hint):
@@ -123,3 +183,6 @@ def _check_choices(settings: Any) -> None:
             right = isinstance(value, (int, float) if hint is float else hint)
             if not right or (isinstance(value, bool) and hint is not bool):
                 raise UserError(f"{item.name}: {value!r} is not of type {hint.__name__}")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, (int, float)) and number not in ranges.get(item.name, ANY):
+                raise UserError(f"{item.name}: {number!r} is out of range; give {ranges.get(item.name, ANY)}")

@@ -1,10 +1,13 @@
 """Configurations: presets, checks, and the way to a record and back."""
 
+import dataclasses
 import json
+import math
 
 import pytest
 
-from cmr.assemble import PRESETS, from_dict, make
+from cmr.assemble import PRESETS, from_dict, make, splits
+from cmr.config import Config
 from cmr.errors import UserError
 from cmr.methods import METHODS
 
@@ -42,15 +45,46 @@ def test_paper_preset_is_section_4_2():
         ({"settings": {"pooling": "max"}}, "pooling: 'max' is not one of mean, sum"),
         ({"settings": {"beta": "much"}}, "beta: 'much' is not of type float"),
         ({"schedule": "cosine"}, "schedule: 'cosine' is not one of onecycle, step"),
-        ({"epochs": 0}, "epochs: 0 is not positive"),
+        ({"epochs": 0}, "epochs: 0 is out of range; give 1 or more"),
         ({"epochs": 1.5}, "epochs: 1.5 is not of type int"),
-        ({"threshold": 1.0}, r"threshold: 1.0 is outside \[0, 1\)"),
+        ({"threshold": 1.0}, "threshold: 1.0 is out of range; give 0 to below 1"),
         ({"resize": 16}, "resize: 16 is below image_size 32"),
     ],
 )
 def test_what_cannot_be_is_named(arguments, message):
     with pytest.raises(UserError, match=message):
         make("tiny", **arguments)
+
+
+EVERY = [(None, name) for name in Config.RANGES] + [
+    (method, name) for method, kind in METHODS.items() for name in kind.Settings.RANGES
+]
+
+
+@pytest.mark.parametrize(("method", "name"), EVERY)
+def test_every_field_with_a_range_refuses_what_is_outside_and_what_is_not_finite(method, name):
+    """Before any image is read, in the words of the field."""
+    of_method = METHODS[method].Settings if method else None
+    field = next(item for item in dataclasses.fields(of_method or Config) if item.name == name)
+    several, whole = isinstance(field.default, tuple), isinstance(field.default, int)
+    bad = (
+        [-(10**40), 10**40] if whole or (several and isinstance(field.default[0], int)) else [math.nan, math.inf, -2.0]
+    )
+    for value in bad:
+        given = {name: (value,) if several else value}
+        with pytest.raises(UserError, match=f"{name}: .* is out of range; give "):
+            make("tiny", method=method, settings=given) if method else make("tiny", **given)
+
+
+def test_numbers_without_a_range_must_be_finite():
+    for value in (math.nan, math.inf):
+        with pytest.raises(UserError, match="high_c: .* is out of range; give a finite number"):
+            make("tiny", method="spg", settings={"high_c": value})
+
+
+def test_a_share_that_holds_out_nothing_is_told_before_images_are_read():
+    with pytest.raises(UserError, match="holdout: 1e-09 of 64 training images holds out none"):
+        splits(make("tiny", holdout=1e-9))
 
 
 def test_unknown_preset():

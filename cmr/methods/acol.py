@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmr.config import COUNT, SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.method import Method
 from cmr.nets.backbones import Backbone
@@ -15,6 +17,8 @@ from cmr.nets.backbones import Backbone
 @dataclass(frozen=True)
 class ACoLSettings:
     """Settings of ACoL."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"erase_threshold": SHARE, "head_channels": COUNT}
 
     # where A's map, scaled to [0, 1], is at least this, B sees nothing
     erase_threshold: float = 0.7

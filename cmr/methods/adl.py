@@ -1,11 +1,13 @@
 """ADL: Attention-based Dropout Layer (Choe and Shim, CVPR 2019)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cmr.config import SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.nets.backbones import Backbone, places
@@ -26,6 +28,12 @@ LAYERS = {
 @dataclass(frozen=True)
 class ADLSettings:
     """Settings of ADL."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "drop_threshold": SHARE,
+        "drop_rate": SHARE,
+        "conv_channels": Range(-1, 10**6),
+    }
 
     # share of the self-attention's maximum from which on the drop mask hides a position
     drop_threshold: float = 0.9

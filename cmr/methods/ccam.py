@@ -1,12 +1,13 @@
 """CCAM: Combinational Class Activation Maps (Yang et al., WACV 2020)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmr.config import SHARE, Range
 from cmr.errors import UserError, unknown
 from cmr.methods.cam import CAM
 from cmr.nets.backbones import Backbone, places
@@ -28,6 +29,8 @@ GAMMAS = ("quadratic", "linear", "top1_bottom1", "top1")
 @dataclass(frozen=True)
 class CCAMSettings:
     """Settings of CCAM."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"top_share": SHARE, "conv_channels": Range(-1, 10**6)}
 
     # non-local blocks inside the backbone, the published network NL-CCAM; off: the network of CAM
     non_local: bool = True

@@ -1,12 +1,13 @@
 """CMR: complementary image regions, the paper's own method (Babar and Das, WACV 2021)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from cmr.attention import CAAM, SSAM
+from cmr.config import COUNT, SHARE, Range
 from cmr.data.images import MEAN, STD
 from cmr.losses import total_loss
 from cmr.methods.method import Method
@@ -18,6 +19,16 @@ from cmr.views import complementary_views, hide_masks
 @dataclass(frozen=True)
 class CMRSettings:
     """Every reading of the paper that its text leaves open, with the default of this study."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "sizes": COUNT,
+        "hide_probability": SHARE,
+        "ssam_reduction": COUNT,
+        "fuse_kernel": Range(0, 99),
+        "fuse_channels": Range(0, 10**6),
+        "beta": Range(0),
+        "beta_warmup": Range(0, 10**9),
+    }
 
     # sides of the hidden cells in pixels; several: one is drawn per image per step ("Mixed", table 6)
     sizes: tuple[int, ...] = (16, 32, 44, 56)

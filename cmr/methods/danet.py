@@ -3,12 +3,13 @@
 import csv
 from dataclasses import dataclass
 from importlib import resources
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmr.config import COUNT, Range
 from cmr.errors import UserError, unknown
 from cmr.methods.method import Method
 from cmr.nets.backbones import Backbone, places
@@ -29,6 +30,13 @@ HIERARCHIES = ("none", "cub")
 @dataclass(frozen=True)
 class DANetSettings:
     """Settings of DANet."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "maps_per_class": COUNT,
+        "diversity": Range(0),
+        "ce_weight": Range(0),
+        "head_channels": COUNT,
+    }
 
     # maps of one class, whose mean is the class map
     maps_per_class: int = 8

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cmr.config import SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.adl import drop_mask, self_attention
 from cmr.methods.cam import CAM
@@ -37,6 +38,12 @@ LAYERS_MULTI = {
 @dataclass(frozen=True)
 class EILSettings:
     """Settings of EIL and MEIL."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "erase_threshold": SHARE,
+        "erased_weight": Range(0),
+        "conv_channels": Range(-1, 10**6),
+    }
 
     # share of the channel mean's maximum from which on a position is erased
     erase_threshold: float = 0.7

@@ -1,10 +1,12 @@
 """HaS: Hide-and-Seek (Singh and Lee, ICCV 2017)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from cmr.config import SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.nets.backbones import Backbone
@@ -14,6 +16,13 @@ from cmr.views import complementary_views, hide_masks
 @dataclass(frozen=True)
 class HaSSettings:
     """Settings of HaS."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "sizes": Range(0, 10**9),
+        "hide_probability": SHARE,
+        "views": Range(1, 100),
+        "conv_channels": Range(-1, 10**6),
+    }
 
     # sides of the hidden cells in pixels; one is drawn per image per step; 0 in the list shows the whole image
     sizes: tuple[int, ...] = (0, 16, 32, 44, 56)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmr.config import COUNT, Range
 from cmr.errors import UserError
 from cmr.methods.acol import conv1x1, conv3x3, minmax
 from cmr.methods.cam import CAM
@@ -28,6 +30,12 @@ IGNORED = 0.5  # in a target: neither object nor background
 @dataclass(frozen=True)
 class SPGSettings:
     """Settings of SPG."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "min_pixels": Range(0, 10**9),
+        "head_channels": COUNT,
+        "conv_channels": Range(-1, 10**6),
+    }
 
     # B2 learns from the map of the true class: what is above this is object
     high_b2: float = 0.7

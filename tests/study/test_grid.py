@@ -131,7 +131,7 @@ def test_the_same_run_twice_is_one(load):
         ("[[runs]]\nlr = [0.1, 0.2]", "[[runs]] 1 (method cmr): lr: [0.1, 0.2] is not of type float"),
         ("[[runs]]\n[runs.grid]\nsizes = [4, 8]", "[[runs]] 1 (method cmr): sizes: 4 is not a list; give [4]"),
         ("[[runs]]\nsizes = ['a']", "[[runs]] 1 (method cmr): sizes: 'a' is not of type int"),
-        ("[[runs]]\nepochs = 0", "[[runs]] 1 (method cmr): epochs: 0 is not positive"),
+        ("[[runs]]\nepochs = 0", "[[runs]] 1 (method cmr): epochs: 0 is out of range"),
         ("[[runs]]\nseed = 3", "[[runs]] 1: seed: give it as seeds = [3] at the top of the file"),
     ],
 )
@@ -185,7 +185,9 @@ def another(value, hint):
         return next(choice for choice in get_args(hint) if choice != value)
     if isinstance(value, bool):
         return not value
-    return (*value, *value[-1:]) if isinstance(value, tuple) else value + type(value)(1)
+    if isinstance(value, float):
+        return value / 2 or 1.0
+    return (*value, *value[-1:]) if isinstance(value, tuple) else value + 1
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

@@ -71,7 +71,7 @@ def test_what_needs_training_is_refused(trained):
         changed(trained.config, {"beta": 1.0})
     with pytest.raises(UserError, match="test_modules: 'of' is not one of off, on"):
         changed(trained.config, {"test_modules": "of"})
-    with pytest.raises(UserError, match="test_scales: .* must hold factors above 0"):
+    with pytest.raises(UserError, match="test_scales: .* is out of range; give 0.1 to 16"):
         changed(trained.config, {"test_scales": [0.0]})
 
 

@@ -8,6 +8,7 @@ import pytest
 from cmr.assemble import make
 from cmr.config import PLACE
 from cmr.errors import UserError
+from cmr.files import write_json
 from cmr.study import runs
 from cmr.study.identity import VERSION, identity
 
@@ -35,12 +36,12 @@ def test_identity_does_not_depend_on_the_place(monkeypatch):
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "record.json"
-    runs.write_json(path, {"rows": [{"a": 1}, {"a": 2}], "value": 0.5})
+    write_json(path, {"rows": [{"a": 1}, {"a": 2}], "value": 0.5})
     before = path.read_text()
     assert json.loads(before) == {"rows": [{"a": 1}, {"a": 2}], "value": 0.5}
     assert before.count("\n") == 7  # a line a key, a line a row
     with pytest.raises(ValueError, match="JSON"):
-        runs.write_json(path, {"value": float("nan")})
+        write_json(path, {"value": float("nan")})
     assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -6,6 +6,7 @@ import pytest
 
 from cmr.assemble import make
 from cmr.errors import UserError
+from cmr.files import write_json
 from cmr.study import grid, runs, search
 from cmr.study.identity import identity
 
@@ -24,7 +25,7 @@ def record(root, config, name="", weights="none", **result):
         "history": [],
         "result": {"images": 4, **result},
     }
-    runs.write_json(root / content["id"] / runs.RECORD, content)
+    write_json(root / content["id"] / runs.RECORD, content)
     return runs.read(root / content["id"])
 
 
@@ -57,10 +58,10 @@ def test_a_record_older_than_a_setting_still_counts_and_one_with_a_lost_setting_
     written = record(tmp_path, config)
     old = written.record["config"]
     del old["test_flip"], old["settings"]["ssam_reduction"]
-    runs.write_json(written.path / runs.RECORD, written.record)
+    write_json(written.path / runs.RECORD, written.record)
     assert search.recorded(config, search.records(tmp_path), PRINTS) is not None
     old["settings"]["of_long_ago"] = 1
-    runs.write_json(written.path / runs.RECORD, written.record)
+    write_json(written.path / runs.RECORD, written.record)
     assert search.records(tmp_path) == []
     assert search.records(tmp_path / "missing") == []
 
@@ -131,7 +132,7 @@ def diverge(place, method, lr, seeds=(0, 1)):
         if (run.config.method, run.config.lr) == (method, lr) and run.config.seed in seeds:
             (run.path / runs.RECORD).unlink()
             content = {name: value for name, value in run.record.items() if name != "result"}
-            runs.write_json(run.path / runs.DIVERGED, content | {"diverged": "the loss became nan at step 4"})
+            write_json(run.path / runs.DIVERGED, content | {"diverged": "the loss became nan at step 4"})
 
 
 def test_a_value_with_which_a_training_diverged_is_not_chosen(place):

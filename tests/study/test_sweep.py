@@ -14,6 +14,7 @@ import pytest
 from cmr import assemble, cli
 from cmr.assemble import make
 from cmr.errors import UserError
+from cmr.files import write_json
 from cmr.study import grid, runs, search, sweep, training
 from cmr.study.identity import identity
 
@@ -58,9 +59,8 @@ def finish(config, root):
     prints = {"train": train_split.fingerprint, "test": test_split.fingerprint, "weights": "none"}
     name = identity(config, prints)
     data = {"train": {"fingerprint": prints["train"]}, "test": {"fingerprint": prints["test"]}}
-    runs.write_json(
-        root / name / runs.RECORD, {"id": name, "config": config.to_dict(), "data": data, "weights": "none"}
-    )
+    record = {"id": name, "config": config.to_dict(), "data": data, "weights": "none"}
+    write_json(root / name / runs.RECORD, record | {"environment": {}, "history": [], "result": {}})
     return name
 
 

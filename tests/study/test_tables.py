@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cmr.assemble import make
+from cmr.files import write_json
 from cmr.study import rawmaps, runs, tables
 
 
@@ -44,7 +45,7 @@ def test_a_training_that_diverged_has_no_number_and_takes_none_from_others(tmp_p
     fallen = record(tmp_path, "a", 10.0).record
     content = {name: value for name, value in fallen.items() if name != "result"} | {"diverged": "the loss became nan"}
     content["config"] = content["config"] | {"seed": 1}
-    runs.write_json(tmp_path / "b" / runs.DIVERGED, content)
+    write_json(tmp_path / "b" / runs.DIVERGED, content)
     (run,) = runs.find_diverged(tmp_path)
     [row] = tables.rows_of([run])
     assert (row["GT-known Loc"], tables.cell(row, "GT-known Loc")) == ("diverged", "diverged")
