@@ -141,6 +141,7 @@ def from_dict(values: dict[str, Any]) -> Config:
 def make_fabric(config: Config) -> "Fabric":
     """The one place that decides device, processes and precision."""
     from lightning.fabric import Fabric  # it takes seconds to load
+    from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
     if config.device not in ("auto", "cpu", "cuda"):
@@ -154,6 +155,8 @@ def make_fabric(config: Config) -> "Fabric":
         devices=processes,
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
         strategy="ddp" if "LOCAL_WORLD_SIZE" in os.environ else "auto",
+        # Named, or the variables of a scheduler around a single process (SLURM's, MPI's) are taken for a cluster.
+        plugins=TorchElasticEnvironment() if "LOCAL_WORLD_SIZE" in os.environ else LightningEnvironment(),
         precision=precision(config, torch.device(accelerator)),
     )
     if config.batch_size % fabric.world_size:

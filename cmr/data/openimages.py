@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from cmr.data import benchmark
 from cmr.data.lists import inside, lines
-from cmr.data.split import NO_BOXES, READ_ERRORS, ImageFiles, Split, reason, split_of_files
+from cmr.data.pictures import READ_ERRORS, opened
+from cmr.data.split import NO_BOXES, ImageFiles, Split, reason, split_of_files
 from cmr.errors import UserError
 
 
@@ -105,7 +105,7 @@ class MaskFiles:
 
     def _read(self, name: str, line: int) -> np.ndarray:
         try:
-            with Image.open(self.root / name) as image:
+            with opened(self.root / name) as image:
                 # Grey levels 0 to 255 (alpha is dropped): above 0.5 means not 0.
                 return np.asarray(image.convert("L")) > 0
         except FileNotFoundError:

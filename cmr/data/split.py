@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from cmr.data.pictures import READ_ERRORS, read_rgb, size_of
 from cmr.errors import UserError
 
 #: The splits a data set may have: `train` is learned from, `val` chooses settings, `test` is reported.
@@ -16,10 +16,6 @@ SPLITS = ("train", "val", "test")
 #: The box array of an image without a box; shared, since a million images may have none.
 NO_BOXES = np.zeros((0, 4))
 NO_BOXES.flags.writeable = False
-
-
-#: What PIL raises for a file that is missing, broken, cut short, or so large that it looks like an attack.
-READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def reason(error: Exception) -> str:
@@ -189,23 +185,14 @@ class ImageFiles:
 
     def __call__(self, i: int) -> np.ndarray:
         try:
-            with Image.open(self.root / self.names[i]) as file:
-                image = ImageOps.exif_transpose(file) if self.upright else file
-                if "transparency" in image.info:
-                    # By way of RGBA the same colours come without PIL's warning; warning filters are no way
-                    # out, since they are shared by all threads.
-                    image = image.convert("RGBA")
-                return np.array(image.convert("RGB"))
+            return np.array(read_rgb(self.root / self.names[i], self.upright))
         except READ_ERRORS as error:
             raise self.error(i, error) from error
 
     def size(self, i: int) -> tuple[int, int]:
         """Gives width and height of image i from the file's header, without decoding the image."""
         try:
-            with Image.open(self.root / self.names[i]) as image:
-                # EXIF orientations 5 to 8 lay the image on its side.
-                turned = self.upright and image.getexif().get(0x0112, 1) >= 5
-                return image.size[::-1] if turned else image.size
+            return size_of(self.root / self.names[i], self.upright)
         except READ_ERRORS as error:
             raise self.error(i, error) from error
 

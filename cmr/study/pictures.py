@@ -1,18 +1,22 @@
 """`cmr localize`: one's own pictures in, annotated pictures and boxes out."""
 
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr import assemble
 from cmr.assemble import make
 from cmr.data.images import normalise
+from cmr.data.pictures import READ_ERRORS, read_rgb
+from cmr.data.split import reason
 from cmr.errors import UserError
 from cmr.files import write_aside, write_json
 from cmr.maps import Localize, locate
@@ -47,17 +51,25 @@ def localize_pictures(
         One dict a picture: image, class, score in [0, 1], and box, xyxy half-open in the picture's own pixels.
 
     Raises:
-        UserError: no picture there, or one that cannot be read.
+        UserError: no picture there; or, after all others, those that cannot be read.
     """
     if not 0 <= threshold < 1:
         raise UserError(f"threshold: {threshold} is outside [0, 1)")
     files = picture_files(Path(path))
+    if Path(out).resolve() == Path(path).resolve():
+        raise UserError(f"out: {out} is the folder of the pictures; name another for what is drawn")
     target = assemble.make_fabric(make("tiny", device=device)).device
     module, call, classes, side = _from_run(run) if run else _from_classifier(backbone, weights, image_size)
     module.to(target)
-    found = []
+    Path(out).mkdir(parents=True, exist_ok=True)
+    names = drawn_names(files)
+    found, bad = [], []
     for file in tqdm(files, desc="localize", disable=len(files) < 2):
-        picture = read_picture(file)
+        try:
+            picture = read_rgb(file)
+        except READ_ERRORS as error:
+            bad.append(f"{file}: cannot be read as a picture ({reason(error)})")
+            continue
         small = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR)).copy()
         result = localize_one(call, torch.from_numpy(small).permute(2, 0, 1)[None].to(target), normalise, threshold)
         scale = np.array([picture.width, picture.height] * 2) / side
@@ -65,43 +77,49 @@ def localize_pictures(
         box = (np.array([x0, y0, x1 + 1, y1 + 1]) * scale).round(1).tolist()  # inclusive pixels -> half-open
         name = classes[result["class"]]
         annotated = annotate(picture, result["scoremap"], box, f"{name}  {result['score']:.2f}")
-        destination = Path(out) / f"{file.stem}{file.suffix.lower().replace('.', '-')}.png"
-        write_aside(destination, partial(annotated.save, format="PNG"))
-        found.append(
-            {
-                "image": file.name,
-                "class": name,
-                "score": round(result["score"], 4),
-                "box": box,
-                "picture": destination.name,
-            }
-        )
+        write_aside(Path(out) / names[file], partial(annotated.save, format="PNG"))
+        row = {"image": file.name, "class": name, "score": round(result["score"], 4), "box": box}
+        found.append(row | {"picture": names[file]})
+    if not found:
+        with suppress(OSError):  # it was there before and holds something
+            Path(out).rmdir()
+        raise UserError("localize: " + "\n".join(bad))
     about = {"box": "xyxy, half-open, the picture's own pixels", "normalise": normalise, "threshold": threshold}
     write_json(Path(out) / "localizations.json", {**about, "localizations": found})
     for row in found:
         print(f"{row['image']}: {row['class']} ({row['score']:.2f}), box {row['box']}")
+    if bad:
+        raise UserError(f"localize: {len(bad)} of {len(files)} pictures left out:\n  " + "\n  ".join(bad))
     return found
 
 
 def picture_files(path: Path) -> list[Path]:
-    """The picture itself, or the pictures of a folder in the order of their names."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    """The picture itself, or the pictures of a folder in the order of their names; hidden files are none."""
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+        if not files:
+            raise UserError(f"{path}: no picture there (looked for {', '.join(SUFFIXES)})")
+        return files
+    if not path.exists():
         raise UserError(f"{path}: no such picture or folder")
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise UserError(f"{path}: no picture there (looked for {', '.join(SUFFIXES)})")
-    return files
+    return [path]
 
 
-def read_picture(path: Path) -> Image.Image:
-    """Reads a picture as RGB, turned as its camera says."""
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"{path}: cannot be read as a picture ({error})") from None
+def drawn_names(files: Sequence[Path]) -> dict[Path, str]:
+    """What the annotated pictures are called: bird.jpg becomes bird-jpg.png, and bird.JPG beside it bird-jpg-2.png.
+
+    Example:
+        >>> list(drawn_names([Path("a.jpg"), Path("a.JPG"), Path("A.jpg"), Path("a.png")]).values())
+        ['a-jpg.png', 'a-jpg-2.png', 'A-jpg-3.png', 'a-png.png']
+    """
+    names: dict[Path, str] = {}
+    taken: Counter[str] = Counter()
+    for file in files:
+        name = f"{file.stem}{file.suffix.lower().replace('.', '-')}"
+        taken[name.lower()] += 1  # some file systems do not tell upper from lower case
+        count = taken[name.lower()]
+        names[file] = f"{name}.png" if count == 1 else f"{name}-{count}.png"
+    return names
 
 
 @torch.no_grad()
@@ -126,7 +144,7 @@ def annotate(picture: Image.Image, scoremap: np.ndarray, box: Sequence[float], t
     draw = ImageDraw.Draw(result)
     line = max(2, round(min(picture.size) / 120))
     x0, y0, x1, y1 = box
-    draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=(0, 200, 60), width=line)
+    draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=(0, 200, 60), width=line)
     font = ImageFont.load_default(max(11, min(picture.size) // 22))
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     at = (min(x0, max(0, picture.width - right - 8)), y0 - bottom - 6 if y0 > bottom + 6 else y0)

@@ -314,6 +314,16 @@ def test_a_record_without_model_says_how_to_train(finished, tmp_path):
         runs.load_method(runs.read(copy), 4)
 
 
+@pytest.mark.parametrize(
+    "around",
+    [{"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train"}, {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}],
+)
+def test_a_schedulers_variables_do_not_break_a_single_process(tmp_path, monkeypatch, around):
+    for name, value in around.items():
+        monkeypatch.setenv(name, value)
+    assert run(tmp_path, epochs=1).record["environment"]["processes"] == 1
+
+
 def test_absolute_paths_do_not_enter_the_record():
     config = make("tiny", data_root="/data/CUB_200_2011", weights="/w/resnet18.safetensors")
     assert (runs.portable(config).data_root, runs.portable(config).weights) == (

@@ -1,0 +1,80 @@
+"""The one way in which a picture file is read: regular files only, upright, eight bits a channel, RGB."""
+
+import stat
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+#: What PIL raises for a file that is missing, broken, cut short, or so large that it looks like an attack.
+READ_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, OverflowError, Image.DecompressionBombError)
+ORIENTATION = 0x0112  # the EXIF field that says how the camera was held
+SIDEWAYS = (5, 6, 7, 8)  # its values that lay a picture on its side
+
+
+def read_rgb(path: str | Path, upright: bool = True) -> Image.Image:
+    """Reads a picture.
+
+    Args:
+        path: a regular file in any format that PIL knows; of an animation the first frame is taken.
+        upright: turn it as its camera says; a value of EXIF that means nothing is ignored.
+
+    Returns:
+        The picture, mode RGB. Sixteen bits a channel become their upper eight; transparency is dropped.
+
+    Raises:
+        One of `READ_ERRORS`: the file cannot be read, is no regular file, or holds floating-point or 32-bit values,
+            whose range nobody knows.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "grey.png"
+        >>> Image.fromarray(np.full((2, 2), 0x1234, np.uint16)).save(path)
+        >>> read_rgb(path).getpixel((0, 0))
+        (18, 18, 18)
+    """
+    with opened(path) as image:
+        turned = _upright(image) if upright else image
+        if turned.mode.startswith("I"):
+            turned = _eight_bits(turned)
+        elif turned.mode == "F":
+            raise ValueError("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
+        if "transparency" in turned.info:
+            # By way of RGBA the same colours come without PIL's warning; warning filters are no way out, since they are
+            # shared by all threads.
+            turned = turned.convert("RGBA")
+        return turned.convert("RGB")
+
+
+def size_of(path: str | Path, upright: bool = True) -> tuple[int, int]:
+    """Width and height from the file's header, without decoding the picture; turned as `read_rgb` turns it."""
+    with opened(path) as image:
+        return image.size[::-1] if upright and _orientation(image) in SIDEWAYS else image.size
+
+
+def opened(path: str | Path) -> Image.Image:
+    """Opens a picture without decoding it, if it is a regular file."""
+    if not stat.S_ISREG(Path(path).stat().st_mode):  # reading from a pipe or a device might never end
+        raise OSError("it is not a regular file")
+    return Image.open(path)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except READ_ERRORS:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    return ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits, as its upper eight."""
+    values = np.asarray(image)
+    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
+        raise ValueError("its pixels are 32-bit numbers of unknown range; save it with 8 or 16 bits")
+    return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
