@@ -153,6 +153,22 @@ def test_localize_refuses_what_is_no_picture(capsys, trained, tmp_path):
     assert "no picture there" in said
 
 
+def test_localize_goes_on_beside_a_broken_picture_and_keeps_names_apart(capsys, trained, tmp_path):
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    for name in ("a.jpg", "a.JPG", "tiny.png", "._a.jpg"):
+        side = 2 if name == "tiny.png" else 40
+        Image.new("RGB", (side, side)).save(pictures / name, format="PNG" if name == "tiny.png" else "JPEG")
+    (pictures / "broken.jpg").write_bytes(b"not a picture")
+    said = fail(capsys, "localize", pictures, "--run", trained.path, "--device", "cpu", "--out", tmp_path / "out")
+    assert "1 of 4 pictures left out" in said and "broken.jpg: cannot be read as a picture" in said
+    rows = json.loads((tmp_path / "out" / "localizations.json").read_text())["localizations"]
+    assert [row["image"] for row in rows] == ["a.JPG", "a.jpg", "tiny.png"]
+    assert {row["picture"] for row in rows} == {p.name for p in (tmp_path / "out").glob("*.png")}
+    said = fail(capsys, "localize", pictures, "--run", trained.path, "--out", pictures)
+    assert "is the folder of the pictures" in said
+
+
 def test_localize_draws_a_box_on_a_real_bird(capsys, shared, tmp_path):
     bird = shared / "data/CUB_200_2011_first50/images/017.Cardinal/Cardinal_0001_17057.jpg"
     weights = shared / "weights/resnet50_imagenet_pq_fp16.safetensors.xz"
