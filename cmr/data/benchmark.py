@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cmr.data.lists import check_box, file_bytes, headers, inside, integer, lines, reals
+from cmr.data.lists import check_box, cut, file_bytes, headers, inside, integer, lines, normal, reals, repeated
 from cmr.data.split import NO_BOXES, ImageFiles
 from cmr.errors import UserError
 
@@ -35,12 +35,13 @@ def labelled(folder: Path, root: Path, ids_file: str = "image_ids.txt") -> tuple
     ids_list, labels_list = folder / ids_file, folder / "class_labels.txt"
     ids: dict[str, int] = {}
     for number, (path,) in lines(ids_list, ",", (1,)):
+        path = inside(path, ids_list, number)
         if path in ids:
             raise UserError(f"{ids_list}, line {number}: '{path}' is listed twice, first in line {ids[path]}")
-        ids[inside(path, ids_list, number)] = number
+        ids[path] = number
     known: dict[str, tuple[int, int]] = {}
     for number, (path, text) in lines(labels_list, ",", (2,)):
-        label = integer(text, "class", labels_list, number)
+        path, label = normal(path), integer(text, "class", labels_list, number)
         if path in known:
             raise UserError(f"{labels_list}, line {number}: '{path}' is listed twice, first in line {known[path][1]}")
         known[path] = (label, number)
@@ -99,15 +100,19 @@ def listed_sizes(folder: Path, files: ImageFiles) -> np.ndarray:
         (n, 2) int64 width and height.
 
     Raises:
-        UserError: when the list is missing or wrong, or lacks an image.
+        UserError: when the list is missing or wrong, lacks an image, or has one twice.
     """
     path = folder / "image_sizes.txt"
     position = {name: i for i, name in enumerate(files.names)}
+    first: dict[str, int] = {}
     sizes = np.zeros((len(files.names), 2), np.int64)
     for number, (name, *texts) in lines(path, ",", (3,)):
         size = [integer(text, "size", path, number) for text in texts]
         if min(size) < 1:
             raise UserError(f"{path}, line {number}: an image of {size[0]}x{size[1]} pixels is not possible")
+        name = normal(name)
+        if first.setdefault(name, number) != number:
+            raise UserError(f"{path}, line {number}: '{name}' is listed twice, first in line {first[name]}")
         if name in position:
             sizes[position[name]] = size
     lacking = np.flatnonzero(sizes[:, 0] == 0)
@@ -117,7 +122,9 @@ def listed_sizes(folder: Path, files: ImageFiles) -> np.ndarray:
     return sizes
 
 
-def boxes(folder: Path, files: ImageFiles, sizes: np.ndarray) -> tuple[np.ndarray, ...]:
+def boxes(
+    folder: Path, files: ImageFiles, sizes: np.ndarray, notes: list[str] | None = None
+) -> tuple[np.ndarray, ...]:
     """Reads `localization.txt` with boxes; without it no image has any.
 
     The benchmark evaluates x0,y0,x1,y1 as they stand (x1 = x0 + width), so they are taken as half-open.
@@ -126,6 +133,7 @@ def boxes(folder: Path, files: ImageFiles, sizes: np.ndarray) -> tuple[np.ndarra
         folder: the folder of the split's list files.
         files: the images.
         sizes: (n, 2) width and height.
+        notes: receives what is odd but no mistake: boxes that were cut, lines that stand there twice.
 
     Returns:
         n arrays (k, 4) float64 xyxy, half-open, original pixels.
@@ -138,10 +146,17 @@ def boxes(folder: Path, files: ImageFiles, sizes: np.ndarray) -> tuple[np.ndarra
         return (NO_BOXES,) * len(files.names)
     position = {name: i for i, name in enumerate(files.names)}
     found: list[list[tuple[float, ...]]] = [[] for _ in files.names]
+    given, kept, rows = [], [], []
     for number, (name, *texts) in lines(path, ",", (5,)):
+        name = normal(name)
         if name not in position:
             raise UserError(f"{path}, line {number}: '{name}' is not in {files.list_file}")
         i = position[name]
         width, height = sizes[i].tolist()
-        found[i].append(check_box(reals(texts, "box", path, number), (width, height), path, number))
+        given.append(reals(texts, "box", path, number))
+        kept.append(check_box(given[-1], (width, height), path, number))
+        rows.append((number, (name, *given[-1])))
+        found[i].append(kept[-1])
+    if notes is not None:
+        notes += cut(given, kept, path) + repeated(rows, path)
     return tuple(np.array(some) if some else NO_BOXES for some in found)

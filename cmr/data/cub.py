@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cmr.data import benchmark
-from cmr.data.lists import check_box, file_bytes, headers, inside, integer, lines, reals
+from cmr.data.lists import check_box, cut, file_bytes, headers, inside, integer, lines, reals
 from cmr.data.split import ImageFiles, Split, split_of_files
 from cmr.errors import UserError
 
@@ -54,7 +54,11 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     if split == "val":
         return _cubv2(root, names, settings)
     images_list = root / "images.txt"
-    images = _by_id(images_list, 2, lambda fields, number: (fields[0], number))
+    images = _by_id(images_list, 2, lambda fields, number: (inside(fields[0], images_list, number), number))
+    first: dict[str, int] = {}
+    for name, number in images.values():
+        if first.setdefault(name, number) != number:
+            raise UserError(f"{images_list}, line {number}: '{name}' is listed twice, first in line {first[name]}")
     split_list = root / "train_test_split.txt"
     wanted = _by_id(split_list, 2, lambda fields, number: _is_train(fields[0], split_list, number))
     labels_list = root / "image_class_labels.txt"
@@ -73,16 +77,18 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         label, number = labels[i]
         if label not in classes:
             raise UserError(f"{labels_list}, line {number}: class {label} is not in {root / 'classes.txt'}")
-    ids = tuple(inside(images[i][0], images_list, images[i][1]) for i in chosen)
+    ids = tuple(images[i][0] for i in chosen)
     files = ImageFiles(root / "images", ids, images_list, np.array([images[i][1] for i in chosen]))
     sizes = headers(files)
-    xyxy = []
+    given, kept = [], []
     for i, size in zip(chosen, sizes, strict=True):
         (x, y, width, height), number = boxes[i]
-        box = check_box([x, y, x + width, y + height], tuple(size.tolist()), boxes_list, number, clip=True)
-        xyxy.append(np.array([box]))
+        given.append([x, y, x + width, y + height])
+        kept.append(check_box(given[-1], tuple(size.tolist()), boxes_list, number, clip=True))
+    xyxy = tuple(np.array([box]) for box in kept)
     indices = np.array([classes[labels[i][0]][0] for i in chosen], np.int64)
-    return split_of_files(_name(names), split, files, indices, sizes, tuple(xyxy), names, file_bytes(files))
+    notes = cut(given, kept, boxes_list)
+    return split_of_files(_name(names), split, files, indices, sizes, xyxy, names, file_bytes(files), notes=notes)
 
 
 def _cubv2(root: Path, names: tuple[str, ...], settings: Settings) -> Split:
@@ -96,9 +102,9 @@ def _cubv2(root: Path, names: tuple[str, ...], settings: Settings) -> Split:
     files, labels, numbers = benchmark.labelled(lists, images)
     benchmark.check_labels(lists, labels, numbers, len(names), str(root / "classes.txt"))
     sizes, content = benchmark.sizes_and_bytes(lists, files)
-    return split_of_files(
-        _name(names), "val", files, labels, sizes, benchmark.boxes(lists, files, sizes), names, content
-    )
+    notes: list[str] = []
+    boxes = benchmark.boxes(lists, files, sizes, notes)
+    return split_of_files(_name(names), "val", files, labels, sizes, boxes, names, content, notes=notes)
 
 
 def _name(classes: tuple[str, ...]) -> str:

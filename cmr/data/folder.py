@@ -1,6 +1,7 @@
 """One's own images: a folder with a CSV that says what is on each.
 
-`<root>/images.csv` starts with a header line; columns stand in any order:
+`<root>/images.csv` starts with a header line; columns stand in any order, divided by commas, or by semicolons as some
+spreadsheets do (numbers may then have a decimal comma):
 
     path,label,x0,y0,x1,y1,split
     heron/a.jpg,heron,12,30,200,180,test
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cmr.data.lists import check_box, file_bytes, headers, inside, lines, reals
+from cmr.data.lists import check_box, cut, file_bytes, headers, inside, lines, reals, repeated
 from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, split_of_files
 from cmr.errors import UserError, unknown
 
@@ -69,7 +70,8 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     if not 0 <= settings.test_percent <= 100:
         raise UserError(f"test_percent: {settings.test_percent} is not a percentage; give 0 to 100")
     path = root / settings.csv
-    entries = _entries(path, settings.test_percent)
+    notes: list[str] = []
+    entries = _entries(path, settings.test_percent, notes)
     classes = _classes(root / "classes.txt", path, entries)
     chosen = {name: entry for name, entry in entries.items() if entry.split == split}
     if not chosen:
@@ -84,13 +86,18 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         else NO_BOXES
         for entry, (width, height) in zip(chosen.values(), sizes.tolist(), strict=True)
     )
-    return split_of_files(root.resolve().name, split, files, labels, sizes, boxes, classes, file_bytes(files))
+    given = [box for entry in chosen.values() for _, box in entry.boxes]
+    notes += cut(given, [box for some in boxes for box in some.tolist()], path)
+    name, content = root.resolve().name, file_bytes(files)
+    return split_of_files(name, split, files, labels, sizes, boxes, classes, content, notes=notes)
 
 
-def _entries(path: Path, test_percent: int) -> dict[str, _Entry]:
+def _entries(path: Path, test_percent: int, notes: list[str]) -> dict[str, _Entry]:
     """Reads the list: one entry an image, in the order of the first lines."""
     entries: dict[str, _Entry] = {}
+    rows = []
     for number, row in _rows(path):
+        rows.append((number, tuple(row.values())))
         name = inside(row["path"], path, number)
         if not row["label"]:
             raise UserError(f"{path}, line {number}: '{name}' has no label")
@@ -110,30 +117,43 @@ def _entries(path: Path, test_percent: int) -> dict[str, _Entry]:
             entry.boxes.append((number, reals(corners, "box", path, number)))
     if not entries:
         raise UserError(f"{path}: the list is empty; it must name at least one image")
+    notes += repeated(rows, path)
     return entries
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Gives line number and columns by name; the file goes through `lines` first, for its errors."""
     texts = [(number, fields[0]) for number, fields in lines(path, "\n")]
-    header = [name.strip() for name in next(csv.reader([texts[0][1]]))]
+    divider = ";" if ";" in texts[0][1] and "," not in texts[0][1] else ","
+    header = [name.strip() for name in next(csv.reader([texts[0][1]], delimiter=divider))]
     known = ("path", "label", *SIDES, "split")
+    where = f"{path}, line {texts[0][0]}"
     for name in header:
+        if "\t" in name:
+            raise UserError(f"{where}: the columns are divided by tabs; save the list with commas or semicolons")
+        if name not in known and name.lower() in known:
+            raise UserError(f"{where}: the column '{name}' is written with capitals; write '{name.lower()}'")
         if name not in known:
-            raise UserError(f"{path}, line {texts[0][0]} names the columns: {unknown('column', name, known)}")
+            raise UserError(f"{where} names the columns: {unknown('column', name, known)}")
+        if header.count(name) > 1:
+            raise UserError(f"{where}: the column '{name}' is named twice; remove one")
     lacking = [name for name in ("path", "label") if name not in header]
     if lacking:
-        raise UserError(f"{path}, line {texts[0][0]}: the column '{lacking[0]}' is missing")
+        raise UserError(f"{where}: the column '{lacking[0]}' is missing")
     if 0 < sum(side in header for side in SIDES) < 4:
-        raise UserError(f"{path}, line {texts[0][0]}: a box needs all of the columns {','.join(SIDES)}")
+        raise UserError(f"{where}: a box needs all of the columns {','.join(SIDES)}")
     for number, text in texts[1:]:
         try:
-            fields = [field.strip() for field in next(csv.reader([text], strict=True))]
+            fields = [field.strip() for field in next(csv.reader([text], delimiter=divider, strict=True))]
         except csv.Error as error:
-            raise UserError(f"{path}, line {number}: {error}: '{text}'") from error
+            hint = "; a quote ends on the line where it begins, so write no line break" if text.count('"') % 2 else ""
+            raise UserError(f"{path}, line {number}: {error}: '{text}'{hint}") from error
         if len(fields) != len(header):
             raise UserError(f"{path}, line {number}: {len(fields)} fields, expected {len(header)}: '{text}'")
-        yield number, dict(zip(header, fields, strict=True))
+        row = dict(zip(header, fields, strict=True))
+        if divider == ";":
+            row |= {side: row[side].replace(",", ".") for side in SIDES if side in row}
+        yield number, row
 
 
 def _by_hash(name: str, test_percent: int) -> str:

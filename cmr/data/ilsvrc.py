@@ -4,8 +4,9 @@ With list files in the WSOL benchmark's format (`cmr.data.benchmark`): `<root>/m
 elsewhere under the root as the lists say. The benchmark's `val` is ImageNetV2 (train-fullsup), its `test` the official
 validation set. A part of the classes has `metadata/classes.txt` with index,wnid,index among the 1,000.
 
-With the official XML: `<root>/Data/CLS-LOC/train/<wnid>/*.JPEG`, `Data/CLS-LOC/val/*.JPEG` and
-`Annotations/CLS-LOC/val/*.xml`; `test` is the official validation set. Classes are the wnids in alphabetical order.
+With the official XML: `<root>/Data/CLS-LOC/train/<wnid>/*.JPEG`, `Data/CLS-LOC/val/*.JPEG` (or sorted into class
+folders, `val/<wnid>/*.JPEG`) and `Annotations/CLS-LOC/val/*.xml`; `test` is the official validation set. Classes are the
+wnids in alphabetical order.
 """
 
 import os
@@ -18,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cmr.data import benchmark
-from cmr.data.lists import check_box, file_bytes, headers, integer, lines, reals
+from cmr.data.lists import check_box, cut, file_bytes, headers, hidden, integer, lines, reals
 from cmr.data.split import NO_BOXES, ImageFiles, Split, split_of_files
 from cmr.errors import UserError
 
@@ -70,8 +71,9 @@ def _from_lists(root: Path, folder: Path, split: str, settings: Settings) -> Spl
         folder, labels, numbers, len(classes), f"{classes_list}" if classes_list.exists() else "ILSVRC"
     )
     sizes, content = benchmark.sizes_and_bytes(folder, files)
-    boxes = benchmark.boxes(folder, files, sizes)
-    return split_of_files(_name(classes), split, files, labels, sizes, boxes, classes, content)
+    notes: list[str] = []
+    boxes = benchmark.boxes(folder, files, sizes, notes)
+    return split_of_files(_name(classes), split, files, labels, sizes, boxes, classes, content, notes=notes)
 
 
 def _classes(path: Path) -> tuple[str, ...]:
@@ -113,19 +115,23 @@ def _from_xml(root: Path, split: str) -> Split:
             "split 'val': the official layout has train and test (its validation set); "
             "the benchmark's val is ImageNetV2 and needs the list files"
         )
-    wnids = sorted(entry.name for entry in os.scandir(train) if entry.is_dir()) if train.is_dir() else []
+    wnids = _folders(train)
     if split == "train":
         if not wnids:
             raise UserError(f"{train}: there is no class folder here; unpack the training images to <wnid>/*.JPEG")
-        pairs = [(f"{wnid}/{name}", k) for k, wnid in enumerate(wnids) for name in _images(train / wnid)]
+        images = {wnid: _images(train / wnid) for wnid in wnids}
+        pairs = [(f"{wnid}/{name}", k) for k, wnid in enumerate(wnids) for name in images[wnid]]
         if not pairs:
             raise UserError(f"{train}: the class folders hold no image")
+        for wnid in wnids:
+            if not images[wnid]:
+                raise UserError(f"{train / wnid}: the class folder holds no image; fill it or remove it")
         files = ImageFiles(train, tuple(name for name, _ in pairs))
         labels = np.array([k for _, k in pairs], np.int64)
         sizes, boxes = headers(files), (NO_BOXES,) * len(pairs)
     else:
         names = sorted(entry.name for entry in os.scandir(annotations)) if annotations.is_dir() else []
-        names = [name for name in names if name.endswith(".xml")]
+        names = [name for name in names if name.endswith(".xml") and not hidden(name)]
         if not names:
             raise UserError(f"{annotations}: there is no annotation (*.xml) here")
         read = [read_xml(annotations / name) for name in tqdm(names, "reading annotations", unit="image", delay=2)]
@@ -135,8 +141,12 @@ def _from_xml(root: Path, split: str) -> Split:
         for name, (wnid, _, _) in zip(names, read, strict=True):
             if wnid not in index:
                 raise UserError(f"{annotations / name}: class '{wnid}' has no folder in {train}")
-        stored = tuple(name.removesuffix(".xml") + ".JPEG" for name in names)
-        files = ImageFiles(root / "Data" / "CLS-LOC" / "val", stored)
+        val = root / "Data" / "CLS-LOC" / "val"
+        stored = [name.removesuffix(".xml") + ".JPEG" for name in names]
+        if _folders(val):  # the images are sorted into them, as PyTorch's loaders want it
+            sorted_in = [f"{wnid}/{name}" for name, (wnid, _, _) in zip(stored, read, strict=True)]
+            stored = [b if (val / b).exists() else a for a, b in zip(stored, sorted_in, strict=True)]
+        files = ImageFiles(val, tuple(stored))
         labels = np.array([index[wnid] for wnid, _, _ in read], np.int64)
         sizes = np.array([size for _, size, _ in read], np.int64)
         boxes = tuple(found for _, _, found in read)
@@ -144,9 +154,15 @@ def _from_xml(root: Path, split: str) -> Split:
     return split_of_files(_name(classes), split, files, labels, sizes, boxes, classes, file_bytes(files))
 
 
+def _folders(folder: Path) -> list[str]:
+    """The class folders; hidden ones (`.ipynb_checkpoints`) are none."""
+    entries = os.scandir(folder) if folder.is_dir() else ()
+    return sorted(entry.name for entry in entries if entry.is_dir() and not hidden(entry.name))
+
+
 def _images(folder: Path) -> list[str]:
-    endings = (".jpeg", ".jpg", ".png")
-    return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(endings))
+    names = [entry.name for entry in os.scandir(folder) if not hidden(entry.name)]
+    return sorted(name for name in names if name.lower().endswith((".jpeg", ".jpg", ".png")))
 
 
 def read_xml(path: Path) -> tuple[str, tuple[int, int], np.ndarray]:

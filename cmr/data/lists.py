@@ -1,7 +1,8 @@
 """List files: lines with their numbers, numbers with their errors, and paths that stay inside the data root."""
 
 import os
-from collections.abc import Callable, Iterator
+import posixpath
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ())
         UserError: when the file is missing, no text, or without a record, or a line has another number of fields.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such list file; give the root folder that holds it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
     empty = True
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_text(content, path).split("\n"), 1):
         line = line.strip()
         if not line:
             continue
@@ -46,6 +47,20 @@ def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ())
         yield number, [item.strip() for item in fields] if " " in line else fields
     if empty:
         raise UserError(f"{path}: the list is empty; it must name at least one image")
+
+
+def _text(content: bytes, path: Path) -> str:
+    if b"\0" in content:  # no list has one, and UTF-16 has one a letter
+        raise UserError(f"{path}: cannot be read as UTF-8 text; it looks like UTF-16: save it again as UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}: cannot be read as UTF-8 text (line {line}: {error.reason}); it may be Latin-1 (Windows-1252): "
+            "save it again as UTF-8"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def integer(text: str, what: str, path: Path, number: int) -> int:
@@ -76,13 +91,13 @@ def inside(name: str, path: Path, number: int) -> str:
         number: the line in it.
 
     Returns:
-        The name.
+        The name as `normal` writes it.
 
     Raises:
-        UserError: for an empty name, an absolute path, a drive, a backslash or a "..".
+        UserError: for an empty name, an absolute path, a drive, a backslash, a "..", or a hidden file.
 
     Example:
-        >>> inside("a/b.jpg", Path("list.txt"), 3)
+        >>> inside("./a//b.jpg", Path("list.txt"), 3)
         'a/b.jpg'
     """
     # Strings and not pathlib: this runs for each of a million lines.
@@ -91,13 +106,75 @@ def inside(name: str, path: Path, number: int) -> str:
             f"{path}, line {number}: path '{name}' may lead out of the data root; "
             "give a path relative to the root, with forward slashes and without '..'"
         )
+    name = normal(name)
+    if name[0] == "." or "/." in name or "__MACOSX" in name:
+        if any(hidden(part) for part in name.split("/")):
+            raise UserError(
+                f"{path}, line {number}: '{name}' is hidden, as what systems leave behind is; remove the line or rename it"
+            )
     return name
+
+
+def normal(name: str) -> str:
+    """Writes a path in the one way in which a file has one name: `./a.jpg` and `a.jpg` are one file.
+
+    Example:
+        >>> normal("./x//a.jpg")
+        'x/a.jpg'
+    """
+    # Few lists need it, and normpath is slow.
+    return posixpath.normpath(name) if name[:2] == "./" or "//" in name or "/./" in name else name
+
+
+def hidden(name: str) -> bool:
+    """Says whether a file or folder is none of the user's: `.ipynb_checkpoints`, `__MACOSX`, `._twin.jpg`.
+
+    Example:
+        >>> hidden("._a.jpg"), hidden("__MACOSX"), hidden("a.jpg")
+        (True, True, False)
+    """
+    return name.startswith((".", "__MACOSX"))
+
+
+def repeated(rows: Iterable[tuple[int, Hashable]], path: Path) -> list[str]:
+    """Makes the note on lines that say again what an earlier one says; none where there is no such line.
+
+    Args:
+        rows: line numbers, and what the lines say.
+        path: the list file.
+
+    Example:
+        >>> repeated([(1, "a"), (2, "b"), (3, "a")], Path("list.txt"))
+        ['list.txt: 1 line says what an earlier one says, first line 3 (as line 1)']
+    """
+    first: dict[Hashable, int] = {}
+    again = [(number, first[row]) for number, row in rows if first.setdefault(row, number) != number]
+    if not again:
+        return []
+    count = "1 line says" if len(again) == 1 else f"{len(again)} lines say"
+    return [f"{path}: {count} what an earlier one says, first line {again[0][0]} (as line {again[0][1]})"]
+
+
+def cut(given: Iterable[Iterable[float]], kept: Iterable[Iterable[float]], path: Path) -> list[str]:
+    """Makes the note on boxes that `check_box` cut; none where it cut none.
+
+    Args:
+        given: the boxes as the list has them.
+        kept: as `check_box` returned them.
+        path: the list file.
+
+    Example:
+        >>> cut([[0, 0, 8.1, 4]], [[0, 0, 8, 4]], Path("list.txt"))
+        ['list.txt: 1 box was cut at the edge of its image']
+    """
+    n = sum(tuple(a) != tuple(b) for a, b in zip(given, kept, strict=True))
+    return [f"{path}: {n} {'box was' if n == 1 else 'boxes were'} cut at the edge of {'its' if n == 1 else 'their'} image"] * (n > 0)
 
 
 def check_box(
     box: list[float], size: tuple[int, int], path: Path, number: int, clip: bool = False
 ) -> tuple[float, float, float, float]:
-    """Checks that a box has an area and lies in its image.
+    """Checks that a box has an area and lies in its image; what overshoots by at most half a pixel is cut off.
 
     Args:
         box: x0, y0, x1, y1 in original pixels, half-open.
@@ -108,18 +185,20 @@ def check_box(
             in the benchmark's lists (official annotations that are known to overshoot).
 
     Returns:
-        The box.
+        The box, cut where it overshoots: spreadsheets write 500.0000001, and annotation tools round.
 
     Raises:
         UserError: when it has no area or lies outside, naming file, line, box and image size.
     """
     x0, y0, x1, y1 = box
     width, height = size
-    where = f"{path}, line {number}: box {x0:g},{y0:g},{x1:g},{y1:g}"
+    where = f"{path}, line {number}: box {x0:.10g},{y0:.10g},{x1:.10g},{y1:.10g}"
     if x1 <= x0 or y1 <= y0:
         raise UserError(f"{where} has no area; give x0 < x1 and y0 < y1")
     if clip:
         x1, y1 = min(x1, width - 1), min(y1, height - 1)
+    if -0.5 <= x0 and -0.5 <= y0 and x1 <= width + 0.5 and y1 <= height + 0.5:
+        x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
     if x0 < 0 or y0 < 0 or x1 > width or y1 > height or x1 <= x0 or y1 <= y0:
         raise UserError(f"{where} lies outside its image of {width}x{height} pixels")
     return x0, y0, x1, y1

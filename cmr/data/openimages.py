@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cmr.data import benchmark
-from cmr.data.lists import inside, lines
+from cmr.data.lists import inside, lines, normal
 from cmr.data.pictures import READ_ERRORS, opened
 from cmr.data.split import NO_BOXES, ImageFiles, Split, reason, split_of_files
 from cmr.errors import UserError
@@ -128,6 +128,7 @@ def _masks(path: Path, files: ImageFiles, root: Path) -> MaskFiles | None:
     instances: list[list[tuple[str, int]]] = [[] for _ in files.names]
     ignores: list[tuple[str, int] | None] = [None] * len(files.names)
     for number, (name, mask, *rest) in lines(path, ",", (2, 3)):
+        name = normal(name)
         if name not in position:
             raise UserError(f"{path}, line {number}: '{name}' is not in {files.list_file}")
         i = position[name]

@@ -1,6 +1,8 @@
 """What every data set hands over: one split with ids, labels, sizes, boxes and a way to read each image."""
 
 import hashlib
+import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +45,7 @@ class Split:
         ignore: i -> (H, W) bool, pixels that are not scored; None where there are none.
         parts: i -> (P, H, W) bool, the visible pixels of each part; None where there are none.
         part_names: P names.
+        notes: what the loader cut or passed over; `cmr data check` prints it.
 
     Raises:
         ValueError: when the lengths or shapes of the fields do not agree (a loader's defect).
@@ -69,6 +72,7 @@ class Split:
     ignore: Callable[[int], np.ndarray] | None = field(default=None, repr=False)
     parts: Callable[[int], np.ndarray] | None = field(default=None, repr=False)
     part_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -198,17 +202,33 @@ class ImageFiles:
 
     def error(self, i: int, error: Exception) -> UserError:
         """Makes the error for file i, naming the line of the list that asks for it."""
-        if isinstance(error, FileNotFoundError):
-            what = "there is no such file"
-        else:
-            what = f"cannot be read as an image ({reason(error)})"
         place = self.place(i)
         remedy = f"replace the file or remove {'the line' if place else 'it'}"
+        if isinstance(error, FileNotFoundError):
+            what, twin = "there is no such file", _lookalike(self.root, self.names[i])
+            remedy = f"{twin}; write both alike" if twin else remedy
+        else:
+            what = f"cannot be read as an image ({reason(error)})"
         return UserError(f"{self.root / self.names[i]}: {what}{place}; {remedy}")
 
     def place(self, i: int) -> str:
         """Says which line of the list names file i, as " (list.txt, line 3)"; nothing without a list."""
         return "" if self.list_file is None or self.lines is None else f" ({self.list_file}, line {self.lines[i]})"
+
+
+def _lookalike(root: Path, name: str) -> str:
+    """Says which file or folder has the name that is missing but for case, or but for how its accents are stored."""
+    for part in name.split("/"):
+        if not (root / part).exists():
+            break
+        root /= part
+    wanted = unicodedata.normalize("NFC", part)
+    for found in sorted(os.listdir(root)) if root.is_dir() else []:
+        stored = unicodedata.normalize("NFC", found)
+        if stored.casefold() == wanted.casefold():
+            what = "how its accents are stored (Unicode NFC and NFD)" if stored == wanted else "upper and lower case"
+            return f"there is '{root / found}', which differs only in {what}"
+    return ""
 
 
 def split_of_files(
@@ -222,13 +242,16 @@ def split_of_files(
     content: np.ndarray,
     masks: Callable[[int], np.ndarray] | None = None,
     ignore: Callable[[int], np.ndarray] | None = None,
+    notes: Sequence[str] = (),
 ) -> Split:
     """Makes a split whose images are files; its ids are their names.
 
     Args:
         files: reads image i.
         content: the files' sizes in bytes, (n,), for the fingerprint.
-        dataset, split, labels, sizes, boxes, classes, masks, ignore: as in `Split`.
+        dataset, split, labels, sizes, boxes, classes, masks, ignore, notes: as in `Split`.
     """
     known_by = fingerprint(files.names, labels, sizes, boxes, content)
-    return Split(dataset, split, files.names, labels, sizes, boxes, classes, files, known_by, masks, ignore)
+    return Split(
+        dataset, split, files.names, labels, sizes, boxes, classes, files, known_by, masks, ignore, notes=tuple(notes)
+    )
