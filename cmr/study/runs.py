@@ -160,11 +160,16 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def command_line() -> str:
-    """The command that started this process, without the machine's own paths."""
+    """The command that started this process, without the machine's own paths: of an absolute one the last part."""
     first = Path(sys.argv[0]).name
     if first in ("cmr", "__main__.py"):
-        return shlex.join(["cmr", *sys.argv[1:]])
+        return shlex.join(["cmr", *map(_without_path, sys.argv[1:])])
     return "notebook" if "ipykernel" in first else first
+
+
+def _without_path(word: str) -> str:
+    option, equals, value = word.rpartition("=")
+    return f"{option}{equals}{Path(value).name}" if Path(value).is_absolute() else word
 
 
 def train_command(config: Config, preset: str = "toybirds") -> str:

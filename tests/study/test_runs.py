@@ -95,5 +95,7 @@ def test_what_is_no_record_is_named_and_the_good_ones_stay(tmp_path, content, me
 def test_the_command_line_without_paths(monkeypatch):
     monkeypatch.setattr("sys.argv", ["/some/where/cmr", "train", "--preset", "tiny"])
     assert runs.command_line() == "cmr train --preset tiny"
+    monkeypatch.setattr("sys.argv", ["cmr", "train", "--out", "/home/me/my runs", "--weights=/w/a.pth", "--lr", "0.1"])
+    assert runs.command_line() == "cmr train --out 'my runs' --weights=a.pth --lr 0.1"
     monkeypatch.setattr("sys.argv", ["/some/where/ipykernel_launcher.py", "-f", "/x.json"])
     assert runs.command_line() == "notebook"
