@@ -5,11 +5,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cmr.config import PLACE, Config
+from cmr.data.content import content_fingerprint
+from cmr.data.split import Split
 
 if TYPE_CHECKING:
     from cmr.study.runs import Run
 
-VERSION = 2  # bump when the same configuration starts giving other numbers, so that old runs are not reused
+# Bump when the same configuration starts giving other numbers, so that old runs are not reused. 3: class names and
+# pixels count too. Records from before say nothing of those, and still stand for their configuration (`search`).
+VERSION = 3
 
 
 def determining(config: Config) -> dict[str, Any]:
@@ -24,12 +28,29 @@ def values_of(config: Config) -> dict[str, Any]:
     return values | own | {f"data_settings.{name}": value for name, value in of_data.items()}
 
 
+def fingerprints(train: Split, test: Split, weights: str) -> dict[str, str]:
+    """What a run's identity takes from its data and weights.
+
+    Args:
+        train, test: the splits; their files are read once, which says at once where one is missing.
+        weights: the weights' own fingerprint.
+
+    Returns:
+        "train" and "test", the lists' fingerprints; "content", of class names and pixels of both; "weights".
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    content = hashlib.sha256(f"{content_fingerprint(train)} {content_fingerprint(test)}".encode()).hexdigest()[:16]
+    return {"train": train.fingerprint, "test": test.fingerprint, "content": content, "weights": weights}
+
+
 def identity(config: Config, fingerprints: dict[str, str]) -> str:
     """The id of the run that a configuration describes on data and weights with these fingerprints.
 
     Args:
         config: the run.
-        fingerprints: of "train", "test" and "weights"; of weights the file's content counts, not where it lies.
+        fingerprints: as `fingerprints` gives them; of weights the file's content counts, not where it lies.
 
     Returns:
         Data, method, network and seed, and ten hex digits of a hash of all that determines the result.

@@ -18,7 +18,8 @@ from cmr.maps.multiscale import at_scales
 from cmr.maps.posthoc import posthoc_call
 from cmr.study import runs
 from cmr.study.agreement import view_agreement
-from cmr.study.identity import identity
+from cmr.study.grid import typed
+from cmr.study.identity import fingerprints, identity
 from cmr.train import reestimate_batch_norm
 
 GENERAL = ("normalise", "threshold", "test_crop", "test_scales", "test_flip", "precise_bn")
@@ -45,11 +46,8 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
     own = [item.name for item in fields(config.settings) if item.name.startswith("test_")]
     for name in changes:
         require_known(name, "test setting", (*GENERAL, *own))
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
-    }
-    settings = replace(config.settings, **{name: values.pop(name) for name in own if name in values})
-    return replace(config, settings=settings, **values)
+    settings = replace(config.settings, **typed(type(config.settings), {n: changes[n] for n in own if n in changes}))
+    return replace(config, settings=settings, **typed(Config, {n: changes[n] for n in GENERAL if n in changes}))
 
 
 def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> str:
@@ -117,9 +115,9 @@ def reevaluate(
         result["agreement"] = view_agreement(model, tests, len(test_split), config.seed)
     if out:
         trained = {"id": run.id, "command": run.record["command"], "commit": run.record["environment"]["commit"]}
-        fingerprints = {part.split: part.fingerprint for part in (train_split, test_split)}
+        prints = fingerprints(train_split, test_split, run.record["weights"])
         record = run.record | {
-            "id": identity(config, fingerprints | {"weights": run.record["weights"]}) + (maps and f"-{maps}"),
+            "id": identity(config, prints) + (maps and f"-{maps}"),
             "result": runs.rounded(result),
             **runs.circumstances(config, fabric.device, 1, started),
             "command": command(run, config, out, maps),

@@ -15,6 +15,7 @@ from cmr.study.identity import essence, values_of
 from cmr.study.runs import Run
 
 KEYS = ("results", "sweep", "field", "by", "metric")
+DEEPEST = 10  # searches that choose from one another
 
 
 def records(root: str | Path) -> list[tuple[Run, Config]]:
@@ -37,7 +38,8 @@ def recorded(config: Config, found: Iterable[tuple[Run, Config]], prints: dict[s
     Args:
         config: the run that is looked for.
         found: what `records` gives.
-        prints: fingerprints of "train" and "test" and of "weights", as far as they are known.
+        prints: as `cmr.study.identity.fingerprints` gives them, as far as they are known. A record from before class
+            names and pixels counted says nothing of those, and is taken.
 
     Returns:
         The run, or None.
@@ -53,6 +55,8 @@ def recorded(config: Config, found: Iterable[tuple[Run, Config]], prints: dict[s
             if "train" in prints
             else Path(config.data_root).name == Path(other.data_root).name
         )
+        if "content" in prints and "content" in run.record:
+            same_data = same_data and prints["content"] == run.record["content"]
         same_weights = (
             run.record["weights"] == prints["weights"]
             if "weights" in prints
@@ -63,11 +67,12 @@ def recorded(config: Config, found: Iterable[tuple[Run, Config]], prints: dict[s
     return None
 
 
-def chosen(grid: Grid) -> tuple[Grid, list[str]]:
+def chosen(grid: Grid, behind: Sequence[Path] = ()) -> tuple[Grid, list[str]]:
     """Fills in the field that `[choose]` takes from a finished search: the value best on the held-out images.
 
     Args:
         grid: a grid as its file gives it.
+        behind: files whose [choose] led here.
 
     Returns:
         The grid with the values filled in, each run once, and a line for each choice that says what it rests on.
@@ -75,7 +80,8 @@ def chosen(grid: Grid) -> tuple[Grid, list[str]]:
 
     Raises:
         UserError: a key that is missing or unknown, a search that is not finished, has no held-out images or has no run
-            that agrees, or values that do not compare because more than the field and the seed differs.
+            that agrees, or values that do not compare because more than the field and the seed differs; files that choose
+            from one another in a circle, or more than ten in a row.
     """
     if not grid.choose:
         return grid, []
@@ -84,7 +90,11 @@ def chosen(grid: Grid) -> tuple[Grid, list[str]]:
     file = grid.path.parent / grid.choose["sweep"]
     if file.resolve() == grid.path.resolve():
         raise UserError(f"{where}: sweep: {grid.choose['sweep']} is this file; name the search's")
-    search = _search(file, grid.choose["results"], where, (field, *by, "seed"))
+    behind = (*behind, grid.path.resolve())
+    if file.resolve() in behind or len(behind) > DEEPEST:
+        what = "chooses from this file in turn" if file.resolve() in behind else f"is search {len(behind)} in a row"
+        raise UserError(f"{where}: sweep: {grid.choose['sweep']} {what}; give the value itself in one of them")
+    search = _search(file, grid.choose["results"], where, (field, *by, "seed"), behind)
     if not all(config.holdout for config, _ in search):
         raise UserError(f"{where}: {file} has runs with holdout 0, which would choose {field} on the test images")
     choices: dict[tuple, tuple[Any, str]] = {}
@@ -124,9 +134,11 @@ def _checked(grid: Grid, where: str) -> tuple[str, list[str], str]:
     return field, by, grid.choose["metric"]
 
 
-def _search(file: Path, results: str, where: str, shown: Iterable[str]) -> list[tuple[Config, Run]]:
+def _search(
+    file: Path, results: str, where: str, shown: Iterable[str], behind: Sequence[Path]
+) -> list[tuple[Config, Run]]:
     """The search's runs; all must be finished, or the best of them might not be the best."""
-    configs = chosen(load(file))[0].configs
+    configs = chosen(load(file), behind)[0].configs
     found = records(results)
     pairs = [(config, recorded(config, found)) for config in configs]
     missing = [config for config, run in pairs if run is None]

@@ -25,7 +25,7 @@ from cmr.errors import Diverged, UserError
 from cmr.nets.weights import weights_fingerprint
 from cmr.study import runs
 from cmr.study.grid import label, load, varying
-from cmr.study.identity import identity
+from cmr.study.identity import fingerprints, identity
 from cmr.study.runs import Run
 from cmr.study.search import chosen, recorded, records
 from cmr.study.training import train
@@ -119,7 +119,8 @@ def _fingerprints(config: Config, splits: dict[tuple, dict[str, str]]) -> dict[s
     if key not in splits:
         try:
             train_split, test_split = assemble.splits(config)
-            splits[key] = {"train": train_split.fingerprint, "test": test_split.fingerprint}
+            splits[key] = fingerprints(train_split, test_split, "")
+            del splits[key]["weights"]
         except UserError:  # it may lie where the workers are; if not, the run will say so
             splits[key] = {}
     try:

@@ -24,7 +24,7 @@ from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
 from cmr.study import runs
-from cmr.study.identity import identity
+from cmr.study.identity import fingerprints, identity
 from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
 
 
@@ -57,8 +57,7 @@ def train(
     fabric = make_fabric(config)
     train_split, test_split = splits(config)
     steps_of_epoch(len(train_split), config)  # a mistake is told before images are read
-    prints = {"train": train_split.fingerprint, "test": test_split.fingerprint}
-    prints["weights"] = weights_fingerprint(config.weights, config.backbone)
+    prints = fingerprints(train_split, test_split, weights_fingerprint(config.weights, config.backbone))
     folder = Path(out) / identity(config, prints)
     first = fabric.global_rank == 0
     if first:
@@ -115,6 +114,7 @@ def _work(
             **runs.circumstances(config, fabric.device, fabric.world_size, started),
             "data": _data(train_split, test_split),
             "weights": prints["weights"],
+            "content": prints["content"],
             "seeds": {"seed": config.seed},
             "command": command or runs.command_line(),
             "classes": list(train_split.classes),

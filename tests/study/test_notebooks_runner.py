@@ -12,6 +12,7 @@ import cmr
 from book import execute
 from book.execute import fingerprint, run_notebooks
 from cmr.errors import UserError
+from cmr.study import notebooks
 from cmr.study.notebooks import notebook_parameters, parse_parameters, run_notebook
 
 PARAMETERS = """\
@@ -64,7 +65,7 @@ def test_a_run_takes_parameters_uses_this_python_and_this_library_and_holds_no_p
 
     assert 0 < seconds < 60
     lines = printed(out).splitlines()
-    assert lines == ["True True", "3 1 (8, 9) . .venv ../cmr/__init__.py"]
+    assert lines == ["True True", "3 1 [8, 9] . .venv ../cmr/__init__.py"]
     written = nbformat.read(out, as_version=4)
     assert (written.metadata.papermill.input_path, written.metadata.papermill.output_path) == ("a.ipynb", "b.ipynb")
     text = out.read_text().replace(repr(sys.executable), "").replace(repr(cmr.__file__), "")  # in the cell's own source
@@ -80,7 +81,20 @@ def test_a_run_takes_parameters_uses_this_python_and_this_library_and_holds_no_p
         ({"epochs": "three"}, "parameter epochs of a.ipynb: 'three' is not int, as its default 20 is"),
         ({"epochs": True}, "parameter epochs of a.ipynb: True is not int"),
         ({"epochs": 2.5}, "parameter epochs of a.ipynb: 2.5 is not int"),
-        ({"backbone": 18}, "parameter backbone of a.ipynb: 18 is not str"),
+        (
+            {"backbone": 2011},
+            "parameter backbone of a.ipynb: 2011 is not str, as its default 'tiny' is; quote text that "
+            """looks like something else: "backbone='2011'\"""",
+        ),
+        ({"backbone": 1e5}, "parameter backbone of a.ipynb: 100000.0 is not str"),
+        ({"sizes": 9}, "parameter sizes of a.ipynb: 9 is not list, as its default [16, 32] is; write sizes=[9]"),
+        ({"epochs": "9" * 5000}, "parameter epochs of a.ipynb: '99999"),
+        ({"seed": 1j}, "parameter seed: 1j is complex, which cannot be passed on; give a number, true, false, text"),
+        ({"seed": [{1}]}, "parameter seed: {1} is set, which cannot be passed on"),
+        ({"seed": {1: 2}}, "parameter seed: {1: 2} is dict, which cannot be passed on"),
+        ({"seed": b"a"}, "parameter seed: b'a' is bytes"),
+        ({"seed": ...}, "parameter seed: Ellipsis is ellipsis"),
+        ({"epochs": 10**5000}, "parameter epochs: a number of thousands of digits has more than 64 bits"),
     ],
 )
 def test_a_wrong_parameter_fails_before_anything_runs(tmp_path, parameters, message):
@@ -88,7 +102,65 @@ def test_a_wrong_parameter_fails_before_anything_runs(tmp_path, parameters, mess
     with pytest.raises(UserError) as error:
         run_notebook(path, tmp_path / "out.ipynb", parameters)
     assert str(error.value).startswith(message)
+    assert len(str(error.value)) < 300
     assert not (tmp_path / "out.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("folder", "folder is a folder; name the executed copy, for example .*folder/a.ipynb"),
+        ("noext", "noext does not end in .ipynb; give .*noext.ipynb"),
+        ("a.ipynb", "its copy would replace the notebook .*a.ipynb; give another name or folder"),
+        ("folder/../a.ipynb", "its copy would replace the notebook"),
+        ("file/b.ipynb", "file/b.ipynb cannot be written .*; name another place"),
+        ("x" * 240 + ".ipynb", "cannot be written .*; name another place"),
+        ("c.ipynb", "c.failed.ipynb is in the way and no file"),
+    ],
+)
+def test_a_place_where_the_copy_cannot_go_is_told_before_anything_runs(tmp_path, out, message):
+    path = write(tmp_path / "a.ipynb", "open('ran', 'w')")
+    before = path.read_bytes()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "c.failed.ipynb").mkdir()
+    with pytest.raises(UserError, match=message):
+        run_notebook(path, tmp_path / out)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ipynb", "c.failed.ipynb", "file", "folder"]
+
+
+def test_a_notebook_called_failed_is_not_taken_for_a_left_over(tmp_path):
+    path = write(tmp_path / "a.failed.ipynb", "1")
+    with pytest.raises(UserError, match="would replace the notebook"):
+        run_notebook(path, tmp_path / "a.ipynb")
+    assert path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "home", "text", "cleaned"),
+    [
+        (
+            "/usr",
+            "/none",
+            "see https://host/users/x and /usr/share/dict",
+            "see https://host/users/x and .venv/share/dict",
+        ),
+        ("/env", "/data", "/dataset/a.png, https://host/data/b.png", "/dataset/a.png, https://host/data/b.png"),
+        ("/env", "/data", "'/data/a.png', x=/data:/data/b /data.", "'~/a.png', x=~:~/b ~."),
+        ("/env", "/data", "/data-2 /data.old /old/data/x file:///data/a", "/data-2 /data.old /old/data/x file://~/a"),
+        ("/env", "/app", "type: text/application/app", "type: text/application/app"),
+        ("/data/env", "/data", "\x1b[0;32m/data/env/lib\x1b[0m 'a\\n/data/b'", "\x1b[0;32m.venv/lib\x1b[0m 'a\\n~/b'"),
+    ],
+)
+def test_only_whole_names_of_a_path_are_cleaned(monkeypatch, tmp_path, prefix, home, text, cleaned):
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setenv("HOME", home)
+    cell = nbformat.v4.new_code_cell(text, outputs=[nbformat.v4.new_output("stream", text=text)])
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": {}})
+    found = notebooks._clean(notebook, tmp_path / "a.ipynb", tmp_path / "b.ipynb").cells[0]
+    assert found.outputs[0].text == cleaned
+    assert found.source == text
 
 
 def test_a_notebook_without_parameters_takes_none(tmp_path):
@@ -227,6 +299,13 @@ def test_pairs_of_the_command_line():
         "d": [1, 2],
         "e": 0.001,
         "f": "",
+    }
+    assert parse_parameters(["a=0,1", "b=(9, 18)", "c='2011'", "d=__import__('os')", "e=" + "[" * 5000]) == {
+        "a": [0, 1],
+        "b": [9, 18],
+        "c": "2011",
+        "d": "__import__('os')",
+        "e": "[" * 5000,
     }
     with pytest.raises(UserError, match="parameter 'epochs': is not NAME=VALUE; write it as epochs=3"):
         parse_parameters(["epochs"])

@@ -73,6 +73,14 @@ def test_what_needs_training_is_refused(trained):
         changed(trained.config, {"test_modules": "of"})
     with pytest.raises(UserError, match="test_scales: .* is out of range; give 0.1 to 16"):
         changed(trained.config, {"test_scales": [0.0]})
+    for wrong, message in (
+        ("abc", "'abc' is not a list"),
+        (1.5, r"1.5 is not a list; give \[1.5\]"),
+        (["a"], "'a' is not"),
+    ):
+        with pytest.raises(UserError, match=f"test_scales: {message}"):
+            changed(trained.config, {"test_scales": wrong})
+    assert changed(trained.config, {"test_scales": (1, 2)}).test_scales == (1.0, 2.0)
 
 
 def test_command_line(trained, tmp_path, capsys):

@@ -106,15 +106,51 @@ def test_the_benchmarks_centre_value_from_files(shared, tmp_path):
 
 
 def test_missing_extra_and_doubled_maps_are_named(maps):
-    with pytest.raises(UserError, match=r"image 'c\.jpg' has no map; expected c\.jpg\.npy or c\.npy \(3 maps there, 4"):
+    expected = r"expected c\.jpg\.npy or c\.npy or c\.jpg\.npz or c\.npz \(3 maps there, 4"
+    with pytest.raises(UserError, match=rf"image 'c\.jpg' has no map; {expected}"):
         find_maps(maps, (*IDS, "c.jpg"))
     with pytest.raises(UserError, match=r"three\.png\.npy: belongs to no image of the list \(1 such of 3 maps\)"):
         find_maps(maps, IDS[:2])
     save(maps, "a/one", BY_HAND)
     with pytest.raises(UserError, match=r"image 'a/one\.jpg' has two maps, a/one\.jpg\.npy and a/one\.npy"):
         find_maps(maps, IDS)
+    (maps / "a/one.npy").unlink()
+    np.savez(maps / "a/one.jpg.npz", BY_HAND)
+    with pytest.raises(UserError, match=r"image 'a/one\.jpg' has two maps, a/one\.jpg\.npy and a/one\.jpg\.npz"):
+        find_maps(maps, IDS)
     with pytest.raises(UserError, match="no such folder of score maps"):
         find_maps(maps / "nowhere", IDS)
+
+
+def test_maps_behind_links_are_found_and_twins_passed_over(tmp_path, maps):
+    maps.rename(tmp_path / "elsewhere")
+    maps.mkdir()
+    (maps / "a").symlink_to(tmp_path / "elsewhere" / "a")
+    (maps / "b").symlink_to("../elsewhere/b")
+    (tmp_path / "elsewhere" / "a" / "back").symlink_to(maps)  # would go round for ever
+    (tmp_path / "elsewhere" / "a" / "._one.jpg.npy").write_bytes(b"\0\5\26\7")
+    assert find_maps(maps, IDS) == [maps / f"{name}.npy" for name in IDS]
+
+
+@pytest.mark.parametrize(
+    "array", [BY_HAND[None], BY_HAND[..., None], (BY_HAND * 65535).round().astype(np.uint16), BY_HAND.astype(">f2")]
+)
+def test_the_forms_in_which_others_save_a_map(tmp_path, array):
+    path = save(tmp_path, "x", array)
+    assert np.allclose(load_map(path, "x"), BY_HAND, atol=1e-3)
+    np.savez_compressed(tmp_path / "x.npz", cam=array)
+    assert np.array_equal(load_map(tmp_path / "x.npz", "x"), load_map(path, "x"))
+
+
+def test_several_arrays_or_a_broken_archive_are_no_map(tmp_path):
+    np.savez(tmp_path / "x.npz", cam=BY_HAND, other=BY_HAND)
+    with pytest.raises(UserError, match=r"x\.npz: .* 'x' holds 2 arrays \(cam, other\); expected one"):
+        load_map(tmp_path / "x.npz", "x")
+    content = (tmp_path / "x.npz").read_bytes()
+    for broken in (content[:99], content[:-30]):
+        (tmp_path / "x.npz").write_bytes(broken)
+        with pytest.raises(UserError, match="cannot be read as an .npy array"):
+            load_map(tmp_path / "x.npz", "x")
 
 
 def test_images_that_differ_in_suffix_only_do_not_share_a_map(tmp_path):
@@ -130,7 +166,7 @@ def test_images_that_differ_in_suffix_only_do_not_share_a_map(tmp_path):
         (BY_HAND - 0.1, r"'a/one\.jpg' lies between -0\.1 and 0\.9"),
         (BY_HAND * np.nan, r"'a/one\.jpg' holds NaN"),
         (np.where(BY_HAND == 1, np.inf, 0), r"'a/one\.jpg' holds NaN or an infinity"),
-        (BY_HAND[None], r"'a/one\.jpg' has shape \(1, 4, 5\); expected \(height, width\)"),
+        (np.stack([BY_HAND, BY_HAND]), r"'a/one\.jpg' has shape \(2, 4, 5\); expected \(height, width\)"),
         (BY_HAND.astype(int), r"'a/one\.jpg' is int64"),
         (np.array([[{}]]), r"'a/one\.jpg' cannot be read as an \.npy array \(Object arrays cannot be loaded"),
     ],
@@ -188,6 +224,12 @@ def test_command_line_says_what_is_wrong(arguments, message, capsys):
         main(["score", *arguments])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_boxes_in_fractions_are_refused(metadata):
+    lists(metadata, box="0.1,0.1,0.9,1")
+    with pytest.raises(UserError, match="localization.txt: every box lies inside the first pixel .* give pixels"):
+        read_lists(metadata)
 
 
 def test_lists_without_boxes_are_refused(metadata):

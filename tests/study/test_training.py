@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from cmr import assemble, optim
+from cmr import assemble, cli, optim
 from cmr.assemble import make
 from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
@@ -225,6 +226,32 @@ def test_a_damaged_model_and_a_damaged_checkpoint_are_named(finished, tmp_path):
     (folder / runs.RECORD).unlink()
     with pytest.raises(UserError, match="the checkpoint cannot be read"):
         training.train(finished.config, tmp_path, resume=True, progress=False)
+
+
+@pytest.mark.parametrize("edit", ["a class renamed", "a class without images", "a pixel", "nothing"])
+def test_relabelled_or_edited_data_never_return_an_old_run(tmp_path, edit):
+    root = tmp_path / "birds"
+    cli.main(["data", "make", "--train", "32", "--test", "8", "--classes", "2", "--size", "36", "--out", str(root)])
+    config = make("tiny", data="folder", data_root=str(root), method="cam", epochs=1, batch_size=16, **TINY)
+    old = training.train(config, tmp_path / "runs", progress=False)
+    table = root / "images.csv"
+    if edit == "a class renamed":
+        name = sorted({line.split(",")[1] for line in table.read_text().splitlines()[1:]})[-1]
+        table.write_text(table.read_text().replace(name, f"{name} the second"))
+    elif edit == "a class without images":
+        lines = table.read_text().splitlines()
+        table.write_text("\n".join([*lines, lines[-1].replace(lines[-1].split(",")[1], "zzz")]) + "\n")
+    elif edit == "a pixel":
+        path = next(root.glob("train/*.png"))
+        picture = Image.open(path).convert("RGB")
+        picture.putpixel((0, 0), (1, 2, 3))
+        picture.save(path)
+    if edit == "a class without images":
+        with pytest.raises(UserError):  # the same file twice
+            training.train(config, tmp_path / "runs", progress=False)
+        return
+    again = training.train(config, tmp_path / "runs", progress=False)
+    assert (again.id == old.id) is (edit == "nothing")
 
 
 def test_parameter_groups():
