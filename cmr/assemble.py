@@ -141,7 +141,8 @@ def from_dict(values: dict[str, Any]) -> Config:
 def make_fabric(config: Config) -> "Fabric":
     """The one place that decides device, processes and precision."""
     from lightning.fabric import Fabric  # it takes seconds to load
-    from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
     if config.device not in ("auto", "cpu", "cuda"):

@@ -55,7 +55,7 @@ def command(arguments: list[str]) -> None:
 
 
 def check(data: str, root: str, split: str, settings: Any) -> None:
-    """Reads every list, image and box of a data set and says what is wrong with it.
+    """Reads every list, image and box of a data set and says what is wrong with it, and what is odd.
 
     Args:
         data, root, settings: which data set, as for `cmr.data.load`.
@@ -67,15 +67,21 @@ def check(data: str, root: str, split: str, settings: Any) -> None:
     from cmr.data import check as checks
 
     problems: list[str] = []
+    splits = []
     for part in [split] if split else ["train", "test"]:
         found = load(data, root, part, settings)
-        mine = checks.check(found)
+        notes: list[str] = []
+        mine = checks.check(found, notes=notes)
+        splits.append(found)
         problems += mine
         boxes = sum(len(boxes) for boxes in found.boxes)
         print(
             f"{found.dataset} {part}: {len(found)} images, {len(found.classes)} classes, {boxes} boxes, "
             f"fingerprint {found.fingerprint}: {'all well' if not mine else count(len(mine))}"
         )
+        for note in notes:
+            print(f"  note: {note}")
+    problems += checks.shared(splits)
     if problems:
         more = f"\n... and {len(problems) - 20} more" if len(problems) > 20 else ""
         raise UserError(f"{count(len(problems))} in all:\n" + "\n".join(problems[:20]) + more)

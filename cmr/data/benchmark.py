@@ -122,9 +122,7 @@ def listed_sizes(folder: Path, files: ImageFiles) -> np.ndarray:
     return sizes
 
 
-def boxes(
-    folder: Path, files: ImageFiles, sizes: np.ndarray, notes: list[str] | None = None
-) -> tuple[np.ndarray, ...]:
+def boxes(folder: Path, files: ImageFiles, sizes: np.ndarray, notes: list[str] | None = None) -> tuple[np.ndarray, ...]:
     """Reads `localization.txt` with boxes; without it no image has any.
 
     The benchmark evaluates x0,y0,x1,y1 as they stand (x1 = x0 + width), so they are taken as half-open.

@@ -87,7 +87,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         kept.append(check_box(given[-1], tuple(size.tolist()), boxes_list, number, clip=True))
     xyxy = tuple(np.array([box]) for box in kept)
     indices = np.array([classes[labels[i][0]][0] for i in chosen], np.int64)
-    notes = cut(given, kept, boxes_list)
+    notes = cut(given, kept, boxes_list, clip=True)
     return split_of_files(_name(names), split, files, indices, sizes, xyxy, names, file_bytes(files), notes=notes)
 
 

@@ -4,8 +4,8 @@ With list files in the WSOL benchmark's format (`cmr.data.benchmark`): `<root>/m
 elsewhere under the root as the lists say. The benchmark's `val` is ImageNetV2 (train-fullsup), its `test` the official
 validation set. A part of the classes has `metadata/classes.txt` with index,wnid,index among the 1,000.
 
-With the official XML: `<root>/Data/CLS-LOC/train/<wnid>/*.JPEG`, `Data/CLS-LOC/val/*.JPEG` (or sorted into class
-folders, `val/<wnid>/*.JPEG`) and `Annotations/CLS-LOC/val/*.xml`; `test` is the official validation set. Classes are the
+With the official XML: `<root>/Data/CLS-LOC/train/<wnid>/*.JPEG`, `Data/CLS-LOC/val/*.JPEG` (or `val/<wnid>/*.JPEG`, as
+PyTorch's loaders want it) and `Annotations/CLS-LOC/val/*.xml`; `test` is the official validation set. Classes are the
 wnids in alphabetical order.
 """
 
@@ -128,7 +128,7 @@ def _from_xml(root: Path, split: str) -> Split:
                 raise UserError(f"{train / wnid}: the class folder holds no image; fill it or remove it")
         files = ImageFiles(train, tuple(name for name, _ in pairs))
         labels = np.array([k for _, k in pairs], np.int64)
-        sizes, boxes = headers(files), (NO_BOXES,) * len(pairs)
+        sizes, boxes, notes = headers(files), (NO_BOXES,) * len(pairs), []
     else:
         names = sorted(entry.name for entry in os.scandir(annotations)) if annotations.is_dir() else []
         names = [name for name in names if name.endswith(".xml") and not hidden(name)]
@@ -136,22 +136,24 @@ def _from_xml(root: Path, split: str) -> Split:
             raise UserError(f"{annotations}: there is no annotation (*.xml) here")
         read = [read_xml(annotations / name) for name in tqdm(names, "reading annotations", unit="image", delay=2)]
         # Without the training folders the validation set itself says which classes there are.
-        wnids = wnids or sorted({wnid for wnid, _, _ in read})
+        wnids = wnids or sorted({wnid for wnid, *_ in read})
         index = {wnid: k for k, wnid in enumerate(wnids)}
-        for name, (wnid, _, _) in zip(names, read, strict=True):
+        for name, (wnid, *_) in zip(names, read, strict=True):
             if wnid not in index:
                 raise UserError(f"{annotations / name}: class '{wnid}' has no folder in {train}")
         val = root / "Data" / "CLS-LOC" / "val"
         stored = [name.removesuffix(".xml") + ".JPEG" for name in names]
-        if _folders(val):  # the images are sorted into them, as PyTorch's loaders want it
-            sorted_in = [f"{wnid}/{name}" for name, (wnid, _, _) in zip(stored, read, strict=True)]
+        if _folders(val):  # the images may be sorted into them
+            sorted_in = [f"{wnid}/{name}" for name, (wnid, *_) in zip(stored, read, strict=True)]
             stored = [b if (val / b).exists() else a for a, b in zip(stored, sorted_in, strict=True)]
         files = ImageFiles(val, tuple(stored))
-        labels = np.array([index[wnid] for wnid, _, _ in read], np.int64)
-        sizes = np.array([size for _, size, _ in read], np.int64)
-        boxes = tuple(found for _, _, found in read)
+        labels = np.array([index[wnid] for wnid, *_ in read], np.int64)
+        sizes = np.array([size for _, size, _, _ in read], np.int64)
+        boxes = tuple(found for _, _, found, _ in read)
+        given = [box for *_, listed in read for box in listed]
+        notes = cut(given, [box for some in boxes for box in some.tolist()], annotations, clip=True)
     classes = imagenet_names() if len(wnids) == 1000 else tuple(wnids)
-    return split_of_files(_name(classes), split, files, labels, sizes, boxes, classes, file_bytes(files))
+    return split_of_files(_name(classes), split, files, labels, sizes, boxes, classes, file_bytes(files), notes=notes)
 
 
 def _folders(folder: Path) -> list[str]:
@@ -165,14 +167,15 @@ def _images(folder: Path) -> list[str]:
     return sorted(name for name in names if name.lower().endswith((".jpeg", ".jpg", ".png")))
 
 
-def read_xml(path: Path) -> tuple[str, tuple[int, int], np.ndarray]:
+def read_xml(path: Path) -> tuple[str, tuple[int, int], np.ndarray, list[list[float]]]:
     """Reads one official annotation.
 
     Args:
         path: the XML file.
 
     Returns:
-        The wnid, the image's width and height, and its boxes (k, 4) xyxy, half-open, original pixels.
+        The wnid, the image's width and height, its boxes (k, 4) xyxy, half-open, original pixels, and the k boxes as
+        the file has them, not cut.
 
     Raises:
         UserError: when it is no such annotation, has no object, or a box is wrong.
@@ -194,15 +197,20 @@ def read_xml(path: Path) -> tuple[str, tuple[int, int], np.ndarray]:
         return found.strip()
 
     width, height = (integer(text(tree, f"size/{side}", 1), side, path, 1) for side in ("width", "height"))
-    names, found = set(), []
+    if min(width, height) < 1:
+        raise UserError(
+            f"{path}, line 1: an image of {width}x{height} pixels is not possible; write the picture's size"
+        )
+    names, given, found = set(), [], []
     for item, line in zip(objects, starts, strict=True):
         names.add(text(item, "name", line))
         corners = [text(item, f"bndbox/{side}", line) for side in ("xmin", "ymin", "xmax", "ymax")]
-        found.append(check_box(reals(corners, "box", path, line), (width, height), path, line, clip=True))
+        given.append(reals(corners, "box", path, line))
+        found.append(check_box(given[-1], (width, height), path, line, clip=True))
     if len(names) != 1:
         listed = ", ".join(sorted(names)) or "none"
         raise UserError(f"{path}: objects of {len(names)} classes ({listed}); expected exactly one class")
-    return names.pop(), (width, height), np.array(found)
+    return names.pop(), (width, height), np.array(found), given
 
 
 def _name(classes: tuple[str, ...]) -> str:

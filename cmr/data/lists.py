@@ -107,11 +107,10 @@ def inside(name: str, path: Path, number: int) -> str:
             "give a path relative to the root, with forward slashes and without '..'"
         )
     name = normal(name)
-    if name[0] == "." or "/." in name or "__MACOSX" in name:
-        if any(hidden(part) for part in name.split("/")):
-            raise UserError(
-                f"{path}, line {number}: '{name}' is hidden, as what systems leave behind is; remove the line or rename it"
-            )
+    if (name[0] == "." or "/." in name or "__MACOSX" in name) and any(hidden(part) for part in name.split("/")):
+        raise UserError(
+            f"{path}, line {number}: '{name}' is hidden, as systems' own files are; remove the line or rename it"
+        )
     return name
 
 
@@ -155,20 +154,24 @@ def repeated(rows: Iterable[tuple[int, Hashable]], path: Path) -> list[str]:
     return [f"{path}: {count} what an earlier one says, first line {again[0][0]} (as line {again[0][1]})"]
 
 
-def cut(given: Iterable[Iterable[float]], kept: Iterable[Iterable[float]], path: Path) -> list[str]:
+def cut(given: Iterable[Iterable[float]], kept: Iterable[Iterable[float]], path: Path, clip: bool = False) -> list[str]:
     """Makes the note on boxes that `check_box` cut; none where it cut none.
 
     Args:
         given: the boxes as the list has them.
         kept: as `check_box` returned them.
         path: the list file.
+        clip: as it was for `check_box`.
 
     Example:
         >>> cut([[0, 0, 8.1, 4]], [[0, 0, 8, 4]], Path("list.txt"))
         ['list.txt: 1 box was cut at the edge of its image']
+        >>> cut([[0, 0, 8, 4]], [[0, 0, 7, 3]], Path("list.txt"), clip=True)
+        ["list.txt: 1 box was cut at width - 1 or height - 1, as in the benchmark's lists"]
     """
     n = sum(tuple(a) != tuple(b) for a, b in zip(given, kept, strict=True))
-    return [f"{path}: {n} {'box was' if n == 1 else 'boxes were'} cut at the edge of {'its' if n == 1 else 'their'} image"] * (n > 0)
+    where = "width - 1 or height - 1, as in the benchmark's lists" if clip else "the edge of its image"
+    return [f"{path}: {'1 box was' if n == 1 else f'{n} boxes were each'} cut at {where}"] if n else []
 
 
 def check_box(
@@ -197,10 +200,10 @@ def check_box(
         raise UserError(f"{where} has no area; give x0 < x1 and y0 < y1")
     if clip:
         x1, y1 = min(x1, width - 1), min(y1, height - 1)
-    if -0.5 <= x0 and -0.5 <= y0 and x1 <= width + 0.5 and y1 <= height + 0.5:
+    if min(x0, y0) >= -0.5 and x1 <= width + 0.5 and y1 <= height + 0.5:
         x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
     if x0 < 0 or y0 < 0 or x1 > width or y1 > height or x1 <= x0 or y1 <= y0:
-        raise UserError(f"{where} lies outside its image of {width}x{height} pixels")
+        raise UserError(f"{where} lies outside its image of {width}x{height} pixels; cut it at the edge")
     return x0, y0, x1, y1
 
 

@@ -223,7 +223,7 @@ def _lookalike(root: Path, name: str) -> str:
             break
         root /= part
     wanted = unicodedata.normalize("NFC", part)
-    for found in sorted(os.listdir(root)) if root.is_dir() else []:
+    for found in sorted(os.listdir(root)) if os.access(root, os.R_OK) and root.is_dir() else []:
         stored = unicodedata.normalize("NFC", found)
         if stored.casefold() == wanted.casefold():
             what = "how its accents are stored (Unicode NFC and NFD)" if stored == wanted else "upper and lower case"

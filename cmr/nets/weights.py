@@ -2,6 +2,7 @@
 
 import hashlib
 import lzma
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,12 @@ from torch import Tensor, nn
 
 from cmr.errors import UserError
 
-SUFFIXES = (".safetensors", ".safetensors.xz", ".pth", ".pt")
+TORCH_SUFFIXES = (".pth", ".pt", ".pth.tar", ".ckpt", ".bin")  # what torch.save's files are called
+SUFFIXES = (".safetensors", ".safetensors.xz", *TORCH_SUFFIXES)
+# How training scripts wrap the tensors of a checkpoint, and what they put before every name (module: DataParallel,
+# _orig_mod: torch.compile).
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.", "body.")
 
 # The weights that the paper's own numbers start from are torchvision's. timm keeps them on the hub under these names;
 # SqueezeNet is not in timm.
@@ -31,15 +37,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Reads named tensors from a weight file, floats as float32.
 
     Args:
-        path: a file that ends in `.safetensors`, `.safetensors.xz` (compressed with xz), `.pth` or `.pt`. The last two
-            are read with `weights_only`, so that no code of the file's runs; a `{"state_dict": ...}` around the
-            tensors is taken off.
+        path: a file that ends in `.safetensors`, `.safetensors.xz` (compressed with xz), or as in `TORCH_SUFFIXES`, in
+            any case. The last are read with `weights_only`, so that no code of the file's runs; a dictionary around the
+            tensors (`WRAPPERS`) and what stands before all names (`PREFIXES`) is taken off.
 
     Returns:
         Name -> tensor on the CPU. Half-precision tensors become float32, integer tensors stay as they are.
 
     Raises:
-        UserError: the file is missing, has another ending, is damaged, or does not hold named tensors.
+        UserError: the file is missing, has another ending, is damaged, holds more than tensors, or no named ones.
 
     Example:
         >>> import tempfile
@@ -49,26 +55,42 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         {'weight': tensor([1., 1.])}
     """
     path = Path(path)
-    if not path.name.endswith(SUFFIXES):
+    name = path.name.lower()
+    if not name.endswith(SUFFIXES):
         raise UserError(
             f"weights: '{path}' ends in none of {', '.join(SUFFIXES)}; give such a file, imagenet, toybirds or none"
         )
     if not path.is_file():
         raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
     try:
-        if path.name.endswith((".pth", ".pt")):
+        if name.endswith(TORCH_SUFFIXES):
             state = torch.load(path, map_location="cpu", weights_only=True)
         else:
             content = path.read_bytes()
-            state = safetensors.torch.load(lzma.decompress(content) if path.suffix == ".xz" else content)
+            state = safetensors.torch.load(lzma.decompress(content) if name.endswith(".xz") else content)
     except Exception as error:  # a damaged file makes the readers raise a dozen kinds, IndexError and KeyError included
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if reason.startswith("Weights only load failed"):  # torch goes on to advise to run the file's code
+            found = re.search(r"GLOBAL ([\w.]+)", str(error))
+            if found:
+                raise UserError(
+                    f"weights: '{path}' cannot be read: it holds more than tensors ({found[1]}), and no code "
+                    "of a file is run; where it was made, save the tensors alone: torch.save(model.state_dict(), ...)"
+                ) from error
+            reason = "it is not what torch.save writes"
         raise UserError(f"weights: '{path}' cannot be read ({reason}); it is damaged or no weight file") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    for _ in WRAPPERS:  # one may lie in another
+        inner = [state[key] for key in WRAPPERS if isinstance(state.get(key), dict)] if isinstance(state, dict) else []
+        state = inner[0] if inner else state
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items())
+    ):
         raise UserError(f"weights: '{path}' does not hold named tensors (a state_dict); save model.state_dict()")
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    while prefix := next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in state)), None):
+        state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
@@ -172,6 +194,12 @@ def load_weights(
     wrong = [name for name in state if state[name].shape != own[name].shape]
     if wrong:
         got, want = tuple(state[wrong[0]].shape), tuple(own[wrong[0]].shape)
+        layers = {name.rpartition(".")[0] for name in wrong}
+        if len(layers) == 1 and all(state[name].shape[1:] == own[name].shape[1:] for name in wrong):
+            raise UserError(
+                f"weights: '{source}' has a head of {got[0]} classes ({layers.pop()}), this network one of {want[0]}; "
+                f"give weights that were trained on {want[0]} classes"
+            )
         raise UserError(
             f"weights: '{source}' has {len(wrong)} tensors of another shape ({_some(wrong)}: {got}, needed is {want}); "
             "it belongs to another architecture"

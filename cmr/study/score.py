@@ -3,11 +3,13 @@
 import io
 import os
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cmr.data import benchmark
+from cmr.data.check import fractions
+from cmr.data.lists import hidden
 from cmr.data.split import fingerprint
 from cmr.errors import UserError, unknown
 from cmr.files import write_json
@@ -23,6 +27,7 @@ from cmr.metrics import WSOLMetrics, gt_boxes
 from cmr.metrics.baselines import box_baselines
 
 NORMALISERS = ("none", *locate.NORMALISERS)
+ENDINGS = (".npy", ".npz")
 MAPS_AT_ONCE = 128
 READERS = 4
 # An .npy header is read by Python's own parser, which in 3.11 fails now and then when two threads are in it
@@ -54,7 +59,8 @@ def read_lists(metadata: str | Path) -> Lists:
         metadata: the folder that holds the four lists of one split.
 
     Raises:
-        UserError: a list is missing, empty or wrong, or no image has a box; the message names file and line.
+        UserError: a list is missing, empty or wrong, no image has a box, or all boxes are in fractions; the message
+            names file and line.
     """
     folder = Path(metadata)
     files, labels, _ = benchmark.labelled(folder, folder)
@@ -62,16 +68,22 @@ def read_lists(metadata: str | Path) -> Lists:
     boxes = benchmark.boxes(folder, files, sizes)
     if not any(len(b) for b in boxes):
         raise UserError(f"{folder / 'localization.txt'}: there is no box to score maps against; give path,x0,y0,x1,y1")
+    if fractions(boxes, sizes):
+        raise UserError(
+            f"{folder / 'localization.txt'}: every box lies inside the first pixel of its image, as fractions do; "
+            "give pixels (times width and height)"
+        )
     return Lists(files.names, sizes, boxes, fingerprint(files.names, labels, sizes, boxes))
 
 
 def find_maps(folder: str | Path, ids: Sequence[str]) -> list[Path]:
     """Finds the map of each image.
 
-    The map of image `a/b.jpg` is `a/b.jpg.npy`, which is how the benchmark writes it, or `a/b.npy`.
+    The map of image `a/b.jpg` is `a/b.jpg.npy`, which is how the benchmark writes it, or `a/b.npy`; or one of both with
+    the ending .npz. Linked folders are looked into, hidden files passed over.
 
     Args:
-        folder: with the maps, and no other .npy file.
+        folder: with the maps, and no other .npy or .npz file.
         ids: n image ids.
 
     Returns:
@@ -83,18 +95,16 @@ def find_maps(folder: str | Path, ids: Sequence[str]) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder of score maps")
-    left = {
-        (Path(parent) / name).relative_to(folder).as_posix()
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if name.endswith(".npy")
-    }
+    left = set(_arrays(folder))
     total, paths = len(left), []
     for image in ids:
-        names = list(dict.fromkeys((f"{image}.npy", PurePosixPath(image).with_suffix(".npy").as_posix())))
+        stems = (image, PurePosixPath(image).with_suffix("").as_posix())
+        names = list(dict.fromkeys(stem + ending for ending in ENDINGS for stem in stems))
         found = [name for name in names if name in left]
         if len(found) != 1:
-            what = f"two maps, {' and '.join(found)}; remove one" if found else f"no map; expected {' or '.join(names)}"
+            what = f"no map; expected {' or '.join(names)}"
+            if found:
+                what = f"{len(found) if len(found) > 2 else 'two'} maps, {' and '.join(found)}; remove all but one"
             raise UserError(f"{folder}: image '{image}' has {what} ({total} maps there, {len(ids)} images listed)")
         left.remove(found[0])
         paths.append(folder / found[0])
@@ -106,16 +116,30 @@ def find_maps(folder: str | Path, ids: Sequence[str]) -> list[Path]:
     return paths
 
 
+def _arrays(folder: Path) -> Iterator[str]:
+    """Paths of all maps below a folder, relative to it; a link that leads back to a folder above it is not followed."""
+
+    def leads_back(link: Path) -> bool:
+        above = (place for place in link.parents if place.is_relative_to(folder))
+        return link.is_symlink() and any(place.resolve().is_relative_to(link.resolve()) for place in above)
+
+    for parent, below, names in os.walk(folder, followlinks=True):
+        below[:] = [name for name in below if not hidden(name) and not leads_back(Path(parent, name))]
+        for name in names:
+            if name.endswith(ENDINGS) and not hidden(name):
+                yield Path(parent, name).relative_to(folder).as_posix()
+
+
 def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
     """Reads one map.
 
     Args:
-        path: a .npy file; nothing pickled is loaded.
+        path: a .npy file, or a .npz with one array; nothing pickled is loaded.
         image: the image's id, for the messages.
         in_range: whether floats have to lie in [0, 1].
 
     Returns:
-        (H, W), uint8 or a float type.
+        (H, W), uint8 or a float type; uint16 is scaled to [0, 1], and an axis of one map more is taken off.
 
     Raises:
         UserError: the file is not such a map, or is out of range.
@@ -125,12 +149,21 @@ def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
         content = io.BytesIO(path.read_bytes())
         with _PARSING:
             array = np.load(content, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+            if isinstance(array, np.lib.npyio.NpzFile):
+                held = array.files
+                array = array[held[0]] if len(held) == 1 else None
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(f"{where} cannot be read as an .npy array ({str(error).splitlines()[0]})") from error
+    if array is None:
+        raise UserError(f"{where} holds {len(held)} arrays ({', '.join(held[:4])}); expected one, the map")
+    if isinstance(array, np.ndarray) and array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]  # (1, H, W) or (H, W, 1) -> (H, W)
     if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size:
         raise UserError(f"{where} has shape {getattr(array, 'shape', 'unknown')}; expected (height, width)")
+    if array.dtype.kind == "u" and array.itemsize == 2:
+        array = array.astype(np.float32) / 65535
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise UserError(f"{where} is {array.dtype}; expected a float type, or uint8 (0 to 255)")
+        raise UserError(f"{where} is {array.dtype}; expected a float type, uint8 (0 to 255) or uint16 (0 to 65535)")
     if array.dtype.kind == "f":
         array = array.astype({2: np.float32, 4: np.float32}.get(array.itemsize, np.float64), copy=False)
         low, high = float(array.min()), float(array.max())
@@ -156,7 +189,7 @@ def evaluate_folder(
     """Scores every map of a folder: all box metrics at all thresholds, in one pass.
 
     Args:
-        scoremaps: folder of .npy maps, see `find_maps`; float in [0, 1] or uint8, of any size.
+        scoremaps: folder of maps, see `find_maps`; float in [0, 1], uint8 or uint16, of any size.
         metadata: folder of the split's list files.
         threshold: the fixed tau.
         step: distance of the taus of which the best is chosen; `None`: all 255 levels.

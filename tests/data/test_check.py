@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from cmr.data import cub
-from cmr.data.check import check
+from cmr.data.check import check, shared
 from cmr.data.split import NO_BOXES, Split
 
 
@@ -46,6 +46,30 @@ def test_all_problems_are_listed_in_the_order_of_the_list(tmp_path):
         assert what in problem
     # A part of the split names the lines of the whole list.
     assert check(split.subset([3]), progress=False) == [problems[1]]
+
+
+def test_a_file_in_two_splits_is_a_problem(tmp_path):
+    train = make(tmp_path)
+    (tmp_path / "train_test_split.txt").write_text("1 0\n2 1\n3 1\n4 1\n5 1")
+    test = cub.load(tmp_path, "test")
+    file = tmp_path / "images" / "1.jpg"
+    assert shared([train, test]) == [f"{file}: is in train and in test; a picture belongs to one split"]
+    assert shared([cub.load(tmp_path, "train"), test]) == []
+
+
+def test_pictures_squeezed_into_one_size_are_no_problem():
+    read = lambda i: np.zeros((4, 4, 3), np.uint8)  # noqa: E731
+    split = Split(
+        "Small", "test", ("a", "b"), np.zeros(2, np.int64), np.array([[9, 7], [5, 8]]), (NO_BOXES,) * 2, ("x", "y"),
+        read, "0" * 16, notes=("cut",),
+    )  # fmt: skip
+    notes = []
+    assert check(split, progress=False, notes=notes) == []
+    assert notes == [
+        "cut",
+        "1 of 2 classes have no image: y",
+        "2 of 2 pictures are not stored at the size in the lists; boxes are scaled",
+    ]
 
 
 def test_an_image_of_another_kind_is_a_problem():

@@ -45,6 +45,10 @@ def test_both_splits_by_hand(root):
     assert [split.read(i)[0, 0, 0] for split in (train, test) for i in range(2)] == [0, 2, 1, 3]
     assert train.fingerprint != test.fingerprint == cub.load(root, "test").fingerprint
     assert check(train, progress=False) == check(test, progress=False) == []
+    assert train.notes == ()
+    assert test.notes == (
+        f"{root / 'bounding_boxes.txt'}: 1 box was cut at width - 1 or height - 1, as in the benchmark's lists",
+    )
 
 
 def test_the_fingerprint_sees_the_files(root):
@@ -79,6 +83,13 @@ def test_200_classes_are_the_benchmark(root):
         ("images.txt", "2 003.Owl/b.png", "2 003.Owl/x.png", "x.png: there is no such file .*images.txt, line 2"),
         ("images.txt", "2 003.Owl/b.png", "2", "images.txt, line 2: 1 fields, expected 2: '2'"),
         ("images.txt", "2 003", "1 003", "images.txt, line 2: image 1 is listed twice"),
+        (
+            "images.txt",
+            "2 003.Owl/b.png",
+            "2 003.Owl//a.png",
+            "line 2: '003.Owl/a.png' is listed twice, first in line 1",
+        ),
+        ("images.txt", "2 003.Owl/b.png", "2 003.Owl/._b.png", "images.txt, line 2: '003.Owl/._b.png' is hidden"),
         ("images.txt", "2 003", "b 003", "images.txt, line 2: image id 'b' is not a whole number"),
         ("image_class_labels.txt", "2 3", "2 4", "image_class_labels.txt, line 2: class 4 is not in .*classes.txt"),
         (

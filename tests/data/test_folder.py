@@ -1,5 +1,7 @@
 """One's own images: a folder with a CSV."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,6 +52,68 @@ def test_columns_in_any_order_and_boxes_optional(root):
         folder.load(root, "train", folder.Settings(csv="list.csv", test_percent=100))
 
 
+def test_semicolons_and_decimal_commas(root):
+    expected = folder.load(root, "test")
+    rows = CSV.replace('"owl, barn"', "owl. barn").replace(",", ";").replace("0.5", "0,5")
+    (root / "images.csv").write_text(rows)
+    split = folder.load(root, "test")
+    assert [box.tolist() for box in split.boxes] == [box.tolist() for box in expected.boxes]
+    assert split.ids == expected.ids
+
+
+def test_a_box_a_hair_outside_is_cut_and_the_check_says_so_once(root):
+    (root / "images.csv").write_text(CSV.replace("1,2,20,10", "1,-1e-9,20.0000001,10.5"))
+    split = folder.load(root, "test")
+    assert split.boxes[0].tolist() == [[1, 0, 20, 10], [0.5, 0, 3, 4]]
+    notes = []
+    assert check(split, progress=False, notes=notes) == []
+    assert notes[0] == f"{root / 'images.csv'}: 1 box was cut at the edge of its image"
+
+
+def test_a_row_twice_is_noted(root):
+    (root / "images.csv").write_text(CSV + "heron/a.png,heron,1,2,20,10,test\n")
+    said = (f"{root / 'images.csv'}: 1 line says what an earlier one says, first line 6 (as line 2)",)
+    assert folder.load(root, "test").notes == said
+
+
+def test_boxes_in_fractions_are_found(root):
+    rows = CSV.replace("1,2,20,10", "0.1,0.2,1,1").replace("0.5,0,3,4", "0.5,0,0.7,0.4")
+    (root / "images.csv").write_text(rows)
+    [problem] = check(folder.load(root, "test"), progress=False)
+    assert "every box lies inside the first pixel of its image (0.1,0.2,1,1 of" in problem
+    assert "images.csv, line 2" in problem and "give pixels" in problem
+    (root / "images.csv").write_text(CSV.replace("1,2,20,10", "0.1,0.2,1,1"))
+    assert check(folder.load(root, "test"), progress=False) == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "listed", "what"),
+    [
+        (unicodedata.normalize("NFD", "m\xfcller.png"), "m\xfcller.png", "how its accents are stored"),
+        ("UP.PNG", "up.png", "upper and lower case"),
+    ],
+)
+def test_a_name_that_is_almost_there_is_said(root, stored, listed, what):
+    (root / "heron" / "a.png").rename(root / "heron" / stored)
+    (root / "images.csv").write_text(f"path,label,split\nheron/{listed},heron,test\n", encoding="utf-8")
+    with pytest.raises(UserError, match=f"there is no such file .*line 2.; there is '.*{stored}', .* only in {what}"):
+        folder.load(root, "test")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "message"),
+    [
+        ("latin-1", r"text \(line 3: .*\); it may be Latin-1 \(Windows-1252\): save it again as UTF-8"),
+        ("utf-16", "text; it looks like UTF-16: save it again as UTF-8"),
+        ("utf-16-le", "text; it looks like UTF-16: save it again as UTF-8"),
+    ],
+)
+def test_other_encodings_name_the_remedy(root, encoding, message):
+    (root / "images.csv").write_bytes(CSV.replace("owl, barn", "Eisv\xf6gel").encode(encoding))
+    with pytest.raises(UserError, match=f"images.csv: cannot be read as UTF-8 {message}"):
+        folder.load(root, "test")
+
+
 def test_without_a_split_column_the_division_is_stable(root):
     names = [f"heron/{i}.png" for i in range(300)]
     for name in names:
@@ -96,7 +160,19 @@ def test_photographs_are_turned_upright_and_boxes_are_in_what_is_seen(root):
         (CSV, "", "images.csv: the list is empty"),
         (CSV, "path,label\n", "images.csv: the list is empty"),
         ("label,", "lable,", "images.csv, line 1 names the columns: unknown column 'lable': did you mean 'label'"),
-        ("path,label,", "path,split,", "line 1: the column '(label|split)' (is missing|is named twice)"),
+        ("path,label,", "path,split,", "line 1: the column 'split' is named twice; remove one"),
+        ("path,label,x0", "path,label,label", "line 1: the column 'label' is named twice; remove one"),
+        ("path,label", "PATH,Label", "line 1: the column 'PATH' is written with capitals; write 'path'"),
+        (CSV, CSV.replace(",", "\t"), "line 1: the columns are divided by tabs; save the list with commas"),
+        ('"owl, barn"', '"owl\nbarn"', "line 3: unexpected end of data: .*; a quote ends on the line where it begins"),
+        (
+            "owl/b.png",
+            "./heron//a.png",
+            "line 3: 'heron/a.png' is owl, barn of train here, but heron of test in line 2",
+        ),
+        ("heron/c.png", "heron/._c.png", "images.csv, line 5: 'heron/._c.png' is hidden, .* remove the line"),
+        ("heron/c.png", "__MACOSX/c.png", "images.csv, line 5: '__MACOSX/c.png' is hidden"),
+        ("1,2,20,10", "1,2,20.5000001,10", "line 2: box 1,2,20.5000001,10 lies outside its image of 20x10 pixels"),
         ("y1,split", "split", "images.csv, line 1: a box needs all of the columns x0,y0,x1,y1"),
         ("heron/c.png", "heron/../../c.png", "images.csv, line 5: path 'heron/../../c.png' may lead out"),
         ("heron/c.png", "/c.png", "images.csv, line 5: path '/c.png' may lead out"),

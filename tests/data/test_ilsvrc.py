@@ -29,10 +29,17 @@ def listed(tmp_path):
         path = tmp_path / "metadata" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    for i, name in enumerate(("train/n01440764/a", "train/n02086240/b", "val/c", "val/d", "val/e")):
+    sizes = {
+        "train/n01440764/a": (8, 8),
+        "train/n02086240/b": (9, 8),
+        "val/c": (10, 5),
+        "val/d": (4, 4),
+        "val/e": (8, 4),
+    }
+    for i, (name, size) in enumerate(sizes.items()):
         path = tmp_path / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8 + i, 8), (i, 0, 0)).save(path)
+        Image.new("RGB", size, (i, 0, 0)).save(path)
     return tmp_path
 
 
@@ -48,10 +55,36 @@ def test_lists_by_hand(listed):
     assert test.labels.tolist() == [0, 1, 1]
     # The list's size is the boxes' size; the stored image may be smaller.
     assert test.sizes.tolist() == [[40, 20], [8, 8], [16, 8]]
-    assert test.read(0).shape == (8, 10, 3)
+    assert test.read(0).shape == (5, 10, 3)
     assert [b.tolist() for b in test.boxes] == [[[0, 5, 40, 20], [3, 3, 4, 4]], [[1, 1, 7, 7]], []]
     assert [test.read(i)[0, 0, 0] for i in range(3)] == [2, 3, 4]
-    assert check(test, progress=False) == []
+    notes = []
+    assert check(test, progress=False, notes=notes) == []
+    assert notes == ["3 of 3 pictures are not stored at the size in the lists; boxes are scaled"]
+
+
+def test_a_picture_kept_small_with_another_aspect_is_found(listed):
+    Image.new("RGB", (10, 7)).save(listed / "val" / "c.png")
+    [problem] = check(ilsvrc.load(listed, "test"), progress=False)
+    assert (
+        "c.png (" in problem
+        and "image_ids.txt, line 1): the picture has 10x7 pixels, but 40x20 in the lists" in problem
+    )
+
+
+def test_odd_lists_are_noted_and_one_file_has_one_name(listed):
+    before = ilsvrc.load(listed, "test")
+    for name in ("image_ids", "class_labels", "image_sizes", "localization"):
+        path = listed / "metadata" / "test" / f"{name}.txt"
+        path.write_text(path.read_text().replace("val/d", "./val//d"))
+    assert ilsvrc.load(listed, "test").fingerprint == before.fingerprint
+    path.write_text(path.read_text() + "\nval/e.png,-0.5,0,16.4999,8\nval/c.png,0,5,40,20\n")
+    split = ilsvrc.load(listed, "test")
+    assert split.boxes[2].tolist() == [[0, 0, 16, 8]]
+    assert split.notes == (
+        f"{path}: 1 box was cut at the edge of its image",
+        f"{path}: 1 line says what an earlier one says, first line 5 (as line 1)",
+    )
 
 
 def test_lists_may_lie_elsewhere_and_be_the_tenth(listed, tmp_path_factory):
@@ -106,6 +139,15 @@ def test_without_classes_it_is_the_benchmark(listed):
         ),
         ("test/class_labels.txt", "val/d.png,1", "val/c.png,1", "line 2: 'val/c.png' is listed twice, first in line 1"),
         ("test/image_sizes.txt", "val/d.png,8,8\n", "", r"no size for 'val/d.png' \(.*image_ids.txt, line 2\)"),
+        ("test/image_ids.txt", "val/d.png", ".//val/./c.png", "line 2: 'val/c.png' is listed twice, first in line 1"),
+        ("test/image_ids.txt", "val/d.png", "val/._d.png", "line 2: 'val/._d.png' is hidden"),
+        (
+            "test/image_sizes.txt",
+            "val/d.png,8,8",
+            "val/c.png,8,8",
+            "line 2: 'val/c.png' is listed twice, first in line 1",
+        ),
+        ("test/localization.txt", "1,1,7,7", "1,1,8.5000001,7", "line 2: box 1,1,8.5000001,7 lies outside its image"),
         ("test/image_sizes.txt", "val/d.png,8,8", "val/d.png,0,8", "image_sizes.txt, line 2: an image of 0x8 pixels"),
         ("test/localization.txt", "1,1,7,7", "1,1,9,7", "line 2: box 1,1,9,7 lies outside its image of 8x8 pixels"),
         ("test/localization.txt", "1,1,7,7", "7,1,7,7", "line 2: box 7,1,7,7 has no area"),
@@ -177,6 +219,7 @@ def test_xml_by_hand(official):
     assert test.labels.tolist() == [1, 0]
     assert test.sizes.tolist() == [[20, 10], [20, 10]]
     assert test.read(1).shape == (10, 24, 3)
+    assert [note.split(": ")[1][:13] for note in test.notes] == ["1 box was cut"]
     # xmax = width is cut to width - 1, as in the benchmark's lists; other numbers stand as they are.
     assert [b.tolist() for b in test.boxes] == [[[0, 1, 19, 9], [2, 3, 12, 9]], [[5, 5, 9, 8]]]
 
@@ -188,9 +231,54 @@ def test_xml_without_training_images_names_its_own_classes(official):
         ilsvrc.load(official, "train")
 
 
+def test_hidden_files_are_no_classes_images_or_annotations(official):
+    before = [ilsvrc.load(official, split).fingerprint for split in ("train", "test")]
+    data = official / "Data" / "CLS-LOC"
+    for folder in (".ipynb_checkpoints", "__MACOSX", ".cache"):
+        (data / "train" / folder).mkdir()
+        (data / "val" / folder).mkdir()
+    for twin in (data / "train/n01/._a.JPEG", official / "Annotations/CLS-LOC/val/._v1.xml"):
+        twin.write_bytes(b"\0\5\26\7")
+    assert [ilsvrc.load(official, split).fingerprint for split in ("train", "test")] == before
+
+
+def test_a_class_folder_without_images_is_named(official):
+    (official / "Data/CLS-LOC/train/n015").mkdir()
+    with pytest.raises(UserError, match="train.n015: the class folder holds no image; fill it or remove it"):
+        ilsvrc.load(official, "train")
+    Image.new("RGB", (20, 10)).save(official / "Data/CLS-LOC/val/v2.JPEG")
+    notes = []
+    check(ilsvrc.load(official, "test"), progress=False, notes=notes)
+    assert "1 of 3 classes have no image: n015" in notes
+
+
+def test_validation_images_may_be_sorted_into_class_folders(official):
+    val = official / "Data" / "CLS-LOC" / "val"
+    (val / "n02").mkdir()
+    (val / "v1.JPEG").rename(val / "n02" / "v1.JPEG")
+    split = ilsvrc.load(official, "test")
+    assert split.ids == ("n02/v1.JPEG", "v2.JPEG")
+    assert split.labels.tolist() == [1, 0]
+    assert split.read(0).shape == (10, 23, 3)
+    (val / "n02" / "v1.JPEG").unlink()
+    with pytest.raises(UserError, match="val.v1.JPEG: there is no such file"):
+        ilsvrc.load(official, "test")
+
+
+@pytest.mark.parametrize("factor", [100, 0.5])
+def test_a_size_in_the_xml_that_is_not_the_pictures_is_found(official, factor):
+    for name, size in (("v1", (20, 10)), ("v2", (20, 10)), ("v3", (int(20 * factor), int(10 * factor)))):
+        Image.new("RGB", (20, 10)).save(official / f"Data/CLS-LOC/val/{name}.JPEG")
+        text = annotation("n01", [(1, 1, 4, 4)], size)
+        (official / f"Annotations/CLS-LOC/val/{name}.xml").write_text(text)
+    [problem] = check(ilsvrc.load(official, "test"), progress=False)
+    assert "v3.JPEG: the picture has 20x10 pixels, but" in problem
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (annotation("n01", [(1, 1, 3, 2)], (0, 0)), "v2.xml, line 1: an image of 0x0 pixels is not possible; write"),
         ("<annotation>", "v2.xml: cannot be read as XML"),
         ("<other/>", "v2.xml, line 1: <size/width> is missing"),
         (annotation("n01", []), r"v2.xml: objects of 0 classes \(none\); expected exactly one class"),

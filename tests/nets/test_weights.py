@@ -8,6 +8,7 @@ import shutil
 import urllib.error
 
 import huggingface_hub
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -33,7 +34,9 @@ def write(path, state=STATE):
     return path
 
 
-@pytest.mark.parametrize("name", ["w.safetensors", "w.safetensors.xz", "w.pth", "w.pt"])
+@pytest.mark.parametrize(
+    "name", ["w.safetensors", "w.safetensors.xz", "w.pth", "w.pt", "w.pth.tar", "w.ckpt", "w.bin", "W.PTH", "W.Bin"]
+)
 def test_every_format_gives_the_same_float32_tensors(tmp_path, name):
     half = {key: value.half() if value.is_floating_point() else value for key, value in STATE.items()}
     for state in (STATE, half):
@@ -48,6 +51,34 @@ def test_the_wrapper_of_a_checkpoint_is_taken_off(tmp_path):
     assert got.keys() == STATE.keys() and torch.equal(got["a.weight"], STATE["a.weight"])
     torch.save(STATE, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     assert read_weights(tmp_path / "old.pth").keys() == STATE.keys()
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.", "backbone.body."])
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "net"])
+def test_checkpoints_as_others_save_them(tmp_path, key, prefix):
+    saved = {key: {f"{prefix}{name}": tensor for name, tensor in STATE.items()}, "epoch": 3, "optimizer": {}}
+    for content in (saved, {"model": saved}, saved[key]):
+        got = read_weights(write(tmp_path / "w.pth", content))
+        assert got.keys() == STATE.keys() and torch.equal(got["a.weight"], STATE["a.weight"])
+
+
+def test_a_prefix_that_only_some_names_have_stays(tmp_path):
+    mixed = {"module.a": torch.ones(1), "b": torch.ones(1)}
+    assert read_weights(write(tmp_path / "w.pth", mixed)).keys() == mixed.keys()
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ({"state_dict": STATE, "best": np.float64(71.3)}, r"numpy\.\w+\.multiarray\.scalar"),
+        (nn.Linear(2, 1), r"torch\.nn\.modules\.linear\.Linear"),
+    ],
+)
+def test_more_than_tensors_is_said_and_not_called_damaged(tmp_path, content, what):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=rf"it holds more than tensors \({what}\), .*save the tensors alone") as caught:
+        read_weights(tmp_path / "w.pth")
+    assert "damaged" not in str(caught.value) and "weights_only" not in str(caught.value)
 
 
 def test_a_path_may_be_text(tmp_path):
@@ -87,11 +118,11 @@ def test_missing_files_and_other_endings_are_named(tmp_path):
     (tmp_path / "folder.pth").mkdir()
     with pytest.raises(UserError, match="there is no file"):
         read_weights(tmp_path / "folder.pth")
-    with pytest.raises(UserError, match=r"'imagnet' ends in none of .safetensors, .safetensors.xz, .pth, .pt"):
+    with pytest.raises(UserError, match=r"'imagnet' ends in none of .safetensors, .safetensors.xz, .pth, .pt, "):
         build_backbone("tiny", "imagnet")
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"a": 3}, {}, {"state_dict": {}}, torch.ones(2)])
+@pytest.mark.parametrize("content", [[1, 2], {"a": 3}, {1: torch.ones(2)}, {}, {"state_dict": {}}, torch.ones(2)])
 def test_files_without_named_tensors_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(UserError, match=r"w.pth' does not hold named tensors"):
@@ -156,6 +187,12 @@ def test_other_shapes_are_refused_and_nothing_is_changed():
     ):
         load_weights(target, state, "w.pth", partial=True)
     assert all(torch.equal(target.state_dict()[key], value) for key, value in before.items())
+
+
+def test_a_head_of_other_classes_is_said():
+    state = {**network().state_dict(), "2.weight": torch.ones(5, 4, 1, 1), "2.bias": torch.ones(5)}
+    with pytest.raises(UserError, match=r"'w.pth' has a head of 5 classes \(2\), this network one of 2; give weights"):
+        load_weights(network(), state, "w.pth")
 
 
 def test_a_partial_start_takes_whole_layers_only():
