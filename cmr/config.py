@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 import tyro
 
-from cmr.errors import UserError
+from cmr.errors import UserError, shown
 
 Normaliser = Literal["minmax", "max", "pas", "ivr"]
 LARGEST = sys.float_info.max
@@ -178,11 +178,15 @@ def check(settings: Any) -> None:
     for item in fields(settings):
         value, hint = getattr(settings, item.name), hints[item.name]
         if get_origin(hint) is Literal and value not in get_args(hint):
-            raise UserError(f"{item.name}: {value!r} is not one of {', '.join(map(str, get_args(hint)))}")
+            raise UserError(f"{item.name}: {shown(value)} is not one of {', '.join(map(str, get_args(hint)))}")
+        if get_origin(hint) is tuple:
+            kinds = (int, float) if get_args(hint)[0] is float else get_args(hint)[:1]
+            if not isinstance(value, tuple) or any(isinstance(v, bool) or not isinstance(v, kinds) for v in value):
+                raise UserError(f"{item.name}: {shown(value)} is not a list of type {get_args(hint)[0].__name__}")
         if hint in (int, float, str, bool):
             right = isinstance(value, (int, float) if hint is float else hint)
             if not right or (isinstance(value, bool) and hint is not bool):
-                raise UserError(f"{item.name}: {value!r} is not of type {hint.__name__}")
+                raise UserError(f"{item.name}: {shown(value)} is not of type {hint.__name__}")
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, (int, float)) and number not in ranges.get(item.name, ANY):
-                raise UserError(f"{item.name}: {number!r} is out of range; give {ranges.get(item.name, ANY)}")
+                raise UserError(f"{item.name}: {shown(number)} is out of range; give {ranges.get(item.name, ANY)}")

@@ -28,6 +28,21 @@ class Diverged(UserError):
     """
 
 
+def shown(value: object, longest: int = 80) -> str:
+    """A value as Python writes it, for a message: cut where it is long, and never an error of its own.
+
+    Example:
+        >>> shown([1, 2]), shown("a" * 100, 9), shown(10**5000)
+        ('[1, 2]', "'aaaaa...", 'a number of thousands of digits')
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits" if isinstance(value, int) else f"a {type(value).__name__}"
+    text = text.replace("\n", " ")
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
 def require_known(name: str, what: str, names: Iterable[str]) -> None:
     """Raises `UserError` for a name that is not among `names`, with the nearest that is.
 

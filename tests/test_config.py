@@ -48,6 +48,10 @@ def test_paper_preset_is_section_4_2():
         ({"epochs": 0}, "epochs: 0 is out of range; give 1 or more"),
         ({"epochs": 1.5}, "epochs: 1.5 is not of type int"),
         ({"threshold": 1.0}, "threshold: 1.0 is out of range; give 0 to below 1"),
+        ({"test_scales": "abc"}, "test_scales: 'abc' is not a list of type float"),
+        ({"test_scales": 1.5}, "test_scales: 1.5 is not a list of type float"),
+        ({"settings": {"sizes": [4, "a"]}}, r"sizes: \(4, 'a'\) is not a list of type int"),
+        ({"epochs": 10**5000}, "epochs: a number of thousands of digits is out of range"),
         ({"resize": 16}, "resize: 16 is below image_size 32"),
     ],
 )

@@ -21,21 +21,35 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; a user's mistake ends in one message and exit status 2."""
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal that lacks a name's letters gets their numbers
+        sys.stdout.reconfigure(errors="backslashreplace")
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        run(list(sys.argv[1:] if arguments is None else arguments))
+        run(given)
     except UserError as error:
+        _end_bars()
         print(f"cmr: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # whoever read the output has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
+        _end_bars()
         where = f"{error.filename}: " if error.filename else ""
         print(f"cmr: {where}{error.strerror or error}; what was written before stays", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("cmr: stopped; a training run goes on with --resume", file=sys.stderr)
+        _end_bars()
+        hint = "; the run goes on with --resume" if given[:1] == ["train"] else ""
+        print(f"cmr: stopped{hint}", file=sys.stderr)
         sys.exit(130)
+
+
+def _end_bars() -> None:
+    """Ends the progress bars that an error left open: its message begins a line of its own."""
+    if "tqdm" in sys.modules:
+        for bar in list(getattr(sys.modules["tqdm"].tqdm, "_instances", ())):
+            bar.close()
 
 
 def run(arguments: list[str]) -> None:

@@ -13,9 +13,9 @@ from cmr.config import Normaliser
 class Localize:
     """Draw a box on one's own pictures, with a trained run or with an ImageNet classifier and its CAM."""
 
-    # a picture, or a folder of pictures
-    path: tyro.conf.Positional[str]
-    # folder for the annotated pictures and localizations.json
+    # pictures, or folders of pictures with all that lies below
+    path: tyro.conf.Positional[tuple[str, ...]]
+    # folder for the annotated pictures and localizations.json; pictures of an earlier call stay in both
     out: str = "localized"
     # folder of a trained run; none: an ImageNet classifier
     run: str = ""
@@ -29,7 +29,7 @@ class Localize:
     normalise: Normaliser = "minmax"
     # tau: the share of the map's maximum above which a pixel counts as object
     threshold: float = 0.2
-    # auto, cpu or cuda
+    # auto, cpu, cuda, cuda:N or mps
     device: str = "auto"
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cmr.cli.arguments import parse
-from cmr.config import Normaliser
+from cmr.config import Config, Normaliser
 from cmr.errors import UserError
 
 
@@ -35,6 +35,9 @@ def command(arguments: list[str]) -> None:
     asked = parse(Score, arguments, "score")
     if asked.out and not asked.out.endswith(".json"):
         raise UserError(f"score: --out {asked.out}: give a name that ends in .json; the picture goes beside it as .png")
+    largest = Config.RANGES["image_size"].high
+    if not 0 <= asked.size <= largest:
+        raise UserError(f"score: --size {asked.size} is out of range; give 0, or a side of 1 to {largest} pixels")
     from cmr.study import score
     from cmr.study.tables import metric_lines
 

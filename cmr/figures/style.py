@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from cmr.errors import UserError
+from cmr.figures.fonts import make_legible
 from cmr.files import write_aside
 
 P = ParamSpec("P")
@@ -105,12 +106,15 @@ class Card(Figure):
 
 
 def themed(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draws under the project's theme (seaborn's), whatever the caller has set, and restores theirs."""
+    """Draws under the project's theme (seaborn's), in letters that a font here has, and restores the caller's theme."""
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         with mpl.rc_context(_RC):
-            return draw(*args, **kwargs)
+            drawn = draw(*args, **kwargs)
+            if isinstance(drawn, Figure):
+                make_legible(drawn)
+            return drawn
 
     return wrapper
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from cmr.config import Normaliser
-from cmr.errors import UserError, unknown
+from cmr.data.arrays import as_maps, as_tensor, two_sides
+from cmr.errors import UserError, shown, unknown
 
 NORMALISERS: tuple[str, ...] = get_args(Normaliser)
 PAS_PERCENTILE = 0.9
@@ -22,21 +23,25 @@ def resize(maps: Tensor | np.ndarray, size: int | Sequence[int]) -> Tensor:
     Resize first and normalise then: the cubic overshoots, and the benchmark normalises what it sees afterwards.
 
     Args:
-        maps: (B, h, w), any float type.
+        maps: (B, h, w), numbers of any type, as `cmr.data.arrays.as_tensor` takes them: NumPy's, torch's, torchcam's list.
         size: height and width in pixels; one number for a square.
 
     Returns:
-        (B, H, W) float32.
+        (B, H, W) float32, without gradient, on the device of the maps.
 
     Raises:
-        UserError: maps have not three axes.
+        UserError: maps have not three axes or no pixel, or a size that is none.
 
     Example:
         >>> resize(torch.ones(2, 14, 14), 224).shape
         torch.Size([2, 224, 224])
     """
-    maps = _three_axes(maps, "resize").float()
-    height, width = (size, size) if isinstance(size, int) else size
+    maps = as_maps(maps, "resize: maps").float()
+    height, width = two_sides(size, "resize")
+    if not maps.shape[1] * maps.shape[2]:
+        raise UserError(f"resize: maps have shape {tuple(maps.shape)}; expected at least one pixel")
+    if not len(maps):
+        return maps.new_zeros(0, height, width)
     return functional.interpolate(maps[:, None], (height, width), mode="bicubic", align_corners=False)[:, 0]
 
 
@@ -47,14 +52,14 @@ def normalise(maps: Tensor | np.ndarray, how: str = "minmax") -> Tensor:
     2021, "Normalization matters in weakly supervised object localization"), so it belongs beside every number.
 
     Args:
-        maps: (B, H, W), any float type.
+        maps: (B, H, W), numbers of any type, as `cmr.data.arrays.as_tensor` takes them.
         how: "minmax", (m - min) / (max - min), the benchmark's; "max", relu(m) / max; "pas", (m - min) / its 90th
             percentile, cut at 1; "ivr", relu(m - 45th percentile) / max.
 
     Returns:
-        (B, H, W) in [0, 1], float64 for float64 and else float32. A constant map becomes zeros, as in the benchmark,
-        and so does one of which nothing is left above zero. One with a NaN or an infinity becomes NaN, which the
-        evaluator reports by the image's name; the benchmark makes zeros of it.
+        (B, H, W) in [0, 1], without gradient, float64 for float64 and else float32. A constant map becomes zeros, as in
+        the benchmark, and so does one of which nothing is left above zero. One with a NaN or an infinity becomes NaN,
+        which the evaluator reports by the image's name; the benchmark makes zeros of it.
 
     Raises:
         UserError: unknown `how`, or maps have not three axes.
@@ -67,7 +72,9 @@ def normalise(maps: Tensor | np.ndarray, how: str = "minmax") -> Tensor:
         >>> normalise(torch.tensor([[[-1.0, 0.0, 3.0]]]), "max")
         tensor([[[0., 0., 1.]]])
     """
-    maps = _three_axes(maps, "normalise")
+    if how not in NORMALISERS:
+        raise unknown("normaliser", how, NORMALISERS)
+    maps = as_maps(maps, "normalise: maps")
     maps = maps if maps.dtype == torch.float64 else maps.float()
     if not maps.numel():
         return maps
@@ -84,11 +91,9 @@ def normalise(maps: Tensor | np.ndarray, how: str = "minmax") -> Tensor:
     elif how == "pas":
         flat = flat - low
         top = _percentile(flat, PAS_PERCENTILE)
-    elif how == "ivr":
+    else:  # ivr
         flat = (flat - _percentile(flat, IVR_PERCENTILE)).relu()
         top = flat.amax(1, keepdim=True)
-    else:
-        raise unknown("normaliser", how, NORMALISERS)
     # NaN is not equal to zero and stays; x / 0 with x > 0 (PaS, mostly flat map) is infinite and is cut to 1.
     flat = torch.where((flat == 0) | constant, torch.zeros_like(flat), flat / top)
     return flat.clamp(max=1).reshape(maps.shape)
@@ -102,7 +107,7 @@ def largest_box(scoremaps: Tensor | np.ndarray, threshold: float) -> Tensor:
     lines have none; the last in raster order wins a tie.
 
     Args:
-        scoremaps: (B, H, W) in [0, 1], any float type, any device, or numpy.
+        scoremaps: (B, H, W) in [0, 1], any float type, any device, or numpy; uint8 from 0 to 255.
         threshold: tau in [0, 1], a share of the map's highest level.
 
     Returns:
@@ -120,19 +125,13 @@ def largest_box(scoremaps: Tensor | np.ndarray, threshold: float) -> Tensor:
     """
     from cmr.metrics.contours.levels import quantise, score_levels  # numba is loaded on the first call only
 
-    if not 0 <= threshold <= 1:
-        raise UserError(f"largest_box: threshold is {threshold}; expected a number in [0, 1]")
+    tau = as_tensor(threshold, "largest_box: threshold")
+    if tau.numel() != 1 or not 0 <= float(tau) <= 1:
+        raise UserError(f"largest_box: threshold is {shown(threshold)}; expected a number in [0, 1]")
     maps = quantise(scoremaps)
     scores = score_levels(maps, [np.zeros((0, 4), np.int64)] * len(maps), all_contours=False)
-    level = scores.levels(np.array([threshold]))[:, 0]
+    level = scores.levels(np.array([float(tau)]))[:, 0]
     return torch.from_numpy(scores.box_largest[np.arange(len(maps)), level])
-
-
-def _three_axes(maps: Tensor | np.ndarray, where: str) -> Tensor:
-    maps = torch.as_tensor(maps)
-    if maps.ndim != 3:
-        raise UserError(f"{where}: maps have shape {tuple(maps.shape)}; expected three axes, (images, height, width)")
-    return maps
 
 
 def _percentile(flat: Tensor, share: float) -> Tensor:

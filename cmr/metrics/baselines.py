@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from cmr.metrics.boxes import box_iou
+from cmr.data.arrays import two_sides
+from cmr.metrics.boxes import box_arrays, box_iou
 from cmr.metrics.contours.levels import contour_boxes, quantise
 
 IOU_THRESHOLDS = (30, 50, 70)
@@ -63,7 +64,8 @@ def box_baselines(boxes: Sequence[np.ndarray], side: int) -> dict[str, dict[str,
         >>> box_baselines(whole, 32)["full image"]["GT-known Loc"]
         100.0
     """
-    located = [np.asarray(b) for b in boxes if len(b)]
+    side = two_sides(side, "box_baselines")[0]
+    located = [array for array in box_arrays(boxes, "box_baselines") if len(array)]
     if not located:
         return {}
     centred = np.unique(contour_boxes(quantise(centre_map(side))[0])[0], axis=0)

@@ -1,9 +1,11 @@
 """Boxes of the benchmark: on the network's grid, cut to whole pixels, with both ends inside the box."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from cmr.data.arrays import as_array, two_sides
 from cmr.errors import UserError
 
 
@@ -15,7 +17,7 @@ def gt_boxes(boxes: Sequence[np.ndarray], sizes: np.ndarray, size: int | tuple[i
     end at the pixel `W`, outside the grid; both are kept, since the published numbers have them.
 
     Args:
-        boxes: n arrays (k, 4), xyxy, original pixels, half-open (x1 = x0 + width); k may be 0.
+        boxes: n arrays or tensors (k, 4), xyxy, original pixels, half-open (x1 = x0 + width); k may be 0.
         sizes: (n, 2) width and height of each original image, pixels.
         size: width and height of the grid, pixels; one number for a square.
 
@@ -23,19 +25,27 @@ def gt_boxes(boxes: Sequence[np.ndarray], sizes: np.ndarray, size: int | tuple[i
         n arrays (k, 4) int64, xyxy, grid pixels, to be read as inclusive.
 
     Raises:
-        UserError: a box is not finite or its ends are in the wrong order, or lengths differ.
+        UserError: a box is not finite or its ends are in the wrong order, a size is none, or shapes or lengths do not
+            fit.
 
     Example:
         >>> gt_boxes([np.array([[1, 2, 4, 3]])], np.array([[10, 20]]), (35, 10))
         [array([[ 3,  1, 14,  1]])]
     """
-    sizes = np.asarray(sizes, np.float64).reshape(-1, 2)
+    sizes = _rows(as_array(sizes, "gt_boxes: sizes"), 2, "gt_boxes: sizes").astype(np.float64)
     if len(boxes) != len(sizes):
         raise UserError(f"gt_boxes: {len(boxes)} images have boxes but {len(sizes)} have a size; give one of each")
-    width, height = (size, size) if isinstance(size, int | np.integer) else size
+    wrong = ~((sizes > 0) & np.isfinite(sizes)).all(axis=1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise UserError(
+            f"gt_boxes: the size of image {row} is {sizes[row].tolist()}; expected width and height above 0"
+        )
+    width, height = two_sides(size, "gt_boxes")
     grid = np.array([width, height, width, height], np.float64)
-    flat = np.concatenate([np.zeros((0, 4)), *(np.asarray(b, np.float64).reshape(-1, 4) for b in boxes)])
-    counts = [np.size(b) // 4 for b in boxes]
+    arrays = box_arrays(boxes, "gt_boxes")
+    flat = np.concatenate([np.zeros((0, 4)), *arrays])
+    counts = [len(array) for array in arrays]
     owner = np.repeat(np.arange(len(boxes)), counts)
     check_boxes(flat, "gt_boxes", [f"a box of image {i}" for i in owner])
     # Multiply first, then divide: the order decides on which side of a whole number the product lies.
@@ -62,13 +72,43 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         >>> box_iou(np.array([[1, 2, 5, 6]]), np.array([[3, 1, 4, 5]]))  # 8 shared pixels of 27
         array([[0.2962963]])
     """
-    a, b = (np.asarray(x, np.float64).reshape(-1, 4) for x in (a, b))
+    a, b = (_rows(as_array(x, "box_iou: boxes"), 4, "box_iou: boxes").astype(np.float64) for x in (a, b))
     check_boxes(a, "box_iou")
     check_boxes(b, "box_iou")
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2]) + 1  # (n, m, 2)
     shared = sides.clip(min=0).prod(axis=2)
     area_a, area_b = box_area(a), box_area(b)
     return shared / (area_a[:, None] + area_b[None] - shared)
+
+
+def box_arrays(boxes: Sequence[Any], where: str, ids: Sequence[Any] | None = None) -> list[np.ndarray]:
+    """Boxes of several images as arrays (k, 4), whatever holds them; a single box may lack the first axis.
+
+    Args:
+        boxes: one array, tensor or list an image.
+        where: who asks, for the message.
+        ids: names of the images, for the message.
+
+    Raises:
+        UserError: an image's boxes have another shape.
+
+    Example:
+        >>> [array.shape for array in box_arrays([[1, 2, 3, 4], [], np.zeros((2, 4))], "boxes")]
+        [(1, 4), (0, 4), (2, 4)]
+    """
+    found = []
+    for i, of_image in enumerate(boxes):
+        what = f"{where}: the boxes of image {i if ids is None else repr(ids[i])}"
+        found.append(_rows(as_array(of_image, what), 4, what))
+    return found
+
+
+def _rows(array: np.ndarray, columns: int, what: str) -> np.ndarray:
+    if not array.size:
+        return np.zeros((0, columns), np.int64)
+    if array.shape[-1:] != (columns,) or array.ndim > 2:
+        raise UserError(f"{what} have shape {array.shape}; expected (k, {columns})")
+    return array.reshape(-1, columns)
 
 
 def box_area(boxes: np.ndarray) -> np.ndarray:
@@ -115,7 +155,7 @@ def on_grid(boxes: Sequence[np.ndarray], grid: tuple[int, int], ids: Sequence[st
     """
     if len(boxes) != len(ids):
         raise UserError(f"{len(ids)} images come with the boxes of {len(boxes)}; give one list an image")
-    arrays = [np.asarray(b).reshape(-1, 4) for b in boxes]
+    arrays = box_arrays(boxes, "true boxes", ids)
     if not sum(map(len, arrays)):
         return [np.zeros((0, 4), np.int64)] * len(arrays)
     flat = np.concatenate(arrays)

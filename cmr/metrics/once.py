@@ -1,12 +1,32 @@
 """A metric that knows which images it has seen: each exactly once, in however many processes."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from cmr.data.arrays import as_tensor
 from cmr.errors import UserError
+
+
+def names_of(ids: Any) -> tuple[Any, ...]:
+    """Names of images, each of which can be looked up: numbers in a tensor or an array become Python's.
+
+    Raises:
+        UserError: a single text, whose letters would be taken for names.
+
+    Example:
+        >>> names_of(torch.tensor([3, 4])), names_of(["a.jpg"])
+        ((3, 4), ('a.jpg',))
+    """
+    if isinstance(ids, str | bytes):
+        raise UserError(f"ids: {ids!r} is one text; expected a list with the name of each image")
+    if isinstance(ids, Tensor | np.ndarray):
+        return tuple(ids.tolist())
+    return tuple(as_tensor(name, "ids").tolist() if isinstance(name, Tensor) else name for name in ids)
 
 
 class PerImageMetric(Metric):
@@ -26,7 +46,7 @@ class PerImageMetric(Metric):
 
     def __init__(self, ids: Sequence[str] | None = None) -> None:
         super().__init__()
-        self.ids = None if ids is None else tuple(ids)
+        self.ids = None if ids is None else names_of(ids)
         self._place = {name: i for i, name in enumerate(self.ids or ())}
         if self.ids is not None:
             if len(self._place) < len(self.ids):

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import Metric
 
+from cmr.data.arrays import as_tensor
 from cmr.errors import UserError
 from cmr.metrics.contours.levels import quantise
 
@@ -36,11 +37,13 @@ class PartCoverage(Metric):
 
     def __init__(self, names: Sequence[str], threshold: float = 0.2) -> None:
         super().__init__()
+        if not 0 <= threshold < 1:
+            raise UserError(f"PartCoverage: threshold is {threshold}; expected a number in [0, 1)")
         self.names, self.threshold = tuple(names), threshold
         for state in ("covered", "visible"):
             self.add_state(state, torch.zeros(len(self.names), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, scoremaps: Tensor | np.ndarray, parts: np.ndarray) -> None:
+    def update(self, scoremaps: Tensor | np.ndarray, parts: Tensor | np.ndarray) -> None:
         """Counts a batch.
 
         Args:
@@ -51,14 +54,14 @@ class PartCoverage(Metric):
             UserError: shapes that do not fit; NaN, infinite or out-of-range scores.
         """
         maps = torch.from_numpy(quantise(scoremaps))  # (B, H, W) uint8
-        if np.shape(parts)[:2] != (len(maps), len(self.names)):
+        masks = as_tensor(parts, "PartCoverage: part masks").cpu().float()
+        if masks.ndim != 4 or masks.shape[:2] != (len(maps), len(self.names)) or 0 in masks.shape[2:]:
             raise UserError(
-                f"PartCoverage: part masks have shape {np.shape(parts)} for {len(maps)} maps and the parts "
+                f"PartCoverage: part masks have shape {tuple(masks.shape)} for {len(maps)} maps and the parts "
                 f"{', '.join(self.names)}; expected (images, parts, height, width)"
             )
         level = (self.threshold * maps.amax((1, 2)).double()).to(torch.uint8)  # strict: above int(tau * highest level)
         above = maps > level[:, None, None]
-        masks = torch.from_numpy(np.ascontiguousarray(parts)).float()
         masks = functional.interpolate(masks, maps.shape[1:], mode="nearest-exact") > 0.5  # (B, P, H, W)
         self.visible += masks.sum((0, 2, 3)).to(self.visible.device)
         self.covered += (masks & above[:, None]).sum((0, 2, 3)).to(self.covered.device)

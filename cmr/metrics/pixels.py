@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cmr.data.arrays import as_array, as_tensor, two_sides
 from cmr.errors import UserError
 from cmr.metrics.contours.levels import checked, tau_list
-from cmr.metrics.once import PerImageMetric
+from cmr.metrics.once import PerImageMetric, names_of
 
 
-def resize_masks(masks: np.ndarray, size: int | tuple[int, int] = 224) -> np.ndarray:
+def resize_masks(masks: Tensor | np.ndarray, size: int | tuple[int, int] = 224) -> np.ndarray:
     """Brings masks to the maps' grid by the nearest pixel, with the benchmark's rounding (OpenCV's INTER_NEAREST).
 
     Args:
@@ -19,15 +20,20 @@ def resize_masks(masks: np.ndarray, size: int | tuple[int, int] = 224) -> np.nda
         size: width and height in pixels; one number for a square.
 
     Returns:
-        (..., size) bool.
+        (..., size) bool, in main memory.
+
+    Raises:
+        UserError: a mask without a pixel, or a size that is none.
 
     Example:
         >>> resize_masks(np.array([[0, 0, 1, 1], [0, 0, 1, 1]]), 2).astype(int)
         array([[0, 1],
                [0, 1]])
     """
-    width, height = (size, size) if isinstance(size, int | np.integer) else size
-    masks = np.asarray(masks)
+    width, height = two_sides(size, "resize_masks")
+    masks = as_array(masks, "resize_masks: masks")
+    if masks.ndim < 2 or 0 in masks.shape[-2:]:
+        raise UserError(f"resize_masks: masks have shape {masks.shape}; expected (..., height, width), 1 or more each")
     y, x = _nearest(masks.shape[-2], height), _nearest(masks.shape[-1], width)
     return masks[..., y[:, None], x] != 0
 
@@ -132,12 +138,13 @@ class PxAP(PerImageMetric):
         Raises:
             UserError: shapes that differ; NaN, infinite or out-of-range scores; an image that came before.
         """
+        ids = names_of(ids)
         self._check_new(ids)
         maps = checked(scoremaps, ids)
         if not maps.is_floating_point():
             raise UserError("PxAP: score maps are uint8; expected a float type, their 255 levels are too coarse")
-        inside = torch.as_tensor(masks).to(maps.device).bool()
-        ignored = None if ignore is None else torch.as_tensor(ignore).to(maps.device).bool()
+        inside = as_tensor(masks, "PxAP: masks").to(maps.device).bool()
+        ignored = None if ignore is None else as_tensor(ignore, "PxAP: ignore").to(maps.device).bool()
         for name, mask in (("masks", inside), ("ignore regions", ignored)):
             if mask is not None and mask.shape != maps.shape:
                 raise UserError(

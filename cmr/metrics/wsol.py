@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cmr.data.arrays import as_tensor
 from cmr.errors import UserError
 from cmr.metrics.boxes import on_grid
 from cmr.metrics.contours.levels import quantise, score_levels, tau_list
 from cmr.metrics.counts import Protocol, count, percentages, shapes
 from cmr.metrics.failures import box_sizes, error_kinds
-from cmr.metrics.once import PerImageMetric
+from cmr.metrics.once import PerImageMetric, names_of
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,18 @@ class WSOLMetrics(PerImageMetric):
             scoremaps: (B, H, W) in [0, 1] (`cmr.maps.locate.normalise`), any float type, any device, or numpy.
             logits: (B, K) class scores, or `None`: then no class metric is computed.
             labels: (B,) true classes, or `None` without logits.
-            boxes: B arrays (k, 4) on the map's grid (`gt_boxes`); an image without a box counts for its class only.
+            boxes: B arrays or tensors (k, 4) on the map's grid (`gt_boxes`); an image without a box counts for its
+                class only.
             ids: B names.
 
         Returns:
             Each image's box and classes, and the counts of all, which `update` takes.
 
         Raises:
-            UserError: shapes that do not fit; NaN, infinite or out-of-range scores; a box outside the map's grid. The
-                message names the image.
+            UserError: shapes that do not fit; NaN, infinite or out-of-range scores; a label that is no class; a box
+                outside the map's grid. The message names the image.
         """
+        ids = names_of(ids)
         maps = quantise(scoremaps, ids)
         boxes = on_grid(boxes, maps.shape[1:], ids)
         top5, score, hit = _classes(logits, labels, ids)
@@ -120,7 +123,7 @@ class WSOLMetrics(PerImageMetric):
         errors = error_kinds(box, boxes, iou >= 0.5, right_1)
         counts = count(self.protocol, levels, located, right_1, right_5, box_sizes(boxes, maps.shape[1:]), errors)
         iou = np.where(located, iou, np.nan)
-        return Outcomes(tuple(ids), torch.from_numpy(iou), torch.from_numpy(box), top5, score, counts)
+        return Outcomes(ids, torch.from_numpy(iou), torch.from_numpy(box), top5, score, counts)
 
     def update(
         self,
@@ -178,15 +181,21 @@ def _classes(
     """The best classes and their softmax, (B, min(5, K)) each, and which of them is the true one, bool."""
     if logits is None:
         return None, None, None
-    logits = torch.as_tensor(logits).detach()
-    if labels is None or logits.ndim != 2 or len(logits) != len(ids) or len(labels) != len(ids):
-        given = "no labels" if labels is None else f"{len(labels)} labels"
+    logits = as_tensor(logits, "logits").float().cpu()
+    true = None if labels is None else as_tensor(labels, "labels").cpu()
+    if true is None or logits.ndim != 2 or not logits.shape[1] or len(logits) != len(ids) or true.shape != (len(ids),):
+        given = "no labels" if true is None else f"labels of shape {tuple(true.shape)}"
         raise UserError(
-            f"{len(ids)} images come with logits of shape {tuple(logits.shape)} and {given}; expected (B, K), B"
+            f"{len(ids)} images come with logits of shape {tuple(logits.shape)} and {given}; expected (B, K) and (B,)"
         )
-    logits = logits.float().cpu()
+    wrong = ~((true >= 0) & (true < logits.shape[1]) & (true == true.long()))
+    if wrong.any():
+        i = int(wrong.nonzero()[0])
+        raise UserError(
+            f"the label of image '{ids[i]}' is {true[i].item()}; expected a class from 0 to {logits.shape[1] - 1}"
+        )
     wrong = ~logits.isfinite().all(dim=1)
     if wrong.any():
         raise UserError(f"the logits of image '{ids[int(wrong.nonzero()[0])]}' hold NaN or an infinity")
     score, top5 = logits.softmax(dim=1).topk(min(5, logits.shape[1]), dim=1)
-    return top5, score, (top5 == torch.as_tensor(labels).cpu()[:, None]).numpy()
+    return top5, score, (top5 == true[:, None]).numpy()

@@ -1,6 +1,7 @@
 """Grids of runs: reads a TOML file and expands it into configurations."""
 
 import itertools
+import math
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
@@ -10,11 +11,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from cmr.assemble import PRESETS, make
 from cmr.config import Config
 from cmr.data import DATASETS
-from cmr.errors import UserError, require_known, unknown
+from cmr.errors import UserError, require_known, shown, unknown
 from cmr.methods import METHODS
 from cmr.study.identity import essence, values_of
 
 GENERAL = {item.name for item in fields(Config)} - {"settings", "data_settings"}
+LARGEST = 10_000  # runs of one file
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,16 @@ def load(path: str | Path) -> Grid:
     require_known(preset, f"preset in {path}", PRESETS)
     seeds, listed = content.get("seeds", [0]), content.get("runs", [])
     if not isinstance(seeds, list) or not seeds:
-        raise UserError(f"{path}: seeds: {seeds!r} is not a list of seeds; give for example [0, 1, 2]")
+        raise UserError(f"{path}: seeds: {shown(seeds)} is not a list of seeds; give for example [0, 1, 2]")
     if not isinstance(listed, list) or not listed:
         raise UserError(f"{path}: there is no run; begin each with a line [[runs]]")
     common = _table(content, "common", str(path))
+    count = len(seeds) * sum(math.prod(len(v) for v in _lists(entry).values()) for entry in listed)
+    if count > LARGEST:
+        raise UserError(
+            f"{path}: {len(seeds)} seeds and all combinations of the values are {count:,} runs, more than {LARGEST:,}; "
+            "leave values out, or give them in several files"
+        )
     entries = []
     for number, entry in enumerate(listed, 1):
         where = f"{path}: [[runs]] {number}"
@@ -81,10 +89,10 @@ def once(configs: Iterable[Config]) -> tuple[Config, ...]:
 
 def _table(content: Any, name: str, where: str) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise UserError(f"{where}: {content!r} is not a table of names and values")
+        raise UserError(f"{where}: {shown(content)} is not a table of names and values")
     table = content.get(name, {})
     if not isinstance(table, dict):
-        raise UserError(f"{where}: {name}: {table!r} is not a table of names and values")
+        raise UserError(f"{where}: {name}: {shown(table)} is not a table of names and values")
     return table
 
 
@@ -93,8 +101,16 @@ def _parse(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: there is no such grid file")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise UserError(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not TOML: its brackets are nested too deep to be read") from None
+
+
+def _lists(entry: Any) -> dict[str, list[Any]]:
+    """The lists of values that one [[runs]] crosses; whether they are right is seen later."""
+    grid = entry.get("grid") if isinstance(entry, dict) else None
+    return {n: v for n, v in grid.items() if isinstance(v, list)} if isinstance(grid, dict) else {}
 
 
 def _cross(entry: dict[str, Any], where: str) -> list[dict[str, Any]]:
@@ -103,7 +119,7 @@ def _cross(entry: dict[str, Any], where: str) -> list[dict[str, Any]]:
     plain = {name: value for name, value in entry.items() if name != "grid"}
     for name, values in grid.items():
         if not isinstance(values, list):
-            raise UserError(f"{where}: grid: {name}: {values!r} is not a list of values; give [{values!r}]")
+            raise UserError(f"{where}: grid: {name}: {shown(values)} is not a list of values; give [{shown(values)}]")
         if not values:
             raise UserError(f"{where}: grid: {name} has no values; give at least one, or leave the line out")
         if name in plain:
@@ -155,15 +171,15 @@ def _config(preset: str, common: dict[str, Any], values: dict[str, Any], seed: i
     try:
         return make(
             preset,
-            settings=_typed(mine, {name: merged[name] for name in merged if name in names_of(mine)}),
-            data_settings=_typed(data_mine, of_data),
-            **_typed(Config, {name: merged[name] for name in merged if name in GENERAL} | {"seed": seed}),
+            settings=typed(mine, {name: merged[name] for name in merged if name in names_of(mine)}),
+            data_settings=typed(data_mine, of_data),
+            **typed(Config, {name: merged[name] for name in merged if name in GENERAL} | {"seed": seed}),
         )
     except UserError as error:
         raise UserError(f"{where} (method {method}): {error}") from None
 
 
-def _typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+def typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     """Values in the types of their fields: 1 becomes 1.0, or it would be another run than 1.0; lists become tuples."""
     hints = get_type_hints(kind)
     return {name: _value(name, value, hints.get(name)) for name, value in values.items()}
@@ -171,13 +187,13 @@ def _typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def _value(name: str, value: Any, hint: Any) -> Any:
     if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise UserError(f"{name}: {value!r} is not a list; give [{value!r}]")
+        if not isinstance(value, list | tuple):
+            raise UserError(f"{name}: {shown(value)} is not a list; give [{shown(value)}]")
         return tuple(_value(name, item, get_args(hint)[0]) for item in value)
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < 2**64:
         return float(value)
     if hint in (int, str, float) and type(value) is not hint:
-        raise UserError(f"{name}: {value!r} is not of type {hint.__name__}")
+        raise UserError(f"{name}: {shown(value)} is not of type {hint.__name__}")
     return value
 
 

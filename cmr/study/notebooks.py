@@ -8,16 +8,17 @@ import ast
 import copy
 import difflib
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cmr
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, shown, unknown
 from cmr.files import write_aside
 
 
@@ -28,7 +29,7 @@ def parse_value(text: str) -> Any:
         text: what stands behind the equals sign.
 
     Returns:
-        int, float, bool, None, list, tuple, dict or str.
+        int, float, bool, None, list, tuple, dict or str; also complex, set or bytes, which no notebook takes.
 
     Example:
         >>> [parse_value(text) for text in ("3", "1e-3", "true", "[16, 32]", "resnet18")]
@@ -38,7 +39,7 @@ def parse_value(text: str) -> Any:
         return text.lower() == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two for thousands of brackets
         return text
 
 
@@ -77,22 +78,55 @@ def parse_parameters(pairs: Iterable[str]) -> dict[str, Any]:
         pairs: as typed; a value may hold further equals signs.
 
     Returns:
-        Name to value, as `parse_value` reads it.
+        Name to value, as `parse_value` reads it; tuples are lists, and text in quotes is text.
 
     Raises:
-        UserError: a pair without an equals sign or without a name.
+        UserError: a pair without an equals sign or without a name, or a value as `plain` refuses it.
 
     Example:
-        >>> parse_parameters(["epochs=3", "method=cmr"])
-        {'epochs': 3, 'method': 'cmr'}
+        >>> parse_parameters(["epochs=3", "method=cmr", "seeds=0,1", "name='2011'"])
+        {'epochs': 3, 'method': 'cmr', 'seeds': [0, 1], 'name': '2011'}
     """
     parameters = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise UserError(f"parameter {pair!r}: is not NAME=VALUE; write it as epochs=3")
-        parameters[name] = parse_value(value)
+            raise UserError(f"parameter {shown(pair)}: is not NAME=VALUE; write it as epochs=3")
+        parameters[name] = plain(name, parse_value(value))
     return parameters
+
+
+def plain(name: str, value: Any) -> Any:
+    """A value in the types that papermill writes into a notebook; what it does not know it would write as text.
+
+    Args:
+        name: of the parameter, for the message.
+        value: Python's or NumPy's.
+
+    Returns:
+        The value, with lists for tuples and arrays, and Python's numbers for NumPy's.
+
+    Raises:
+        UserError: another type, a key that is not text, or a whole number of more than 64 bits.
+
+    Example:
+        >>> plain("sizes", (9, 18.5, ("a", None)))
+        [9, 18.5, ['a', None]]
+    """
+    if hasattr(value, "tolist"):  # NumPy's and torch's
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(name, item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: plain(name, item) for key, item in value.items()}
+    if isinstance(value, int) and abs(value) >= 2**64:
+        raise UserError(f"parameter {name}: {shown(value)} has more than 64 bits; give a smaller number")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise UserError(
+        f"parameter {name}: {shown(value)} is {type(value).__name__}, which cannot be passed on; "
+        "give a number, true, false, text in quotes, or a list of these"
+    )
 
 
 def notebook_parameters(path: str | Path) -> dict[str, Any]:
@@ -150,8 +184,18 @@ def check_parameters(path: str | Path, parameters: Mapping[str, Any]) -> None:
         if not _fits(value, default):
             want = type(default).__name__
             raise UserError(
-                f"parameter {name} of {Path(path).name}: {value!r} is not {want}, as its default {default!r} is"
+                f"parameter {name} of {Path(path).name}: {shown(value)} is not {want}, as its default {shown(default)} "
+                f"is{_remedy(name, value, default)}"
             )
+
+
+def _remedy(name: str, value: Any, default: Any) -> str:
+    """How to write a value that was read as another type."""
+    if isinstance(default, str):
+        return f"; quote text that looks like something else: \"{name}='{value if type(value) is int else '...'}'\""
+    if isinstance(default, list | tuple) and isinstance(value, int | float):
+        return f"; write {name}=[{value}]"
+    return "; write true or false" if isinstance(default, bool) else ""
 
 
 def _fits(value: Any, default: Any) -> bool:
@@ -177,11 +221,14 @@ def run_notebook(
         How long it took, in seconds.
 
     Raises:
-        UserError: unknown parameter (naming the nearest), or a cell failed (naming notebook, cell and error).
+        UserError: unknown parameter (naming the nearest), a value that no notebook takes, a place where the copy cannot
+            be written, or a cell failed (naming notebook, cell and error).
     """
-    path, out, parameters = Path(path), Path(out), dict(parameters or {})
+    path, out = Path(path), Path(out)
+    parameters = {name: plain(name, value) for name, value in (parameters or {}).items()}
     source = read_notebook(path)
     check_parameters(path, parameters)
+    failed, running = out.with_suffix(".failed.ipynb"), out.with_suffix(".running.ipynb")
     try:
         import papermill
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -189,8 +236,7 @@ def run_notebook(
     except ModuleNotFoundError as error:
         raise _without_extra(error) from error
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    failed, running = out.with_suffix(".failed.ipynb"), out.with_suffix(".running.ipynb")
+    _check_places(path, out, (failed, running))
     failed.unlink(missing_ok=True)
     bar = {"desc": path.name, "unit": "cell", "total": len(source.cells), "leave": False}
     shown = sys.stderr.isatty() if progress is None else progress
@@ -225,6 +271,23 @@ def run_notebook(
         shutil.rmtree(sockets, ignore_errors=True)
 
 
+def _check_places(path: Path, out: Path, beside: Sequence[Path]) -> None:
+    """Raises `UserError` where the executed copy cannot be written, or would replace what it is a copy of."""
+    if out.is_dir():
+        raise UserError(f"out: {out} is a folder; name the executed copy, for example {out / path.name}")
+    if out.suffix != ".ipynb":
+        raise UserError(f"out: {out} does not end in .ipynb; give {out}.ipynb")
+    for place in (out, *beside):
+        if place.exists() and place.samefile(path):
+            raise UserError(f"out: {out}: its copy would replace the notebook {path}; give another name or folder")
+        if place.exists() and not place.is_file():
+            raise UserError(f"out: {place} is in the way and no file; give another name or folder")
+    try:
+        write_aside(beside[-1], b"").unlink()
+    except OSError as error:
+        raise UserError(f"out: {out} cannot be written ({error.strerror or error}); name another place") from None
+
+
 def _own_kernel(sockets: Path) -> type:
     """A kernel manager that starts this interpreter with this library; installed kernel specs are not looked at.
 
@@ -256,6 +319,13 @@ def _own_kernel(sockets: Path) -> type:
     return OwnKernel
 
 
+# A path begins at the start of a text, behind what is no part of a name, behind an escape (a terminal's colour, \n in a
+# text's repr) or as an address file://, but not in the middle of a word, a path or another address; and its last
+# name ends there.
+_BEFORE = r"(^|\x1b\[[0-9;]*m|\\[abfnrtv]|file://|[^\w.~/+@%-])"
+_AFTER = r"(?![\w+@~%-]|\.\w)"
+
+
 def _clean(notebook: Any, path: Path, out: Path) -> Any:
     """The executed notebook without paths of this machine, and with the names of both files only."""
     notebook = copy.deepcopy(notebook)
@@ -264,13 +334,12 @@ def _clean(notebook: Any, path: Path, out: Path) -> Any:
     root = Path(cmr.__file__).resolve().parent.parent
     folders = {str(path.resolve().parent): ".", str(root): "..", sys.prefix: ".venv", str(Path.home()): "~"}
     # the longest first: a folder inside another is replaced before the outer one
-    order = sorted(folders, key=len, reverse=True)
+    order = sorted((folder for folder in folders if len(folder) > 1), key=len, reverse=True)
+    whole = re.compile(f"{_BEFORE}({'|'.join(map(re.escape, order))}){_AFTER}")
 
     def strip(value: Any) -> Any:
         if isinstance(value, str):
-            for folder in order:
-                value = value.replace(folder, folders[folder]) if len(folder) > 1 else value
-            return value
+            return whole.sub(lambda found: found[1] + folders[found[2]], value)
         if isinstance(value, list):
             return [strip(item) for item in value]
         if isinstance(value, dict):

@@ -80,8 +80,8 @@ def chosen(grid: Grid, behind: Sequence[Path] = ()) -> tuple[Grid, list[str]]:
 
     Raises:
         UserError: a key that is missing or unknown, a search that is not finished, has no held-out images or has no run
-            that agrees, or values that do not compare because more than the field and the seed differs; files that choose
-            from one another in a circle, or more than ten in a row.
+            that agrees, or values that do not compare because more than the field and the seed differs; or files that
+            choose from one another in a circle, or more than ten in a row.
     """
     if not grid.choose:
         return grid, []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 import cmr
 from cmr import cli
 from cmr.data import cub
+from cmr.errors import UserError
 from cmr.study import runs
 
 
@@ -169,6 +172,106 @@ def test_localize_goes_on_beside_a_broken_picture_and_keeps_names_apart(capsys, 
     assert "is the folder of the pictures" in said
 
 
+def test_localize_takes_many_and_keeps_what_an_earlier_call_found(capsys, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("a.jpg", "b.tif", "c.gif", "d.jfif", "deep/a.jpg"):
+        kind = "JPEG" if name.endswith("jfif") else None
+        Image.new("RGB", (40, 30)).save(tmp_path / "in" / name, format=kind)
+    for name in ("e.heic", ".hidden.jpg", "deep/notes.txt"):
+        (tmp_path / "in" / name).write_text("")
+    asked = ["--run", trained.path, "--device", "cpu"]
+
+    def rows(out):
+        return {r["path"]: r for r in json.loads(Path(out, "localizations.json").read_text())["localizations"]}
+
+    call(capsys, "localize", "in/a.jpg", "in/b.tif", "in/../in/a.jpg", *asked, "--out", "out")
+    assert list(rows("out")) == ["../in/a.jpg", "../in/b.tif"]
+    call(capsys, "localize", "in/deep", *asked, "--out", "out")
+    found = rows("out")
+    assert list(found) == ["../in/a.jpg", "../in/b.tif", "../in/deep/a.jpg"]
+    assert [row["picture"] for row in found.values()] == ["a-jpg.png", "b-tif.png", "a-jpg-2.png"]
+    said = fail(capsys, "localize", "in/deep", *asked, "--out", "out", "--threshold", "0.5")
+    assert "localizations.json holds other pictures (2) with threshold 0.2; name another folder" in said
+    call(capsys, "localize", *(path.replace("../", "") for path in found), *asked, "--out", "out", "--threshold", "0.5")
+    assert list(rows("out")) == list(found)
+
+    for _ in range(2):  # the results lie in the folder of the pictures and are not taken for some
+        cli.main(["localize", "in", *map(str, asked), "--out", "in/out"])
+        assert "in: no pictures by their names: deep/notes.txt, e.heic" in capsys.readouterr().err
+        assert [row["image"] for row in rows("in/out").values()] == ["a.jpg", "b.tif", "c.gif", "d.jfif", "deep/a.jpg"]
+    (tmp_path / "out" / "localizations.json").write_text("[]")
+    assert "is not what cmr localize writes" in fail(capsys, "localize", "in", *asked, "--out", "out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.png", "--image-size", "0"], "image_size: 0 is out of range; give 32 to 8192"),
+        (["a.png", "--threshold", "nan"], "threshold: nan is outside [0, 1)"),
+        (["a.png", "--out", "b.png"], "b.png is a file; name a folder for what is drawn"),
+        (["a.png", "--out", "b.png/c"], "b.png is a file; name a folder for what is drawn"),
+        (["a.png", "--out", "."], "out: . is the folder of the pictures; name another"),
+        (["a.png", "--device", "tpu"], "device: 'tpu' is not one of auto, cpu, cuda, cuda:N, mps"),
+        (["a.png", "--device", "cuda:x"], "device: 'cuda:x' is not one of"),
+        (["a.png", "--device", "cuda:99"], "device: cuda:99 was asked for, but torch sees"),
+        ([], "no picture was named; give pictures or folders"),
+    ],
+)
+def test_localize_tells_a_mistake_before_the_work(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (9, 9)).save(name)
+    said = fail(capsys, "localize", *arguments)
+    assert message in said and said.count("\n") == 1
+    assert sorted(os.listdir()) == ["a.png", "b.png"]
+
+
+def test_names_of_any_script_are_drawn_and_printed(capsys, trained, tmp_path):
+    record = json.loads((trained.path / runs.RECORD).read_text())
+    record["classes"] = ["翠鸟" for _ in record["classes"]]
+    shutil.copytree(trained.path, tmp_path / "run")
+    (tmp_path / "run" / runs.RECORD).write_text(json.dumps(record))
+    (tmp_path / "зимородок").mkdir()
+    Image.new("RGB", (60, 40)).save(tmp_path / "зимородок" / "鸟.png")
+    place = os.environ | {"PYTHONPATH": str(Path(cmr.__file__).parent.parent), "PYTHONIOENCODING": "ascii"}
+    words = ["localize", "зимородок", "--run", "run", "--device", "cpu", "--out", "out"]
+    command = [sys.executable, "-m", "cmr", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=place, timeout=120)
+    assert done.returncode == 0
+    assert done.stdout.startswith("\\u9e1f.png: \\u7fe0\\u9e1f (")
+    assert done.stderr == "" or "no font here has all letters of '\\u7fe0\\u9e1f'" in done.stderr
+    assert size_of(tmp_path / "out" / "鸟-png.png") == (60, 40)
+
+
+def test_a_message_begins_a_line_behind_a_progress_bar(capsys, monkeypatch):
+    def breaks(_):
+        for i in tqdm(range(5), desc="reading"):
+            if i:
+                raise UserError("the second cannot be read")
+
+    monkeypatch.setattr("cmr.cli.report.command", breaks)
+    assert "\ncmr: the second cannot be read\n" in fail(capsys, "report")
+
+
+def test_a_stopped_command_speaks_of_resuming_only_where_one_can(capsys, monkeypatch):
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    for command, message in (("report", "cmr: stopped\n"), ("train", "cmr: stopped; the run goes on with --resume\n")):
+        monkeypatch.setattr(f"cmr.cli.{command}.command", stopped)
+        with pytest.raises(SystemExit) as ended:
+            cli.main([command])
+        assert ended.value.code == 130 and capsys.readouterr().err == message
+
+
+def test_score_refuses_sizes_and_steps_before_maps_are_read(capsys):
+    asked = ["score", "--scoremaps", "no", "--metadata", "no", "--normalise", "minmax"]
+    assert "score: --size 100000 is out of range; give 0, or a side of 1 to 8192" in fail(
+        capsys, *asked, "--size", "100000"
+    )
+
+
 def test_localize_draws_a_box_on_a_real_bird(capsys, shared, tmp_path):
     bird = shared / "data/CUB_200_2011_first50/images/017.Cardinal/Cardinal_0001_17057.jpg"
     weights = shared / "weights/resnet50_imagenet_pq_fp16.safetensors.xz"
@@ -186,7 +289,11 @@ def test_data_make_is_read_by_data_check(capsys, tmp_path):
     said = call(capsys, "data", "check", "--data", "folder", "--data-root", made)
     assert "birds train: 6 images, 2 classes, 6 boxes" in said
     assert "birds test: 4 images" in said
-    assert said.count("all well") == 2
+    assert said.count("all well") == 2 and "note" not in said
+    table = (made / "images.csv").read_text()
+    (made / "images.csv").write_text(table + table.splitlines()[-1] + "\n")
+    said = call(capsys, "data", "check", "--data", "folder", "--data-root", made, "--split", "test")
+    assert said.count("note: ") == 1 and "1 line says what an earlier one says, first line 12 (as line 11)" in said
     assert "is there already" in fail(capsys, "data", "make", "--out", made)
     broken = made / "test" / "000001.png"
     broken.write_bytes(broken.read_bytes()[:-40])

@@ -240,7 +240,7 @@ def test_images_are_checked_by_name(four):
         metrics.update(maps * float("nan"), logits, labels, boxes, ["f"])
     with pytest.raises(UserError, match="the logits of image 'f' hold NaN"):
         metrics.update(maps, logits * float("inf"), labels, boxes, ["f"])
-    with pytest.raises(UserError, match=r"1 images come with logits of shape \(1, 7\) and 2 labels"):
+    with pytest.raises(UserError, match=r"1 images come with logits of shape \(1, 7\) and labels of shape \(2,\)"):
         metrics.update(maps, logits, torch.tensor([0, 1]), boxes, ["f"])
     for box, problem in (
         ([9, 9, 2, 12], "expected x0, y0, x1, y1 with"),

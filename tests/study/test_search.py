@@ -212,6 +212,18 @@ def test_mistakes_of_a_choice(place, change, message):
     assert message in str(raised.value)
 
 
+def test_searches_in_a_circle_or_a_long_row_end_in_one_message(place):
+    text = GRID.replace("search.toml", "{}.toml")
+    (place / "a.toml").write_text(text.format("b"))
+    (place / "b.toml").write_text(text.format("a"))
+    with pytest.raises(UserError, match=r"b.toml: \[choose\]: sweep: a.toml chooses from this file in turn; give the"):
+        search.chosen(grid.load("a.toml"))
+    for i in range(20):
+        (place / f"{i}.toml").write_text(text.format(i + 1))
+    with pytest.raises(UserError, match=r"10.toml: \[choose\]: sweep: 11.toml is search 11 in a row"):
+        search.chosen(grid.load("0.toml"))
+
+
 def test_a_search_on_the_test_images_chooses_nothing(place):
     (place / "search.toml").write_text(SEARCH.replace("holdout = 0.25", ""))
     for config in grid.load("search.toml").configs:

@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cmr.data.arrays import as_array, as_maps
 from cmr.errors import UserError
+from cmr.metrics.boxes import box_arrays
 
 # cmr.metrics.contours.trees and .scan are imported inside the functions that need them: numba takes a second to load.
 
 LEVELS = 256
+SMALLEST_STEP = 1e-4  # a list of ten thousand taus; maps have 256 levels
 
 
 def tau_list(step: float | None = None) -> np.ndarray:
@@ -33,8 +36,8 @@ def tau_list(step: float | None = None) -> np.ndarray:
     """
     if step is None:
         return (np.arange(255) + 0.5) / 255
-    if not 0 < step <= 1:
-        raise UserError(f"tau_list: step is {step}; expected a number above 0, at most 1")
+    if not SMALLEST_STEP <= step <= 1:
+        raise UserError(f"tau_list: step is {step}; expected a number from {SMALLEST_STEP:g} to 1")
     return np.arange(0, 1, step)
 
 
@@ -42,7 +45,8 @@ def checked(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) ->
     """Checks that score maps are numbers in [0, 1].
 
     Args:
-        scoremaps: (B, H, W), any float type, any device. uint8 maps (0 to 255) are taken as they are.
+        scoremaps: (B, H, W), any float type, as `cmr.data.arrays.as_tensor` takes them. uint8 maps (0 to 255) are taken as
+            they are.
         ids: names for the error messages.
 
     Returns:
@@ -55,9 +59,7 @@ def checked(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) ->
         >>> checked(torch.ones(1, 2, 2, dtype=torch.float16)).dtype
         torch.float32
     """
-    maps = torch.as_tensor(scoremaps).detach()
-    if maps.ndim != 3:
-        raise UserError(f"score maps have shape {tuple(maps.shape)}; expected three axes, (images, height, width)")
+    maps = as_maps(scoremaps, "score maps")
     if ids is not None and len(ids) != len(maps):
         raise UserError(f"{len(maps)} score maps come with {len(ids)} ids; give one of each")
     if maps.dtype == torch.uint8:
@@ -70,7 +72,7 @@ def checked(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) ->
         b = int((~_in_range(low, high)).nonzero()[0])
         name = f"image {b}" if ids is None else f"image '{ids[b]}'"
         raise UserError(
-            f"the score map of {name} lies between {low[b]:g} and {high[b]:g}; expected numbers in [0, 1] "
+            f"the score map of {name} lies between {low[b]:.9g} and {high[b]:.9g}; expected numbers in [0, 1] "
             "(see cmr.maps.locate.normalise)"
         )
     return maps.float() if maps.dtype.itemsize < 4 else maps
@@ -103,6 +105,16 @@ def quantise(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) -
     return np.ascontiguousarray(maps.cpu().numpy())
 
 
+def _bytes(maps: Tensor | np.ndarray, axes: int, what: str) -> np.ndarray:
+    """Levels as a contiguous array that may be written, which is what the compiled loops are compiled for."""
+    array = as_array(maps, what)
+    if array.dtype != np.uint8 or array.ndim != axes:
+        raise UserError(
+            f"{what}: {array.dtype} of shape {array.shape}; expected uint8 of {axes} axes, levels from 0 to 255"
+        )
+    return np.require(array, requirements=["C", "W"])
+
+
 @dataclass(frozen=True)
 class LevelScores:
     """The outcome of B images at each of the 256 thresholds u8 > t.
@@ -130,7 +142,7 @@ def score_levels(
     """Finds the best IoU at every threshold of every map, exactly as a contour search at each of them would.
 
     Args:
-        maps: (B, H, W) uint8.
+        maps: (B, H, W) uint8 (`quantise`).
         boxes: B arrays (k, 4) of true boxes, xyxy, inclusive grid pixels; IoU is 0 where k is 0.
         all_contours: whether to score all contours, too (else `iou_all` is that of the largest).
         threads: default torch's number.
@@ -148,11 +160,11 @@ def score_levels(
     """
     from cmr.metrics.contours import scan, trees
 
+    maps = _bytes(maps, 3, "score_levels: maps")
     if len(boxes) != len(maps):
         raise UserError(f"{len(maps)} score maps come with the boxes of {len(boxes)} images; give one list an image")
     batch, height, width = maps.shape
-    maps = np.ascontiguousarray(maps)
-    truth = [np.array(b, np.int64).reshape(-1, 4) for b in boxes]
+    truth = [np.array(b, np.int64) for b in box_arrays(boxes, "score_levels")]
     iou_all, iou_largest = np.zeros((batch, LEVELS)), np.zeros((batch, LEVELS))
     box_largest = np.zeros((batch, LEVELS, 4), np.int64)
     highest = maps.max(axis=(1, 2), initial=0).astype(np.int64)
@@ -194,10 +206,11 @@ def contour_boxes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """
     from cmr.metrics.contours import trees
 
+    image = _bytes(image, 2, "contour_boxes: image")
     height, width = image.shape
     nodes = np.empty((3 * image.size, 8), np.int32)
     if image.size:
-        end, _, _ = trees.trees(np.array(image, np.uint8, order="C"), True, trees.new_memory(height, width), nodes)
+        end, _, _ = trees.trees(image, True, trees.new_memory(height, width), nodes)
         nodes = nodes[:end]
     boxes = nodes[:, :4].astype(np.int64)
     boxes[:, 2:] = np.minimum(boxes[:, 2:] + 1, [width - 1, height - 1])
