@@ -23,7 +23,7 @@ def resize(maps: Tensor | np.ndarray, size: int | Sequence[int]) -> Tensor:
     Resize first and normalise then: the cubic overshoots, and the benchmark normalises what it sees afterwards.
 
     Args:
-        maps: (B, h, w), numbers of any type, as `cmr.data.arrays.as_tensor` takes them: NumPy's, torch's, torchcam's list.
+        maps: (B, h, w), numbers of any type, as `cmr.data.arrays.as_tensor` takes them.
         size: height and width in pixels; one number for a square.
 
     Returns:

@@ -45,8 +45,8 @@ def checked(scoremaps: Tensor | np.ndarray, ids: Sequence[str] | None = None) ->
     """Checks that score maps are numbers in [0, 1].
 
     Args:
-        scoremaps: (B, H, W), any float type, as `cmr.data.arrays.as_tensor` takes them. uint8 maps (0 to 255) are taken as
-            they are.
+        scoremaps: (B, H, W), any float type, as `cmr.data.arrays.as_tensor` takes them. uint8 maps (0 to 255) are
+            taken as they are.
         ids: names for the error messages.
 
     Returns:
