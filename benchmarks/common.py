@@ -1,7 +1,6 @@
 """What the benchmarks of training share: common options, the configuration of a cell, the file that they leave."""
 
 import argparse
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from cmr import assemble
 from cmr.assemble import precision
 from cmr.config import Config
 from cmr.files import write_json
-from cmr.study.runs import environment
+from cmr.study.machine import environment, portable_command
 
 
 def parser(about: str, presets: Mapping[str, Any]) -> argparse.ArgumentParser:
@@ -63,6 +62,8 @@ def write(
 ) -> None:
     """Writes the file of `--out`, where that is asked."""
     if given.out:
-        asked = shlex.join(["python", "-m", f"benchmarks.{name}", *(sys.argv[1:] if arguments is None else arguments)])
+        asked = portable_command(
+            ["python", "-m", f"benchmarks.{name}", *(sys.argv[1:] if arguments is None else arguments)]
+        )
         finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         write_json(given.out, {"command": asked, "finished": finished, **about, **found})

@@ -6,7 +6,6 @@ use one thread, get the same maps and boxes, and have to return the same numbers
 """
 
 import argparse
-import shlex
 import statistics
 import sys
 import time
@@ -21,7 +20,7 @@ from cmr.files import write_json
 from cmr.maps.locate import normalise, resize
 from cmr.metrics import WSOLMetrics, box_iou, score_levels, tau_list
 from cmr.metrics.contours.levels import quantise
-from cmr.study.runs import environment
+from cmr.study.machine import environment, portable_command
 
 SIDE = 224
 
@@ -73,7 +72,7 @@ def noisy_maps(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def random_boxes(count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """One box an image, at least a quarter of the side wide and high."""
+    """One box per image, at least a quarter of the side wide and high."""
     corner = rng.integers(0, SIDE // 2, (count, 2))
     return list(np.concatenate([corner, corner + rng.integers(SIDE // 4, SIDE // 2, (count, 2))], axis=1)[:, None])
 
@@ -156,7 +155,7 @@ def main() -> None:
     print(f"\nWSOLMetrics, everything, {given.threads} threads, smooth maps, time on the wall")
     times = slope(counts, given.threads, rng)
     if given.out:
-        asked = shlex.join(["python", "-m", "benchmarks.metrics", *sys.argv[1:]])
+        asked = portable_command(["python", "-m", "benchmarks.metrics", *sys.argv[1:]])
         where = environment(torch.device("cpu")) | {"opencv": cv2.__version__}
         del where["threads"]  # one for the comparison, and for the slope those that were asked
         about = {"thresholds": len(taus), "side": SIDE, "threads": given.threads, "environment": where}

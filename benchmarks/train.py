@@ -296,7 +296,7 @@ def show(given: argparse.Namespace, found: dict[str, Any]) -> None:
     print(f"\none matrix product of side {given.matrix}: {found['peak_tflops']:.3f} TFLOP/s")
     for name, value in found["apart_ms"].items():
         print(f"{name} forward and backward, alone: {value:.3f} ms, {value / whole:.1%} of the step `cmr`")
-    print("images a second: " + ", ".join(f"{name} {value:.2f}" for name, value in found["speeds"].items()))
+    print("images per second: " + ", ".join(f"{name} {value:.2f}" for name, value in found["speeds"].items()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -106,7 +106,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     test_crop: Literal["resize", "classic"] = "resize"
     # passes over the training images
     epochs: int = 12
-    # images a step, over all devices
+    # images per step, over all devices
     batch_size: int = 32
     # learning rate of the backbone
     lr: float = 0.01

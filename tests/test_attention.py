@@ -146,7 +146,7 @@ def kept_for_backward(run) -> list[int]:
     return kept
 
 
-# F_x = I and F_x~ = [[ln 2, 0], [ln 3, ln 4]], one row a channel: exp(F_x F_x~^T) = [[2, 3], [1, 4]].
+# F_x = I and F_x~ = [[ln 2, 0], [ln 3, ln 4]], one row per channel: exp(F_x F_x~^T) = [[2, 3], [1, 4]].
 F_X = torch.eye(2, dtype=torch.float64).view(1, 2, 1, 2)
 F_XT = torch.tensor([[LN2, 0.0], [LN3, LN4]], dtype=torch.float64).view(1, 2, 1, 2)
 COLUMNS = [[2 / 3, 3 / 7], [1 / 3, 4 / 7]]  # exp(S), each column divided by its sum

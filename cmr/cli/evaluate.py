@@ -44,7 +44,7 @@ def command(arguments: list[str]) -> None:
     asked = parse(Evaluate, arguments, "evaluate")
     from cmr.files import write_json
     from cmr.study import runs
-    from cmr.study.notebooks import parse_parameters
+    from cmr.study.parameters import parse_parameters
     from cmr.study.reevaluate import changed, reevaluate
     from cmr.study.tables import metric_lines
 

@@ -24,6 +24,7 @@ class Notebook:
 def command(arguments: list[str]) -> None:
     """Reads the command line and runs the notebook."""
     asked = parse(Notebook, arguments, "notebook")
-    from cmr.study.notebooks import parse_parameters, run_notebook
+    from cmr.study.notebooks import run_notebook
+    from cmr.study.parameters import parse_parameters
 
     run_notebook(Path(asked.path), Path(asked.out), parse_parameters(asked.parameter))

@@ -1,11 +1,11 @@
 """The list files of the WSOL benchmark (Choe et al., CVPR 2020), the same for every data set that has them.
 
-One folder a split (`train`, `val`, `test`) with CSV files without a header:
+One folder per split (`train`, `val`, `test`) with CSV files without a header:
 
     image_ids.txt      path
     class_labels.txt   path,class index from 0
     image_sizes.txt    path,width,height             (optional: read from the image files otherwise)
-    localization.txt   path,x0,y0,x1,y1              (optional, several lines an image; OpenImages: masks)
+    localization.txt   path,x0,y0,x1,y1              (optional, several lines per image; OpenImages: masks)
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The one way in which a picture file is read: regular files only, upright, eight bits a channel, RGB."""
+"""The one way in which a picture file is read: regular files only, upright, eight bits per channel, RGB."""
 
 import stat
 import struct
@@ -21,7 +21,7 @@ def read_rgb(path: str | Path, upright: bool = True) -> Image.Image:
         upright: turn it as its camera says; a value of EXIF that means nothing is ignored.
 
     Returns:
-        The picture, mode RGB. Sixteen bits a channel become their upper eight; transparency is dropped.
+        The picture, mode RGB. Sixteen bits per channel become their upper eight; transparency is dropped.
 
     Raises:
         One of `READ_ERRORS`: the file cannot be read, is no regular file, or holds floating-point or 32-bit values,

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from cmr.errors import UserError
 from cmr.figures.draw import (
@@ -65,7 +67,7 @@ def channel_attention(
 
     Returns:
         The figure: image, mean features of both views, Q as a heat map (its 48 strongest channels),
-        the histogram of effective channels exp(entropy), and one row of maps a chosen channel.
+        the histogram of effective channels exp(entropy), and one row of maps per chosen channel.
 
     Raises:
         UserError: wrong shapes, a channel that is not there.
@@ -102,45 +104,50 @@ def channel_attention(
     for part in (top, middle, bottom):
         part.patch.set_alpha(0.0)
 
-    for ax, (title, shown) in zip(
-        top.subplots(1, 3),
-        (
-            ("image", image),
-            ("$F_x$, mean of channels", f_x.mean(0)),
-            (r"$F_{\tilde{x}}$, mean of channels", f_xt.mean(0)),
-        ),
-        strict=True,
-    ):
+    titled = {
+        "image": image,
+        "$F_x$, mean of channels": f_x.mean(0),
+        r"$F_{\tilde{x}}$, mean of channels": f_xt.mean(0),
+    }
+    for ax, (title, shown) in zip(top.subplots(1, 3), titled.items(), strict=True):
         show_image(ax, shown, title, **({} if shown.ndim == 3 else {"cmap": HEAT}))
-
     left, right = middle.subplots(1, 2)
-    order = np.sort(np.argsort(-strength, kind="stable")[:48])
-    shown = left.imshow(q[np.ix_(order, order)], cmap=HEAT, vmin=0, interpolation="nearest")
-    few = "" if count <= 48 else f", {len(order)} strongest of {count}"
-    left.set(title=f"$Q_x${few}", xlabel="channel of $X$", ylabel=r"channel of $\tilde{X}$", xticks=[], yticks=[])
-    if weights_in == "rows":
-        left.set(xlabel=r"channel of $\tilde{X}$", ylabel="channel of $X$")
-    left.spines[:].set_visible(False)
-    middle.colorbar(shown, ax=left, shrink=0.9).outline.set_visible(False)
-    spread = effective_count(weights)
-    edges = np.geomspace(1, max(count, 2), 25)
-    right.hist(np.clip(spread, 1, count), bins=edges, color=METHOD_COLOURS["cmr"])
-    right.axvline(np.median(spread), color=MUTED, linestyle="--", linewidth=1.5)
-    right.annotate(
-        f"median {np.median(spread):.3g}", (np.median(spread), 1.0), (4, -2), xycoords=("data", "axes fraction"),
-        textcoords="offset points", va="top", color=MUTED,
-    )  # fmt: skip
-    right.set_xscale("log")
-    right.set(title="how widely a channel looks", xlabel=f"effective channels (1 to {count})", ylabel="channels of $X$")
-    right.xaxis.set_major_formatter("{x:.0f}")
-
-    grid = bottom.subplots(rows, partners + 1, squeeze=False)
-    for axes, channel in zip(grid, channels, strict=True):
+    drawn = _matrix(left, q, strength, weights_in)
+    middle.colorbar(drawn, ax=left, shrink=0.9).outline.set_visible(False)
+    _spread(right, weights)
+    for axes, channel in zip(bottom.subplots(rows, partners + 1, squeeze=False), channels, strict=True):
         show_image(axes[0], f_x[channel], f"$X$: channel {channel}", cmap=HEAT)
         best = np.argsort(-weights[channel], kind="stable")[:partners]
         for ax, partner in zip(axes[1:], best, strict=True):
             show_image(ax, f_xt[partner], rf"$\tilde{{X}}$: {partner}, {weights[channel, partner]:.2f}", cmap=HEAT)
     return figure
+
+
+def _matrix(ax: Axes, q: np.ndarray, strength: np.ndarray, weights_in: str) -> AxesImage:
+    """Q between the 48 strongest channels, as a heat map."""
+    order = np.sort(np.argsort(-strength, kind="stable")[:48])
+    drawn = ax.imshow(q[np.ix_(order, order)], cmap=HEAT, vmin=0, interpolation="nearest")
+    few = "" if len(q) <= 48 else f", {len(order)} strongest of {len(q)}"
+    across, down = ("channel of $X$", r"channel of $\tilde{X}$")
+    if weights_in == "rows":
+        across, down = down, across
+    ax.set(title=f"$Q_x${few}", xlabel=across, ylabel=down, xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return drawn
+
+
+def _spread(ax: Axes, weights: np.ndarray) -> None:
+    """How many channels the weights of each one, (C, C) by rows, are spread over: a histogram."""
+    count, spread = len(weights), effective_count(weights)
+    ax.hist(np.clip(spread, 1, count), bins=np.geomspace(1, max(count, 2), 25), color=METHOD_COLOURS["cmr"])
+    ax.axvline(np.median(spread), color=MUTED, linestyle="--", linewidth=1.5)
+    ax.annotate(
+        f"median {np.median(spread):.3g}", (np.median(spread), 1.0), (4, -2), xycoords=("data", "axes fraction"),
+        textcoords="offset points", va="top", color=MUTED,
+    )  # fmt: skip
+    ax.set_xscale("log")
+    ax.set(title="how widely a channel looks", xlabel=f"effective channels (1 to {count})", ylabel="channels of $X$")
+    ax.xaxis.set_major_formatter("{x:.0f}")
 
 
 @themed

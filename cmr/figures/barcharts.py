@@ -60,7 +60,7 @@ def bars(
     """Bars with error bars: mean over the rows of a group, and their standard deviation (seeds).
 
     Args:
-        rows: records, one a run: {"method": "cam", "seed": 0, "Top-1 Loc": 41.0}.
+        rows: records, one per run: {"method": "cam", "seed": 0, "Top-1 Loc": 41.0}.
         metrics: the key or keys to draw, in percent; one panel each.
         by: the key that makes the bars.
         split_by: a second key that splits each bar ("source": paper and ours); None: not split.
@@ -142,7 +142,7 @@ def part_coverage(rows: Sequence[Mapping], value: str = "coverage") -> Figure:
     """How much of each part of the object a method's region covers.
 
     Args:
-        rows: records {"method", "part", `value` in percent}, one a run and part; several rows of
+        rows: records {"method", "part", `value` in percent}, one per run and part; several rows of
             the same method and part (seeds) become a mean with its standard deviation.
         value: the key of the number.
 

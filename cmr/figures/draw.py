@@ -128,7 +128,7 @@ def tiles(
     Args:
         rows, columns: of the grid.
         aspect: height of an image divided by its width.
-        heads: room above each row for a title, inches; one for all or one a row.
+        heads: room above each row for a title, inches; one for all or one per row.
         left: room at the left, inches.
         foot: room at the bottom, inches.
 

@@ -121,7 +121,7 @@ def contact_sheet(
         boxes: n arrays (k, 4), xyxy, pixels of the image, half-open; drawn red.
         masks: n arrays (H, W) bool; outlined.
         labels: n short texts.
-        columns: images a row.
+        columns: images per row.
 
     Returns:
         The figure, one axes an image.
@@ -139,7 +139,7 @@ def contact_sheet(
         raise UserError("contact sheet: has no image; give at least one")
     for name, given in (("boxes", boxes), ("masks", masks), ("labels", labels)):
         if given is not None and len(given) != len(images):
-            raise UserError(f"contact sheet: {len(given)} {name} for {len(images)} images; give one an image")
+            raise UserError(f"contact sheet: {len(given)} {name} for {len(images)} images; give one per image")
     rows = -(-len(images) // columns)
     names = [wrapped(text, WIDTH / columns, 10) for text in labels or []]
     lines = max((name.count("\n") + 1 for name in names), default=0)

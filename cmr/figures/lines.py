@@ -198,7 +198,7 @@ def evidence_lines(
     """A metric as ToyBirds' dial moves from evidence in the head only to evidence everywhere.
 
     Args:
-        rows: records {"method", `dial`: number, metric: percent}, one a run; several rows of the
+        rows: records {"method", `dial`: number, metric: percent}, one per run; several rows of the
             same method and dial (seeds) become a mean with a band of one standard deviation.
         metrics: the key or keys to draw; one panel each.
         dial: the key of the horizontal axis.

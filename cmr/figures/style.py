@@ -178,7 +178,7 @@ def line_styles(names: Iterable[str]) -> dict[str, dict]:
 
 
 def method_colours(names: Iterable[str]) -> dict[str, str]:
-    """One colour a name: a method always has its own, other names get colours that are left.
+    """One colour per name: a method always has its own, other names get colours that are left.
 
     Args:
         names: methods' names, in any case, or any other labels.

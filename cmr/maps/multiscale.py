@@ -13,7 +13,7 @@ CELL = 16  # enlarged sides are multiples of this, which every backbone can take
 def at_scales(localize: Localize, scales: Sequence[float] = (1.0,), flip: bool = False) -> Localize:
     """A method's `localize` that looks at each image at several sizes, and mirrored.
 
-    The network is the same; an image enlarged by s gives a map with s times as many cells a side. All maps are raised
+    The network is the same; an image enlarged by s gives a map with s times as many cells per side. All maps are raised
     to the finest grid and averaged raw, so a scale's share follows from what its map holds, as in the logits.
 
     Args:

@@ -66,7 +66,7 @@ def erased_region(maps: Tensor, threshold: float) -> Tensor:
     """Where A is sure enough for B to lose sight of it (Algorithm 1).
 
     Args:
-        maps: (B, H, W) one raw map an image.
+        maps: (B, H, W) one raw map per image.
         threshold: in [0, 1], of the scaled map.
 
     Returns:
@@ -167,5 +167,5 @@ def scores(maps: Tensor) -> Tensor:
 
 
 def of_class(maps: Tensor, labels: Tensor) -> Tensor:
-    """One map an image: (B, K, h, w), (B,) -> (B, h, w)."""
+    """One map per image: (B, K, h, w), (B,) -> (B, h, w)."""
     return maps[torch.arange(len(maps), device=maps.device), labels]

@@ -148,7 +148,7 @@ class DivergentHead(nn.Module):
 
 
 class DANet(Method):
-    """Several maps a class that are pushed apart, and heads for order, family and species on three stages.
+    """Several maps per class that are pushed apart, and heads for order, family and species on three stages.
 
     Args:
         backbone: gives the last feature map, (B, C, h, w), and with a hierarchy those of two earlier stages.
@@ -156,7 +156,7 @@ class DANet(Method):
         settings: see `DANetSettings`.
 
     Raises:
-        UserError: no map a class, more classes than the hierarchy has, or a backbone for which `LAYERS` says nothing.
+        UserError: no map per class, more classes than the hierarchy has, or a backbone for which `LAYERS` says nothing.
     """
 
     Settings = DANetSettings

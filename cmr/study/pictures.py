@@ -56,8 +56,8 @@ def localize_pictures(
         device: auto, cpu, cuda, cuda:N or mps.
 
     Returns:
-        One dict a picture: image, path (seen from `out`), class, score in [0, 1], box, xyxy half-open in the picture's
-        own pixels, and picture, the name of what was drawn.
+        One dict per picture: image, path (seen from `out`), class, score in [0, 1], box, xyxy half-open in the
+        picture's own pixels, and picture, the name of what was drawn.
 
     Raises:
         UserError: a setting out of range, no picture there, or an `out` that cannot be used; or, after all others,
@@ -95,22 +95,9 @@ def localize_pictures(
         except READ_ERRORS as error:
             bad.append(f"{file}: cannot be read as a picture ({reason(error)})")
             continue
-        small = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR)).copy()
-        result = localize_one(call, torch.from_numpy(small).permute(2, 0, 1)[None].to(target), normalise, threshold)
-        scale = np.array([picture.width, picture.height] * 2) / side
-        x0, y0, x1, y1 = result["box"]
-        box = (np.array([x0, y0, x1 + 1, y1 + 1]) * scale).round(1).tolist()  # inclusive pixels -> half-open
-        name = classes[result["class"]]
-        annotated = annotate(picture, result["scoremap"], box, f"{name}  {result['score']:.2f}")
+        row, annotated = _located(picture, call, classes, side, target, normalise, threshold)
         write_aside(out / names[file], partial(annotated.save, format="PNG"))
-        row = {
-            "image": files[file],
-            "path": places[file],
-            "class": name,
-            "score": round(result["score"], 4),
-            "box": box,
-        }
-        found.append(row | {"picture": names[file]})
+        found.append({"image": files[file], "path": places[file], **row, "picture": names[file]})
     if not found:
         with suppress(OSError):  # it was there before and holds something
             out.rmdir()
@@ -124,6 +111,26 @@ def localize_pictures(
     if bad:
         raise UserError(f"localize: {len(bad)} of {len(files)} pictures left out:\n  " + "\n  ".join(bad))
     return found
+
+
+def _located(
+    picture: Image.Image,
+    call: Localize,
+    classes: Sequence[str],
+    side: int,
+    target: torch.device,
+    how: str,
+    threshold: float,
+) -> tuple[dict[str, Any], Image.Image]:
+    """Class, score and box of a picture, the box in its own pixels; and the picture with all of it drawn."""
+    small = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR)).copy()
+    result = localize_one(call, torch.from_numpy(small).permute(2, 0, 1)[None].to(target), how, threshold)
+    scale = np.array([picture.width, picture.height] * 2) / side
+    x0, y0, x1, y1 = result["box"]
+    box = (np.array([x0, y0, x1 + 1, y1 + 1]) * scale).round(1).tolist()  # inclusive pixels -> half-open
+    name = classes[result["class"]]
+    annotated = annotate(picture, result["scoremap"], box, f"{name}  {result['score']:.2f}")
+    return {"class": name, "score": round(result["score"], 4), "box": box}, annotated
 
 
 def picture_files(given: Sequence[Path], out: Path) -> dict[Path, str]:

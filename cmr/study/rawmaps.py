@@ -64,7 +64,7 @@ def map_shape(maps: np.ndarray) -> dict[str, float]:
     Paper: equation 13, the map before any normalisation.
 
     Args:
-        maps: (B, h, w) with 4 cells a side or more, for instance a run's `outcomes()["maps"]`.
+        maps: (B, h, w) with 4 cells per side or more, for instance a run's `outcomes()["maps"]`.
 
     Returns:
         Means over central quarter and the rest, the share of images in which the centre is the lower one in percent,

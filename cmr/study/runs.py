@@ -1,18 +1,13 @@
-"""Run records: what ran, on what, with which result. One folder a run."""
+"""Run records: what ran, on what, with which result. One folder per run."""
 
 import dataclasses
 import json
 import lzma
-import platform
-import resource
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +16,12 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-import cmr
 from cmr.assemble import build, from_dict, make, precision
 from cmr.config import Config
 from cmr.errors import UserError
 from cmr.files import write_aside, write_json
 from cmr.methods.method import Method
+from cmr.study import machine
 
 RECORD = "record.json"
 DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
@@ -71,7 +66,7 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """One row an epoch: losses, learning rate, seconds."""
+        """One row per epoch: losses, learning rate, seconds."""
         return self.record["history"]
 
     def outcomes(self) -> dict[str, np.ndarray]:
@@ -84,51 +79,6 @@ class Run:
     @cached_property
     def _outcomes(self) -> dict[str, np.ndarray]:
         return safetensors.numpy.load(lzma.decompress((self.path / OUTCOMES).read_bytes()))
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """What a run happened on: commit, versions, device, driver."""
-    root = Path(cmr.__file__).parent.parent
-    versions = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "numpy")}
-    values = {
-        "commit": _git(root, "rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git(root, "status", "--porcelain", "--", "cmr", "pyproject.toml")),
-        "cmr": cmr.__version__,
-        "python": platform.python_version(),
-        "versions": versions,
-        "device": _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "threads": torch.get_num_threads(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-    if device.type == "cuda":
-        values |= {"driver": _driver(), "cuda": torch.version.cuda}
-    return values
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _driver() -> str:
-    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        return (
-            subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.split("\n")[0].strip() or "unknown"
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
 
 
 def circumstances(config: Config, device: torch.device, processes: int, started: float) -> dict[str, Any]:
@@ -145,31 +95,10 @@ def circumstances(config: Config, device: torch.device, processes: int, started:
     """
     return {
         "config": portable(config).to_dict(),
-        "environment": environment(device) | {"precision": precision(config, device), "processes": processes},
+        "environment": machine.environment(device) | {"precision": precision(config, device), "processes": processes},
         "duration_s": round(time.perf_counter() - started, 1),
-        "peak_memory_mb": peak_memory_mb(device),
+        "peak_memory_mb": machine.peak_memory_mb(device),
     }
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """The most memory in use so far: of the GPU's allocator, or of this process."""
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes here
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
-
-
-def command_line() -> str:
-    """The command that started this process, without the machine's own paths: of an absolute one the last part."""
-    first = Path(sys.argv[0]).name
-    if first in ("cmr", "__main__.py"):
-        return shlex.join(["cmr", *map(_without_path, sys.argv[1:])])
-    return "notebook" if "ipykernel" in first else first
-
-
-def _without_path(word: str) -> str:
-    option, equals, value = word.rpartition("=")
-    return f"{option}{equals}{Path(value).name}" if Path(value).is_absolute() else word
 
 
 def train_command(config: Config, preset: str = "toybirds") -> str:

@@ -16,7 +16,7 @@ from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
 from cmr.methods.method import Method
-from cmr.study.notebooks import parse_parameters
+from cmr.study.parameters import parse_parameters
 from cmr.study.runs import Run
 from cmr.views import complementary_views, hide_masks
 

@@ -180,7 +180,7 @@ def _photo(image: np.ndarray) -> str:
 
 
 def _shade(mask: np.ndarray) -> str:
-    """A picture of one bit a pixel: clear where the mask is, dark and nearly opaque where it is not."""
+    """A picture of one bit per pixel: clear where the mask is, dark and nearly opaque where it is not."""
     picture = _shrunk(Image.fromarray(mask.astype(np.uint8), mode="L"), Image.Resampling.NEAREST).convert("P")
     picture.putpalette([18, 20, 24, 255, 255, 255])
     return _uri(picture, "PNG", transparency=bytes([205, 0]), bits=1, optimize=True)

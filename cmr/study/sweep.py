@@ -1,4 +1,4 @@
-"""Runs a grid: one task a run, on processes of this machine or on the workers of a dask scheduler."""
+"""Runs a grid: one task per run, on processes of this machine or on the workers of a dask scheduler."""
 
 import gc
 import logging

@@ -20,7 +20,7 @@ METRICS = ("Top-1 Loc", "Top-5 Loc", "GT-known Loc", "Top-1 Clas", "MaxBoxAcc", 
 
 
 def metric_lines(result: dict[str, Any]) -> str:
-    """The metrics of one test, one a line, in percent."""
+    """The metrics of one test, one per line, in percent."""
     return "\n".join(f"{name:<14}{result[name]:7.2f}" for name in (*METRICS, "PxAP") if name in result)
 
 
@@ -187,7 +187,7 @@ def labelled(runs_by_label: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]
 
 
 def bar_rows(found: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
-    """One row a run, for `cmr.figures.bars`: title, seed and metrics."""
+    """One row per run, for `cmr.figures.bars`: title, seed and metrics."""
     return [
         {"method": title, "seed": run.record["config"]["seed"]} | {m: run.result[m] for m in METRICS if m in run.result}
         for title, members in found.items()

@@ -23,7 +23,7 @@ from cmr.files import LOCK, alone, write_aside
 from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
-from cmr.study import runs
+from cmr.study import machine, runs
 from cmr.study.identity import fingerprints, identity
 from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
 
@@ -116,7 +116,7 @@ def _work(
             "weights": prints["weights"],
             "content": prints["content"],
             "seeds": {"seed": config.seed},
-            "command": command or runs.command_line(),
+            "command": command or machine.command_line(),
             "classes": list(train_split.classes),
             "parameters": sum(p.numel() for p in method.parameters()),
             "history": history,

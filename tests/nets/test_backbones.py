@@ -334,7 +334,7 @@ def test_shared_vgg16_is_a_partial_start_and_only_as_such():
 
 
 def test_resnet50_names_what_is_on_real_images():
-    # 70.2 % top-1 on all 500 of these; two images a class are enough to catch a wrong normalisation, channel order or
+    # 70.2 % top-1 on all 500 of these; two images per class are enough to catch a wrong normalisation, channel order or
     # class order, and leave a margin for so few.
     weights, folder = shared("weights", FILES["resnet50"]), shared("data", "ILSVRC_20")
     rows = [line.split(",") for line in (folder / "metadata" / "classes.txt").read_text().split()]

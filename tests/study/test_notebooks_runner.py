@@ -13,7 +13,8 @@ from book import execute
 from book.execute import fingerprint, run_notebooks
 from cmr.errors import UserError
 from cmr.study import notebooks
-from cmr.study.notebooks import notebook_parameters, parse_parameters, run_notebook
+from cmr.study.notebooks import notebook_parameters, run_notebook
+from cmr.study.parameters import parse_parameters
 
 PARAMETERS = """\
 epochs: int = 20  # how often the training images are seen

@@ -39,7 +39,7 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
     write_json(path, {"rows": [{"a": 1}, {"a": 2}], "value": 0.5})
     before = path.read_text()
     assert json.loads(before) == {"rows": [{"a": 1}, {"a": 2}], "value": 0.5}
-    assert before.count("\n") == 7  # a line a key, a line a row
+    assert before.count("\n") == 7  # a line per key, a line per row
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"value": float("nan")})
     assert path.read_text() == before
@@ -90,12 +90,3 @@ def test_what_is_no_record_is_named_and_the_good_ones_stay(tmp_path, content, me
     good, bad = runs.find_good(tmp_path)
     assert [run.id for run in good] == ["x"]
     assert len(bad) == 1 and str(tmp_path / "bad" / runs.RECORD) in bad[0]
-
-
-def test_the_command_line_without_paths(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["/some/where/cmr", "train", "--preset", "tiny"])
-    assert runs.command_line() == "cmr train --preset tiny"
-    monkeypatch.setattr("sys.argv", ["cmr", "train", "--out", "/home/me/my runs", "--weights=/w/a.pth", "--lr", "0.1"])
-    assert runs.command_line() == "cmr train --out 'my runs' --weights=a.pth --lr 0.1"
-    monkeypatch.setattr("sys.argv", ["/some/where/ipykernel_launcher.py", "-f", "/x.json"])
-    assert runs.command_line() == "notebook"

@@ -163,7 +163,7 @@ def load(root: str | Path | None, split: str, settings: Settings | None = None) 
         settings: None is `Settings()`.
 
     Returns:
-        The split. Boxes: one an image, xyxy, pixels, half-open, tight around the visible bird.
+        The split. Boxes: one per image, xyxy, pixels, half-open, tight around the visible bird.
 
     Raises:
         UserError: for an unknown split.

@@ -92,6 +92,30 @@ def _stripe(u: Field, v: Field, end: float) -> Field:
     return np.sqrt(over * over + v * v)
 
 
+def _plumage(body: Body, u: Field, v: Field, along: Field, pixel: float) -> Field:
+    """Colours of the body: back above, belly below, a pattern on breast and flanks.
+
+    `along` runs from chest to rump, 0 to 1; `pixel` is how soft the borders are, in bird units.
+    """
+    low = v - 0.02 - 0.30 * u
+    tint = blend(body.back, clip01(low * (1.0 / 0.22) + 0.5), body.belly)
+    flank = clip01(low * 4.0 + 0.6) * clip01(1.2 - along * 1.1)
+    if body.pattern == "breast":
+        cover = clip01(1.7 - 2.2 * np.sqrt((u - 0.62) * (u - 0.62) + (v - 0.05) * (v - 0.05)))
+        tint = blend(tint, cover, body.ink)
+    elif body.pattern != "plain":
+        p, q = u * 0.94 + v * 0.34, v * 0.94 - u * 0.34
+        if body.pattern == "spots":
+            field = 0.9 - 3.0 * dots(p * 4.2, q * 4.2)
+        elif body.pattern == "streaks":
+            field = -wave(q * 4.0) - 0.7 - 0.9 * wave(p * 1.7)
+            field = np.minimum(field, -wave(q * 4.0) - 0.25)
+        else:
+            field = -wave(p * 3.4) - 0.1
+        tint = blend(tint, clip01(field * (0.10 / pixel) + 0.5) * flank * 0.9, body.ink)
+    return tint
+
+
 def _torso(canvas: Canvas, pose: Pose, head: Head, body: Body, ruffles: Field) -> None:
     """Trunk, neck, skull and crest melted into one outline, with the plumage of body and head inside."""
     size, unit = canvas.size, pose.unit
@@ -119,24 +143,8 @@ def _torso(canvas: Canvas, pose: Pose, head: Head, body: Body, ruffles: Field) -
     rest = smooth_min(belly_edge, neck_edge, 0.5 * size * unit)
     edge = smooth_min(rest, skull_edge, 0.22 * size * unit)
 
-    # Plumage of the body: back above, belly below, a pattern on breast and flanks.
     pixel = max(per * 1.5, 0.05)
-    low = v - 0.02 - 0.30 * u
-    tint = blend(body.back, clip01(low * (1.0 / 0.22) + 0.5), body.belly)
-    flank = clip01(low * 4.0 + 0.6) * clip01(1.2 - along * 1.1)
-    if body.pattern == "breast":
-        cover = clip01(1.7 - 2.2 * np.sqrt((u - 0.62) * (u - 0.62) + (v - 0.05) * (v - 0.05)))
-        tint = blend(tint, cover, body.ink)
-    elif body.pattern != "plain":
-        p, q = u * 0.94 + v * 0.34, v * 0.94 - u * 0.34
-        if body.pattern == "spots":
-            field = 0.9 - 3.0 * dots(p * 4.2, q * 4.2)
-        elif body.pattern == "streaks":
-            field = -wave(q * 4.0) - 0.7 - 0.9 * wave(p * 1.7)
-            field = np.minimum(field, -wave(q * 4.0) - 0.25)
-        else:
-            field = -wave(p * 3.4) - 0.1
-        tint = blend(tint, clip01(field * (0.10 / pixel) + 0.5) * flank * 0.9, body.ink)
+    tint = _plumage(body, u, v, along, pixel)
 
     # Plumage of the head, whose border to the body is ruffled.
     ragged = lookup(ruffles, u * 2.6, v * 2.6)
