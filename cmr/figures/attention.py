@@ -139,7 +139,7 @@ def _matrix(ax: Axes, q: np.ndarray, strength: np.ndarray, weights_in: str) -> A
 def _spread(ax: Axes, weights: np.ndarray) -> None:
     """How many channels the weights of each one, (C, C) by rows, are spread over: a histogram."""
     count, spread = len(weights), effective_count(weights)
-    ax.hist(np.clip(spread, 1, count), bins=np.geomspace(1, max(count, 2), 25), color=METHOD_COLOURS["cmr"])
+    ax.hist(np.clip(spread, 1, count), bins=np.geomspace(1, max(count, 2), 25).tolist(), color=METHOD_COLOURS["cmr"])
     ax.axvline(np.median(spread), color=MUTED, linestyle="--", linewidth=1.5)
     ax.annotate(
         f"median {np.median(spread):.3g}", (np.median(spread), 1.0), (4, -2), xycoords=("data", "axes fraction"),
