@@ -11,7 +11,7 @@ import io
 import itertools
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -28,6 +28,8 @@ from cmr.figures.draw import (
     show_image,
 )
 from cmr.figures.style import GT_COLOUR, INK, METHOD_COLOURS, MUTED, PREDICTION_COLOUR, WIDTH, Card, themed
+from cmr.maps.locate import largest_box
+from cmr.metrics import box_iou, gt_boxes
 
 LARGEST = 448  # longer side of the embedded pictures, pixels
 _COUNT = itertools.count(1)  # two sliders on one page never share an element's id
@@ -99,9 +101,21 @@ def threshold_slider(
     taus = np.linspace(0, 1, steps)
     masks, boxes, ious = localize_at(scoremap, gt, taus)
     start = int(np.abs(taus - threshold).argmin())
-    figure = _still(image, scoremap, gt, taus, masks, boxes, ious, start)
-    page = _html(image, scoremap, gt, taus, masks, boxes, ious, start, name)
-    return ThresholdSlider(taus, boxes, ious, page, figure._repr_png_())
+    frames = _Frames(image, scoremap, gt, taus, masks, boxes, ious, start)
+    return ThresholdSlider(taus, boxes, ious, _html(frames, name), _still(frames)._repr_png_())
+
+
+class _Frames(NamedTuple):
+    """What the still picture and the widget are made of; arrays as above, T thresholds."""
+
+    image: np.ndarray
+    scoremap: np.ndarray
+    gt: np.ndarray
+    taus: np.ndarray
+    masks: np.ndarray
+    boxes: np.ndarray
+    ious: np.ndarray
+    start: int
 
 
 def localize_at(scoremap: np.ndarray, gt: np.ndarray, taus: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,9 +129,6 @@ def localize_at(scoremap: np.ndarray, gt: np.ndarray, taus: np.ndarray) -> tuple
     Returns:
         masks (T, H, W) bool; boxes (T, 4) int, xyxy, half-open, zeros where the mask is empty; ious (T,).
     """
-    from cmr.maps.locate import largest_box  # brings torch and numba, which the other figures do without
-    from cmr.metrics import box_iou, gt_boxes
-
     height, width = scoremap.shape
     levels = (scoremap * 255).astype(np.uint8)  # floor, as the benchmark does
     masks = levels[None] > (taus * levels.max()).astype(int)[:, None, None]  # (T, H, W)
@@ -129,16 +140,8 @@ def localize_at(scoremap: np.ndarray, gt: np.ndarray, taus: np.ndarray) -> tuple
 
 
 @themed
-def _still(
-    image: np.ndarray,
-    scoremap: np.ndarray,
-    gt: np.ndarray,
-    taus: np.ndarray,
-    masks: np.ndarray,
-    boxes: np.ndarray,
-    ious: np.ndarray,
-    start: int,
-) -> Card:
+def _still(frames: _Frames) -> Card:
+    image, scoremap, gt, taus, masks, boxes, ious, start = frames
     tall = image.shape[0] / image.shape[1]
     figure = Card(figsize=(WIDTH, 2.35 * min(tall, 1.4) + 0.95))
     figure.set_layout_engine("constrained", w_pad=0.07, h_pad=0.07, rect=(0, 0.36 / figure.get_figheight(), 1, 1))
@@ -203,17 +206,8 @@ def _words(tau: float, iou: float, some: bool) -> str:
     return f"τ = {tau:.2f}: IoU {iou:.2f}, " + ("✓ localized" if iou >= 0.5 else "✗ not localized")
 
 
-def _html(
-    image: np.ndarray,
-    scoremap: np.ndarray,
-    gt: np.ndarray,
-    taus: np.ndarray,
-    masks: np.ndarray,
-    boxes: np.ndarray,
-    ious: np.ndarray,
-    start: int,
-    name: str,
-) -> str:
+def _html(given: _Frames, name: str) -> str:
+    image, scoremap, gt, taus, masks, boxes, ious, start = given
     height, width = image.shape[:2]
     frames = [
         {"box": box.tolist(), "text": _words(tau, iou, bool(mask.any())), "mask": _shade(mask)}
