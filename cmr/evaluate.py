@@ -120,7 +120,7 @@ class _Gathered:
             "label": _array(labels, np.int16),
             "top5": _array(outcomes.top5, np.int16),
             "score": _array(outcomes.score, np.float16),
-            "iou": _array(outcomes.iou, np.float16),
+            "iou": _array(outcomes.iou, np.float32),  # in half precision 0.4999 would be 0.5
             "box": _array(outcomes.box, np.int16),
             "maps": raw.cpu().numpy()[kept],
             "map_index": index[kept].astype(np.int32),

@@ -57,7 +57,7 @@ def dataclass_fields(lines: list[str], node: ast.ClassDef) -> list[tuple[str, st
     """(name, type, default, comment) of each annotated field; the comment stands behind it or on the lines above it."""
     rows = []
     for item in node.body:
-        if isinstance(item, ast.AnnAssign):
+        if isinstance(item, ast.AnnAssign) and not ast.unparse(item.annotation).startswith("ClassVar"):
             behind = lines[item.end_lineno - 1].encode()[item.end_col_offset :].decode().strip()
             above, line = [], item.lineno - 1
             while not behind and lines[line - 1].strip().startswith("#"):

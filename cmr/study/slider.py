@@ -1,6 +1,6 @@
 """A slider over the threshold of a map: what a page of the book lets its reader try.
 
-The HTML holds all its frames as data URIs and twenty lines of script: it works from a file:// page,
+The HTML holds all its frames as data URIs and twenty lines of script: it works from a page opened as a file,
 without a network and without a kernel. Where there is no HTML (print, LaTeX) the still picture stands in.
 """
 

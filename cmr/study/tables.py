@@ -152,6 +152,7 @@ def headline(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "GT-known Loc": "gt_known",
         "Top-1 Loc": "top1_loc",
         "Top-1 Clas": "top1_clas",
+        "MaxBoxAcc": "maxboxacc",
         "MaxBoxAccV2": "maxboxaccv2",
     }
     return {

@@ -55,6 +55,7 @@ def test_outcomes_agree_with_the_result(finished):
     assert 100 * right.mean() == pytest.approx(result["GT-known Loc"])
     assert 100 * (outcomes["top5"][:, 0] == outcomes["label"]).mean() == pytest.approx(result["Top-1 Clas"])
     assert 100 * (right & (outcomes["top5"][:, 0] == outcomes["label"])).mean() == pytest.approx(result["Top-1 Loc"])
+    assert outcomes["iou"].dtype == np.float32  # in half precision an IoU of 0.4999 would count as 0.5
     assert outcomes["maps"].shape == (32, 4, 4)
     assert len(finished.record["maps_of"]) == 32
 
