@@ -9,21 +9,19 @@
 set -uo pipefail
 out=$1 minutes=$2
 shift 2
-end=$((SECONDS + minutes * 60))
+end=$((SECONDS + $(awk "BEGIN { print int($minutes * 60) }")))
 mkdir -p "$out"
 exec > >(tee -a "$out/log.txt") 2>&1
 python=${PYTHON:-python3}
 export PYTHONUNBUFFERED=1 PYTHONPATH=${PYTHONPATH:-}:.
 
-# The evaluator is compiled once, beside the benchmarks, and not by every training at the same time.
-$python -m cmr train --preset tiny --device cpu --out "${TMPDIR:-/tmp}/cmr-warm" --rerun >/dev/null 2>&1 &
-warm=$!
+# The evaluator is compiled once, before anything is timed, and not by every training at the same time.
+$python -m cmr train --preset tiny --device cpu --out "${TMPDIR:-/tmp}/cmr-warm" --rerun >/dev/null 2>&1
 for network in ${BENCH-resnet50 vgg16}; do
   options=(--preset "${PRESET:-paper}" --rounds 3 --steps 5 --out "$out/train-$network.json")
   [ "${PRESET:-paper}" = tiny ] || options+=(--backbone "$network")
   timeout 150 $python -m benchmarks.train "${options[@]}" || echo "benchmarks.train $network: status $?"
 done
-wait $warm
 
 if [ $# -gt 0 ]; then
   seconds=$((end - SECONDS - 10))

@@ -4,14 +4,16 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from cmr.errors import UserError
 from cmr.files import write_aside
 from cmr.study.notebooks import notebook_parameters, read_notebook, run_notebook
 
@@ -49,8 +51,12 @@ def run_notebooks(
     todo = [job for job in jobs if not job.current]
     print(f"notebooks: {len(todo)} to run, {len(jobs) - len(todo)} current", flush=True)
 
+    stop = threading.Event()
+
     def work_off(lane: list[Job]) -> None:
         for job in lane:
+            if stop.is_set():  # the other lane failed: nothing new begins
+                return
             expected = f", about {job.seconds:.0f} s" if job.seconds else ""
             print(f"{job.path.name} begins{expected}", flush=True)
             seconds = apart(job.path, out / job.path.name, parameters)
@@ -58,9 +64,19 @@ def run_notebooks(
             state = {"fingerprint": job.key, "seconds": round(seconds, 1)}
             write_text(json.dumps(state) + "\n", out / f"{job.path.stem}.json")
 
+    failed = []
     with one_thread(), ThreadPoolExecutor(2) as pool:
-        for lane in [pool.submit(work_off, lane) for lane in lanes(todo)]:
-            lane.result()
+        try:
+            for lane in as_completed([pool.submit(work_off, lane) for lane in lanes(todo)]):
+                if error := lane.exception():
+                    stop.set()
+                    failed.append(error)
+        finally:
+            stop.set()
+    if failed:
+        if all(isinstance(error, UserError) for error in failed):
+            raise UserError("\n".join(map(str, failed)))
+        raise next(error for error in failed if not isinstance(error, UserError))
     return [out / job.path.name for job in jobs]
 
 

@@ -36,12 +36,13 @@ class Range:
         return above and (value < self.high if self.open_high else value <= self.high)
 
     def __str__(self) -> str:
-        bounded = self.high < 10**9
+        bounded = self.high < LARGEST
         if self.low == -LARGEST:
             return f"{self.high:g} or less" if bounded else "a finite number"
         if not bounded:
             return f"a number above {self.low:g}" if self.open_low else f"{self.low:g} or more"
-        return f"{'above ' * self.open_low}{self.low:g} to {'below ' * self.open_high}{self.high:g}"
+        high = f"{self.high:,}" if isinstance(self.high, int) else f"{self.high:g}"
+        return f"{'above ' * self.open_low}{self.low:g} to {'below ' * self.open_high}{high}"
 
 
 ANY = Range()

@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from cmr.errors import UserError
 
@@ -14,8 +15,6 @@ try:
     import fcntl
 except ImportError:  # not on Windows, where two processes in a folder are the user's care
     fcntl = None  # type: ignore[assignment]
-
-LOCK = ".lock"
 
 
 def write_aside(path: str | Path, content: bytes | memoryview | Callable[[BinaryIO], object]) -> Path:
@@ -39,8 +38,12 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
         ...     write_aside(Path(folder, "a", "b.txt"), b"c").read_bytes()
         b'c'
     """
-    path = Path(path)
+    path = Path(path).resolve()  # where a link leads, the file is replaced and not the link
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():  # a device or a pipe takes what is written; a folder says that it is one
+        with open(path, "wb") as file:
+            file.write(content) if not callable(content) else content(file)
+        return path
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes do not write into one another's
     try:
         with open(aside, "wb") as file:
@@ -50,6 +53,8 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
                 file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if path.is_file():
+            shutil.copymode(path, aside)
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -62,37 +67,52 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
 def alone(folder: str | Path) -> Iterator[None]:
     """Keeps a folder for this process until the block ends, or until the process dies in whatever way.
 
-    Left-overs of a process that died while it wrote are cleared away.
+    The lock is a hidden file beside the folder, so that the folder may be moved. Left-overs in the folder of a process
+    that died while it wrote are cleared away.
 
     Args:
-        folder: is made where it is missing.
+        folder: need not be there; the one that it lies in is made where it is missing.
 
     Raises:
         UserError: another process works there; the message names it.
-        OSError: the folder cannot be made or written.
+        OSError: the lock cannot be made.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "a+", encoding="utf-8") as file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            who = file.read().strip() or "another process"
-            raise UserError(f"{folder}: {who} works there; wait until it has ended, or stop it") from None
-        except OSError:
-            pass  # a file system without locks
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f".{folder.name}.lock")
+    with _opened(path, folder) as (file, held):
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
-        for left in folder.glob(".*.part"):
-            left.unlink(missing_ok=True)
+        if held:
+            for left in folder.glob(".*.part"):
+                left.unlink(missing_ok=True)
         try:
             yield
         finally:
-            with suppress(OSError):
-                (folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # while the lock is held: who opened this file meanwhile looks again
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(path: Path, folder: Path) -> Iterator[tuple[TextIO, bool]]:
+    """The lock file, and whether it is held: not on Windows, nor on a file system without locks."""
+    while True:
+        with open(path, "a+", encoding="utf-8") as file:
+            try:
+                if fcntl is None:
+                    raise OSError
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                who = file.read().strip() or "another process"
+                raise UserError(f"{folder}: {who} works there; wait until it has ended, or stop it") from None
+            except OSError:
+                yield file, False
+                return
+            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                yield file, True
+                return  # else the one before has removed it since it was opened
 
 
 def _flush_folder(folder: Path) -> None:

@@ -59,7 +59,7 @@ def fit(
                 group["lr"] = group["base_lr"] * factor
             logged.append(train_step(fabric, method, optimizer, batch, labels, config))
             if len(logged) % CHECK_EVERY == 0 or step == steps - 1:
-                require_finite(logged, epoch, steps)
+                require_finite(fabric, logged, epoch, steps)
         if not all(parameter.isfinite().all() for parameter in method.parameters()):
             raise Diverged(f"parameters stopped being finite in epoch {epoch + 1}")
         means = {name: torch.stack([item[name] for item in logged]).float().mean().item() for name in logged[0]}
@@ -129,13 +129,16 @@ def flushed() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def require_finite(logged: list[dict[str, Tensor]], epoch: int, steps: int) -> None:
-    """Raises `Diverged` where the total loss of one of this epoch's last steps is not finite."""
+def require_finite(fabric: Fabric, logged: list[dict[str, Tensor]], epoch: int, steps: int) -> None:
+    """Raises `Diverged` where the total loss of one of this epoch's last steps is not finite, on whatever process."""
     recent = logged[-CHECK_EVERY:]
-    finite = torch.stack([item["total"] for item in recent]).isfinite().tolist()
+    totals = torch.stack([item["total"] for item in recent]).float()
+    if fabric.world_size > 1:  # a sum that is not finite says so to all: none goes on alone into the next step
+        totals = torch.as_tensor(fabric.all_reduce(totals, reduce_op="sum"))
+    finite = totals.isfinite().tolist()
     if not all(finite):
         step = len(logged) - len(recent) + finite.index(False)
-        value, number = logged[step]["total"].item(), epoch * steps + step + 1
+        value, number = totals[finite.index(False)].item(), epoch * steps + step + 1
         raise Diverged(f"the loss became {value} at step {number} (epoch {epoch + 1}, step {step + 1} of {steps})")
 
 

@@ -12,7 +12,8 @@ import sys
 import tarfile
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from cmr.study import runs
 from cmr.study.grid import load
 from cmr.study.sweep import Item, command_of, plan, work
 from study.run import results_of
+
+DIED = "its process died, or one beside it; out of memory, perhaps"
 
 
 @dataclass
@@ -32,7 +35,8 @@ class File:
     needs: str  # the folder whose records it chooses from, "" where it chooses nothing
     preset: str = ""
     waiting: list[Item] | None = None  # None until it is planned
-    running: set[Future] = field(default_factory=set)
+    running: int = 0
+    failed: int = 0  # 1 where it could not be planned
 
     def done(self) -> bool:
         return self.waiting == [] and not self.running
@@ -54,37 +58,62 @@ def run(paths: list[Path], root: Path, processes: int, minutes: float, threads: 
     """
     files = [File(path, results_of(path, root), str(load(path).choose.get("results", ""))) for path in paths]
     end, failed = time.monotonic() + 60 * minutes, 0
+    died: set[tuple[Path, str]] = set()  # runs that were tried again after a process died
     pool = ProcessPoolExecutor(processes, get_context("spawn"))
-    while time.monotonic() < end and not all(file.done() for file in files):
-        while sum(len(file.running) for file in files) < processes and (pair := _next(files)):
-            file, item = pair
-            future = pool.submit(work, item.config, str(file.out), command_of(item.config, file.preset), threads)
-            future.item = item  # type: ignore[attr-defined]
-            file.running.add(future)
-        running = set().union(*(file.running for file in files))
-        if not running:
-            break
-        for future in wait(running, timeout=max(0.0, end - time.monotonic()), return_when=FIRST_COMPLETED).done:
-            file = next(file for file in files if future in file.running)
-            file.running.remove(future)
-            message = future.result()
-            failed += bool(message)
-            if pack:
-                add(pack, file.out / future.item.name)  # type: ignore[attr-defined]
-            left = end - time.monotonic()
-            print(f"{left:5.0f} s left  {file.out.name}  {future.item}  {message}".rstrip(), flush=True)  # type: ignore[attr-defined]
-    left = sum(len(file.running) + len(file.waiting or ()) for file in files)
+    running: dict[Future[str], tuple[File, Item]] = {}
+    try:
+        while time.monotonic() < end and not all(file.done() for file in files):
+            while len(running) < processes and (pair := _next(files)):
+                file, item = pair
+                command = command_of(item.config, file.preset)
+                running[pool.submit(work, item.config, str(file.out), command, threads)] = pair
+            if not running:
+                break
+            ended = wait(running, timeout=max(0.0, end - time.monotonic()), return_when=FIRST_COMPLETED).done
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in ended):
+                # One process died, of too little memory perhaps, and took the pool with it; whose it was is not known.
+                pool.shutdown(cancel_futures=True)
+                pool = ProcessPoolExecutor(processes, get_context("spawn"))
+                ended = set(running)
+            for future in ended:
+                file, item = running.pop(future)
+                message = _message(future)
+                if message == DIED and (file.path, item.name) not in died:
+                    died.add((file.path, item.name))
+                    file.waiting = [item, *(file.waiting or ())]
+                    file.running -= 1
+                    continue
+                failed += bool(message)
+                file.running -= 1
+                _pack(pack, file.out / item.name)
+                left = end - time.monotonic()
+                print(f"{left:5.0f} s left  {file.out.name}  {item}  {message}".rstrip(), flush=True)
+    finally:
+        if running:  # a training does not end when it is asked
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+        pool.shutdown(cancel_futures=True)
+        for file, item in running.values():  # one may have written its record just before
+            _pack(pack, file.out / item.name)
+    failed += sum(file.failed for file in files)
+    left_over = len(running) + sum(len(file.waiting or ()) for file in files)
     unplanned = [file.path.name for file in files if file.waiting is None]
-    print(f"{left} not finished; {failed} failed; not begun: {', '.join(unplanned) or 'none'}", flush=True)
-    if any(file.running for file in files):  # a training does not end when it is asked
-        for process in list((pool._processes or {}).values()):
-            process.kill()
-    pool.shutdown(cancel_futures=True)
-    return failed + left + len(unplanned)
+    print(f"{left_over} not finished; {failed} failed; not begun: {', '.join(unplanned) or 'none'}", flush=True)
+    return failed + left_over + len(unplanned)
 
 
-def add(pack: Path, folder: Path) -> None:
-    """Adds the record and the outcomes of a run, as far as they are there, to an archive."""
+def _message(future: Future[str]) -> str:
+    """Why a run failed, in a line; "" where it did not."""
+    error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        return DIED
+    return f"{type(error).__name__}: {error}" if error else future.result()
+
+
+def _pack(pack: Path | None, folder: Path) -> None:
+    """Adds the record and the outcomes of a run, as far as they are there, to an archive, where one is asked for."""
+    if not pack:
+        return
     with tarfile.open(pack, "a") as archive:
         for path in (folder / name for name in (runs.RECORD, runs.OUTCOMES, runs.DIVERGED)):
             if path.is_file():
@@ -96,10 +125,15 @@ def _next(files: list[File]) -> tuple[File, Item] | None:
     for file in files:
         ready = all(other.done() for other in files if other.out.name == Path(file.needs).name)
         if file.waiting is None and ready:
-            planned = plan(file.path, file.out)
-            print(planned, flush=True)
-            file.preset, file.waiting = planned.preset, planned.todo()
+            try:
+                planned = plan(file.path, file.out)
+                print(planned, flush=True)
+                file.preset, file.waiting = planned.preset, planned.todo()
+            except UserError as error:  # a search of which a run failed: the files after it may still go
+                print(f"study: {error}", flush=True)
+                file.waiting, file.failed = [], 1
         if file.waiting:
+            file.running += 1
             return file, file.waiting.pop(0)
     return None
 

@@ -45,7 +45,7 @@ def test_paper_preset_is_section_4_2():
         ({"settings": {"pooling": "max"}}, "pooling: 'max' is not one of mean, sum"),
         ({"settings": {"beta": "much"}}, "beta: 'much' is not of type float"),
         ({"schedule": "cosine"}, "schedule: 'cosine' is not one of onecycle, step"),
-        ({"epochs": 0}, "epochs: 0 is out of range; give 1 or more"),
+        ({"epochs": 0}, "epochs: 0 is out of range; give 1 to 1,000,000,000"),
         ({"epochs": 1.5}, "epochs: 1.5 is not of type int"),
         ({"threshold": 1.0}, "threshold: 1.0 is out of range; give 0 to below 1"),
         ({"test_scales": "abc"}, "test_scales: 'abc' is not a list of type float"),

@@ -1,11 +1,13 @@
 """Grid files on plain processes, and the script for a GPU that is lent: records are packed as they finish."""
 
+import importlib
 import os
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+from study import pool
 from study.pool import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +55,26 @@ def test_without_time_nothing_begins_and_all_is_said_to_be_missing(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     assert run(files(tmp_path), Path("results"), 1, 0.0, 1) == 2
     assert "not begun: 1-search.toml, 2-main.toml" in capsys.readouterr().out
+
+
+def test_a_process_that_dies_and_a_search_that_failed_end_nothing_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{tmp_path}")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "dying.py").write_text(
+        "import os\nfrom pathlib import Path\nfrom cmr.study.sweep import work as real\n"
+        "def work(config, out, *rest):\n"
+        "    if out.endswith('search'):\n        return 'it failed'\n"
+        "    if not Path('died').exists():\n        Path('died').touch()\n        os._exit(9)\n"
+        "    return real(config, out, *rest)\n"
+    )
+    monkeypatch.setattr(pool, "work", importlib.import_module("dying").work)
+    (tmp_path / "3-other.toml").write_text(SEARCH)
+    code = pool.run([*files(tmp_path), tmp_path / "3-other.toml"], Path("results"), 1, 5.0, 1, tmp_path / "records.tar")
+    said = capsys.readouterr().out
+    assert code == 3 and "0 not finished; 3 failed; not begun: none" in said  # two of the search, and what it is for
+    assert "2 of the 2 runs" in said
+    assert sorted(packed(tmp_path / "records.tar")) == ["other/outcomes.safetensors.xz"] * 2 + ["other/record.json"] * 2
 
 
 def test_the_script_for_a_lent_gpu(tmp_path):

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         _end_bars()
-        hint = "; the run goes on with --resume" if given[:1] == ["train"] else ""
+        hint = "; the same command with --resume goes on" if given[:1] == ["train"] else ""
         print(f"cmr: stopped{hint}", file=sys.stderr)
         sys.exit(130)
 

@@ -106,7 +106,7 @@ class Split:
             labels=labels,
             sizes=sizes,
             boxes=tuple(self.boxes[i] for i in index),
-            read=_Picked(self.read, index),
+            read=self.read.picked(index) if isinstance(self.read, ImageFiles) else _Picked(self.read, index),
             fingerprint=digest.hexdigest()[:16],
             masks=self.masks and _Picked(self.masks, index),
             ignore=self.ignore and _Picked(self.ignore, index),
@@ -192,6 +192,11 @@ class ImageFiles:
             return np.array(read_rgb(self.root / self.names[i], self.upright))
         except READ_ERRORS as error:
             raise self.error(i, error) from error
+
+    def picked(self, index: np.ndarray) -> "ImageFiles":
+        """The reader of some of the files, in the order of `index`."""
+        lines = None if self.lines is None else self.lines[index]
+        return replace(self, names=tuple(self.names[i] for i in index), lines=lines)
 
     def size(self, i: int) -> tuple[int, int]:
         """Gives width and height of image i from the file's header, without decoding the image."""

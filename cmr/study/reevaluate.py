@@ -120,6 +120,8 @@ def reevaluate(
             "id": identity(config, prints) + (maps and f"-{maps}"),
             "result": runs.rounded(result),
             **runs.circumstances(config, fabric.device, 1, started),
+            "data": runs.data_of(train_split, test_split),
+            "content": prints["content"],
             "command": command(run, config, out, maps),
             "maps_of": [test_split.ids[i] for i in outcomes["map_index"]],
             "trained": trained,

@@ -18,6 +18,7 @@ import torch
 
 from cmr.assemble import build, from_dict, make, precision
 from cmr.config import Config
+from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.files import write_aside, write_json
 from cmr.methods.method import Method
@@ -29,7 +30,7 @@ OUTCOMES = "outcomes.safetensors.xz"
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
 NEEDED = {"id": str, "config": dict, "data": dict, "weights": str, "environment": dict, "history": list}  # in a record
-RERUN, REPLACED = ".rerun", ".replaced"  # endings of the folders of a run made again, and of the one before it
+RERUN = ".rerun"  # ending of the folder of a run that is made again
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,19 @@ def train_command(config: Config, preset: str = "toybirds") -> str:
             else:
                 words += [f"--{prefix}{name}", *map(str, value if isinstance(value, tuple) else (value,))]
     return shlex.join(words)
+
+
+def data_of(*parts: Split) -> dict[str, dict[str, Any]]:
+    """What a record says of its splits."""
+    return {
+        part.split: {
+            "name": part.dataset,
+            "images": len(part),
+            "classes": len(part.classes),
+            "fingerprint": part.fingerprint,
+        }
+        for part in parts
+    }
 
 
 def portable(config: Config) -> Config:
@@ -241,9 +255,13 @@ def find_good(*roots: str | Path) -> tuple[list[Run], list[str]]:
 
 
 def _files(roots: Iterable[str | Path], name: str) -> list[Path]:
-    """The files of that name, but for those of a run that is being made again, or was replaced."""
-    found = (path for root in roots for path in sorted(Path(root).rglob(name)))
-    return [path for path in found if not path.parent.name.endswith((RERUN, REPLACED))]
+    """The files of that name; of a run that is made again only its record, while the run itself has none."""
+    found = []
+    for path in (path for root in roots for path in sorted(Path(root).rglob(name))):
+        folder = path.parent.with_name(path.parent.name.removesuffix(RERUN))
+        if path.parent == folder or (name == RECORD and not (folder / RECORD).is_file()):
+            found.append(path)
+    return found
 
 
 def find_diverged(*roots: str | Path) -> list[Run]:

@@ -46,7 +46,7 @@ def recorded(config: Config, found: Iterable[tuple[Run, Config]], prints: dict[s
     """
     prints, wanted = prints or {}, essence(config)
     for run, other in found:
-        if essence(other) != wanted:
+        if essence(other) != wanted or run.record.get("maps"):  # maps made after training are a test, no training
             continue
         data = run.record["data"]
         tested = data.get("test") or data.get("holdout")

@@ -19,7 +19,7 @@ from cmr.data.images import Batches
 from cmr.data.split import Split
 from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
-from cmr.files import LOCK, alone, write_aside
+from cmr.files import alone, write_aside
 from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
@@ -59,23 +59,27 @@ def train(
     steps_of_epoch(len(train_split), config)  # a mistake is told before images are read
     prints = fingerprints(train_split, test_split, weights_fingerprint(config.weights, config.backbone))
     folder = Path(out) / identity(config, prints)
-    first = fabric.global_rank == 0
-    if first:
-        _settle(folder)
-    fabric.barrier()
-    if not rerun and (finished := _before(folder, resume)):
-        return finished
-    # A run that is made again is made beside the old one, which stays until the new one is whole.
-    place = folder.with_name(f"{folder.name}{runs.RERUN}") if rerun else folder
-    try:
-        with alone(place) if first else nullcontext():
-            if rerun and first and not resume:
-                _clear(place)
-            fabric.barrier()
-            _work(fabric, config, place, folder.name, (train_split, test_split), prints, resume, progress, command)
-    finally:
+    first, again = fabric.global_rank == 0, folder.with_name(f"{folder.name}{runs.RERUN}")
+    if not rerun and (folder / runs.RECORD).is_file():
+        return runs.read(folder)  # whole, whoever works beside it
+    with alone(folder) if first else nullcontext():
         if first:
-            _settle(folder)
+            _settle(again, folder)
+        fabric.barrier()
+        if not rerun and (finished := _before(folder, resume)):
+            return finished
+        # A run that is made again is made beside the old one, which stays until the new one is whole.
+        begun = (folder / runs.CHECKPOINT).is_file() and not (folder / runs.RECORD).is_file()
+        beside = rerun and not (resume and begun and not (again / runs.CHECKPOINT).is_file())
+        if beside and first and not resume:
+            shutil.rmtree(again, ignore_errors=True)
+        fabric.barrier()
+        place = again if beside else folder
+        try:
+            _work(fabric, config, place, folder.name, (train_split, test_split), prints, resume, progress, command)
+        finally:
+            if first:
+                _settle(again, folder)
     fabric.barrier()
     return runs.read(folder)
 
@@ -112,7 +116,7 @@ def _work(
         return {
             "id": name,
             **runs.circumstances(config, fabric.device, fabric.world_size, started),
-            "data": _data(train_split, test_split),
+            "data": runs.data_of(train_split, test_split),
             "weights": prints["weights"],
             "content": prints["content"],
             "seeds": {"seed": config.seed},
@@ -136,7 +140,7 @@ def _work(
         if first:
             runs.write_diverged(folder, str(found), about())
         kept = f"the checkpoint after epoch {len(history)} is kept" if history else "no epoch was finished"
-        raise Diverged(f"{folder}: {found}; {kept}. Lower lr or beta, or set clip") from None
+        raise Diverged(f"{folder.with_name(name)}: {found}; {kept}. Lower lr or beta, or set clip") from None
     finally:
         bar.close()
 
@@ -166,27 +170,21 @@ class Stepping(Batches):
             self.bar.update()
 
 
-def _settle(folder: Path) -> None:
+def _settle(again: Path, folder: Path) -> None:
     """Lets a run that was made again take the place of the old one, once it is whole; finishes what was cut short.
 
-    One that diverged takes the place of one that is not finished either.
+    Only the run's own files are moved, its record last. One that diverged takes the place of one without a result.
     """
-    new, old = folder.with_name(f"{folder.name}{runs.RERUN}"), folder.with_name(f"{folder.name}{runs.REPLACED}")
-    fell = (new / runs.DIVERGED).is_file() and not (folder / runs.RECORD).is_file()
-    if (new / runs.RECORD).is_file() or fell:
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-        new.rename(folder)
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _clear(folder: Path) -> None:
-    """Removes what an earlier try left, but not the lock."""
-    for path in folder.iterdir():
-        if path.name != LOCK:
-            path.unlink()
+    whole = (again / runs.RECORD).is_file()
+    if not whole and not ((again / runs.DIVERGED).is_file() and not (folder / runs.RECORD).is_file()):
+        return
+    folder.mkdir(exist_ok=True)
+    for name in (runs.RECORD, runs.DIVERGED, runs.CHECKPOINT) if whole else ():
+        (folder / name).unlink(missing_ok=True)
+    for name in (runs.MODEL, runs.OUTCOMES, runs.CHECKPOINT, runs.DIVERGED, runs.RECORD):
+        if (again / name).is_file() and not (whole and name in (runs.CHECKPOINT, runs.DIVERGED)):
+            (again / name).replace(folder / name)
+    shutil.rmtree(again, ignore_errors=True)
 
 
 def _before(folder: Path, resume: bool) -> runs.Run | None:
@@ -199,18 +197,6 @@ def _before(folder: Path, resume: bool) -> runs.Run | None:
     if (folder / runs.CHECKPOINT).is_file() and not resume:
         raise UserError(f"{folder}: an unfinished run is there; go on with --resume, or start over with --rerun")
     return None
-
-
-def _data(*parts: Split) -> dict[str, dict[str, Any]]:
-    return {
-        part.split: {
-            "name": part.dataset,
-            "images": len(part),
-            "classes": len(part.classes),
-            "fingerprint": part.fingerprint,
-        }
-        for part in parts
-    }
 
 
 def _on_the_way(result: dict[str, Any]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -271,6 +272,27 @@ def test_notebooks_that_train_form_one_lane_and_the_others_run_beside_them(tmp_p
     ]
     jobs = [execute.Job(path, "", False, None) for path in paths]
     assert [[job.path.stem for job in lane] for lane in execute.lanes(jobs)] == [["a", "c"], ["b", "d"]]
+
+
+def test_what_fails_in_either_lane_is_told_and_nothing_new_begins(tmp_path, monkeypatch):
+    began = []
+
+    def fake(path, out, parameters=None):
+        began.append(path.stem)
+        if path.stem in ("a", "b"):
+            while len(began) < 2:
+                time.sleep(0.01)
+            raise UserError(f"{path.name}: fails")
+        return 0.0
+
+    monkeypatch.setattr(execute, "apart", fake)
+    train, read = "out: str = '../runs'  # where runs go", "results: str = 'r'  # records"
+    sources = {"a": train, "b": read, "c": train, "d": read}
+    paths = [write(tmp_path / f"{name}.ipynb", parameters=source) for name, source in sources.items()]
+    with pytest.raises(UserError) as raised:
+        run_notebooks(paths, tmp_path / "out")
+    assert sorted(str(raised.value).splitlines()) == ["a.ipynb: fails", "b.ipynb: fails"]
+    assert sorted(began) == ["a", "b"]
 
 
 def test_the_fingerprint_sees_cells_parameters_and_sources_but_not_stored_outputs(tmp_path):

@@ -192,14 +192,24 @@ def test_a_run_made_again_leaves_the_old_one_until_it_is_whole(tmp_path, monkeyp
     assert {path.name for path in old.path.iterdir()} == {runs.RECORD, runs.OUTCOMES, runs.MODEL}
 
 
-@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("moved", range(4))
 def test_a_swap_that_was_cut_short_is_finished_by_the_next_call(finished, tmp_path, moved):
-    """Between the two renames neither folder has its name: both are there under the names that say what they are."""
-    for ending in (runs.RERUN, runs.REPLACED if moved else ""):
-        shutil.copytree(finished.path, tmp_path / f"{finished.id}{ending}")
-    again = training.train(finished.config, tmp_path, progress=False)
+    """After none, one, two or three of its steps; what else lies in the folder stays there."""
+    old, new = tmp_path / finished.id, tmp_path / f"{finished.id}{runs.RERUN}"
+    for folder in (old, new):
+        shutil.copytree(finished.path, folder)
+    (old / "notes").mkdir()
+    (new / runs.CHECKPOINT).write_bytes(b"left over")
+    for name in ("", runs.RECORD, runs.MODEL, runs.OUTCOMES)[1 : moved + 1]:
+        (old / name).unlink()
+        if name != runs.RECORD:
+            (new / name).replace(old / name)
+    assert [run.record for run in runs.find(tmp_path)] == [finished.record]  # at every point
+    again = training.train(finished.config, tmp_path, rerun=False, progress=False)
     assert again.record == finished.record
+    training.train(finished.config, tmp_path, rerun=True, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == [finished.id]
+    assert {path.name for path in old.iterdir()} == {runs.RECORD, runs.OUTCOMES, runs.MODEL, "notes"}
 
 
 def test_one_process_at_a_time_in_a_folder(finished, tmp_path):
@@ -207,9 +217,7 @@ def test_one_process_at_a_time_in_a_folder(finished, tmp_path):
     run = training.train(config, tmp_path, progress=False)
     hold = "import sys, time\nfrom cmr.files import alone\n"
     hold += "with alone(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)"
-    with subprocess.Popen(
-        [sys.executable, "-c", hold, f"{run.path}{runs.RERUN}"], stdout=subprocess.PIPE, text=True
-    ) as other:
+    with subprocess.Popen([sys.executable, "-c", hold, str(run.path)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=f"process {other.pid} on .* works there; wait until it has ended"):
             training.train(config, tmp_path, rerun=True, progress=False)
@@ -229,28 +237,26 @@ def test_a_damaged_model_and_a_damaged_checkpoint_are_named(finished, tmp_path):
         training.train(finished.config, tmp_path, resume=True, progress=False)
 
 
-@pytest.mark.parametrize("edit", ["a class renamed", "a class without images", "a pixel", "nothing"])
-def test_relabelled_or_edited_data_never_return_an_old_run(tmp_path, edit):
+@pytest.mark.parametrize("holdout", [0.0, 0.25])
+@pytest.mark.parametrize("edit", ["a class renamed", "a pixel", "nothing"])
+def test_relabelled_or_edited_data_never_return_an_old_run(tmp_path, edit, holdout):
     root = tmp_path / "birds"
     cli.main(["data", "make", "--train", "32", "--test", "8", "--classes", "2", "--size", "36", "--out", str(root)])
-    config = make("tiny", data="folder", data_root=str(root), method="cam", epochs=1, batch_size=16, **TINY)
+    for path in root.glob("*/*.png"):  # not compressed: an edited pixel leaves the file's size as it is
+        Image.open(path).convert("RGB").save(path, compress_level=0)
+    config = make("tiny", data="folder", data_root=str(root), method="cam", epochs=1, batch_size=8, **TINY)
+    config = dataclasses.replace(config, holdout=holdout)
     old = training.train(config, tmp_path / "runs", progress=False)
     table = root / "images.csv"
     if edit == "a class renamed":
         name = sorted({line.split(",")[1] for line in table.read_text().splitlines()[1:]})[-1]
         table.write_text(table.read_text().replace(name, f"{name} the second"))
-    elif edit == "a class without images":
-        lines = table.read_text().splitlines()
-        table.write_text("\n".join([*lines, lines[-1].replace(lines[-1].split(",")[1], "zzz")]) + "\n")
     elif edit == "a pixel":
         path = next(root.glob("train/*.png"))
-        picture = Image.open(path).convert("RGB")
+        picture, size = Image.open(path).convert("RGB"), path.stat().st_size
         picture.putpixel((0, 0), (1, 2, 3))
-        picture.save(path)
-    if edit == "a class without images":
-        with pytest.raises(UserError):  # the same file twice
-            training.train(config, tmp_path / "runs", progress=False)
-        return
+        picture.save(path, compress_level=0)
+        assert path.stat().st_size == size
     again = training.train(config, tmp_path / "runs", progress=False)
     assert (again.id == old.id) is (edit == "nothing")
 
