@@ -133,7 +133,12 @@ def from_dict(values: dict[str, Any]) -> Config:
     names = {item.name for item in fields(Config)}
     for name in values:
         require_known(name, "parameter", names)
-    own = _settings(METHODS[values["method"]].Settings, {}, settings, "setting")
+    method = METHODS[values["method"]].Settings
+    before = getattr(method, "BEFORE", {})
+    settings = {
+        name: before.get((name, value), value) if isinstance(value, str) else value for name, value in settings.items()
+    }
+    own = _settings(method, {}, settings, "setting")
     data_own = _settings(DATASETS[values["data"]].Settings, {}, data_settings, "setting")
     return checked(Config(own, data_own, **_tuples(values)))
 

@@ -4,8 +4,8 @@ python -m study.run study/cpu             what `make study` does: two CPU cores,
 python -m study.run study/gpu             the same questions with ResNet50 at 224 pixels, on a GPU (make study SET=gpu)
 python -m study.run study/full            on the full CUB-200-2011 and ILSVRC 2012, which a reader must have
 
-The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [retest] names trained runs, and settings of
-the test under which they are tested again.
+The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [reevaluate] names trained runs, and settings
+of the test under which they are tested again.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from cmr.study.grid import load
 from cmr.study.identity import essence
 from cmr.study.reevaluate import changed, reevaluate
 
-RETEST = ("runs", "methods", "match", "device")
+REEVALUATE = ("runs", "methods", "match", "device")
 
 
 def results_of(file: Path, root: Path = Path("results")) -> Path:
@@ -46,13 +46,13 @@ def run(folder: Path, root: Path = Path("results")) -> None:
     files = sorted(folder.glob("[0-9]*-*.toml"), key=lambda file: int(file.name.split("-")[0]))
     if not files:
         raise UserError(f"{folder}: holds no grid file (*.toml); give study/cpu or study/gpu")
-    retests = {file: content for file in files if (content := check(file))}
+    reevaluations = {file: content for file in files if (content := check(file))}
     failed = []
     for i, file in enumerate(files):
         print(f"[{i + 1}/{len(files)}] {file}", flush=True)
         try:
-            if file in retests:
-                test_again(retests[file], file, results_of(file, root))
+            if file in reevaluations:
+                test_again(reevaluations[file], file, results_of(file, root))
             else:
                 cli.run(["sweep", str(file), "--out", str(results_of(file, root))])
         except UserError as error:
@@ -69,24 +69,24 @@ def run(folder: Path, root: Path = Path("results")) -> None:
 
 
 def check(file: Path) -> dict[str, Any]:
-    """Reads a file of the study; the content of one with [retest], of a grid an empty one. Raises for a mistake."""
+    """Reads a file of the study; the content of one with [reevaluate], of a grid an empty one. Raises for a mistake."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = {}  # `load` says what is wrong
-    if "retest" not in content:
+    if "reevaluate" not in content:
         load(file)
         return {}
-    for name in content["retest"]:
-        require_known(name, f"key of [retest] in {file}", RETEST)
-    for name in content["retest"].get("methods", ()):
+    for name in content["reevaluate"]:
+        require_known(name, f"key of [reevaluate] in {file}", REEVALUATE)
+    for name in content["reevaluate"].get("methods", ()):
         require_known(name, f"method in {file}", METHODS)
     return content
 
 
 def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
     """Tests trained runs under every entry of `[[tests]]`, leaving out what is done."""
-    where = content["retest"]
+    where = content["reevaluate"]
     methods = where.get("methods", list(METHODS))
     match = where.get("match", {})  # the method's own settings that a run must have
     found = [

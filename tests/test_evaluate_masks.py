@@ -12,7 +12,7 @@ from cmr.data import load
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate
 from cmr.maps import of_labels
-from cmr.study.tables import metric_lines
+from cmr.study.provenance import metric_lines
 
 CPU = torch.device("cpu")
 SIDE = make("tiny").data_settings.size

@@ -9,12 +9,12 @@ import pytest
 from cmr.errors import UserError
 from cmr.study import runs
 from cmr.study.grid import load
-from cmr.study.titles import by_title
+from cmr.study.groups import by_setting
 from study.run import main, results_of, run
 
 ROOT = Path(__file__).resolve().parent.parent
-GRIDS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[retest]" not in file.read_text()]
-RETESTS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[retest]" in file.read_text()]
+GRIDS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[reevaluate]" not in file.read_text()]
+REEVALUATIONS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[reevaluate]" in file.read_text()]
 
 GRID = """
 preset = "tiny"
@@ -26,7 +26,7 @@ data_settings = { train = 32, test = 16 }
 method = "cmr"
 """
 TESTS = """
-[retest]
+[reevaluate]
 runs = "{results}/toy"
 methods = ["cmr"]
 match = {{ beta = 50.0 }}
@@ -47,7 +47,7 @@ def test_every_grid_expands(file):
         assert {config.method for config in load(search).configs} >= {config.method for config in grid.configs}
 
 
-@pytest.mark.parametrize("file", RETESTS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+@pytest.mark.parametrize("file", REEVALUATIONS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_what_is_tested_again_is_trained_before(file):
     before = [other for other in GRIDS if other.parent == file.parent]
     assert any(f'runs = "{results_of(other)}"' in file.read_text() for other in before)
@@ -85,11 +85,11 @@ def test_a_file_that_fails_stops_no_other_and_is_named_at_the_end(tmp_path, capf
 def test_mistakes_are_named(tmp_path, capsys, monkeypatch):
     with pytest.raises(UserError, match="holds no grid file"):
         run(tmp_path)
-    (tmp_path / "1-tests.toml").write_text('[retest]\nruns = "nothing"\nmethod = ["cmr"]\n')
-    with pytest.raises(UserError, match="unknown key of .retest. in .* 'method': did you mean 'methods'"):
+    (tmp_path / "1-tests.toml").write_text('[reevaluate]\nruns = "nothing"\nmethod = ["cmr"]\n')
+    with pytest.raises(UserError, match="unknown key of .reevaluate. in .* 'method': did you mean 'methods'"):
         run(tmp_path)
     (tmp_path / "2-grid.toml").write_text('preset = "tiny')
-    (tmp_path / "1-tests.toml").write_text('[retest]\nruns = "nothing"\n')
+    (tmp_path / "1-tests.toml").write_text('[reevaluate]\nruns = "nothing"\n')
     with pytest.raises(UserError, match=r"2-grid\.toml"):
         run(tmp_path)
     (tmp_path / "2-grid.toml").unlink()
@@ -99,15 +99,15 @@ def test_mistakes_are_named(tmp_path, capsys, monkeypatch):
 
 
 def test_every_row_of_the_readings_page_has_its_records():
-    """The page names its rows by titles, and prints "not run" where it finds none of that name."""
+    """The page names its rows by their keys, and prints "not run" where it finds none of that name."""
     notebook = json.loads((ROOT / "notebooks/readings.ipynb").read_text())
     code = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
-    asked = set(re.findall(r'"((?:CAM|HaS|CMR)(?: \([^"]*\))?(?:, [^"]*)?)"', code))
+    asked = set(re.findall(r'"((?:cam|has|cmr|views_only)(?:_\w*)?)"', code))
     found = runs.find(ROOT / "results/toybirds-random-readings")
     found += [run for run in runs.find(ROOT / "results/toybirds-random") if run.config.method in ("cam", "has", "cmr")]
-    titled = by_title([*found, *runs.find_diverged(ROOT / "results/toybirds-random-readings")])
+    groups = by_setting([*found, *runs.find_diverged(ROOT / "results/toybirds-random-readings")])
     assert len(asked) > 20
-    assert asked - {"CMR, sizes"} <= set(titled)  # the start of table 6's
-    assert {title for title in titled if title.startswith("CMR, sizes")} == {
-        f"CMR, sizes {size}, beta 0" for size in (5, 9, 13, 16)
+    assert asked <= set(groups)
+    assert {key for key in groups if key.startswith("cmr_beta_0_sizes")} == {
+        f"cmr_beta_0_sizes_{size}" for size in (5, 9, 13, 16)
     }

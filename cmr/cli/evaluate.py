@@ -45,8 +45,8 @@ def command(arguments: list[str]) -> None:
     from cmr.files import write_json
     from cmr.study import runs
     from cmr.study.parameters import parse_parameters
+    from cmr.study.provenance import metric_lines
     from cmr.study.reevaluate import changed, reevaluate
-    from cmr.study.tables import metric_lines
 
     finished = runs.read(asked.run)
     given = {"normalise": asked.normalise or None, "threshold": asked.threshold}

@@ -24,13 +24,13 @@ class Report:
 def command(arguments: list[str]) -> None:
     """Reads the command line and prints the table."""
     asked = parse(Report, arguments, "report")
-    from cmr.study import runs, tables
+    from cmr.study import report, runs
 
     for root in asked.roots:
         if not Path(root).is_dir() and asked.roots != Report.roots:
             raise UserError(f"report: {root}: there is no such folder")
     good, bad = runs.find_good(*asked.roots)
-    print(tables.render(tables.rows_of(good), asked.format))
+    print(report.render(report.rows(good), asked.format))
     if bad:
         print(f"cmr: {len(bad)} left out:", *bad, sep="\n  ", file=sys.stderr)
         sys.exit(1)

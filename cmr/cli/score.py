@@ -39,7 +39,7 @@ def command(arguments: list[str]) -> None:
     if not 0 <= asked.size <= largest:
         raise UserError(f"score: --size {asked.size} is out of range; give 0, or a side of 1 to {largest} pixels")
     from cmr.study import score
-    from cmr.study.tables import metric_lines
+    from cmr.study.provenance import metric_lines
 
     scored = score.evaluate_folder(
         asked.scoremaps, asked.metadata, asked.threshold, asked.step, asked.normalise, asked.size

@@ -36,7 +36,7 @@ def command(arguments: list[str]) -> None:
     kind: Any = Train[Config[type(base.settings), type(base.data_settings)]]  # type: ignore[misc]  # made at run time
     asked = parse(kind, arguments, "train", Train(base, preset=chosen["preset"]))
     config = checked(asked.config)
-    from cmr.study.tables import summary
+    from cmr.study.provenance import summary
     from cmr.study.training import train
 
     finished = train(config, asked.out, asked.resume, asked.rerun)

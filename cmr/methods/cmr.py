@@ -30,6 +30,12 @@ class CMRSettings:
         "beta_warmup": Range(0, 10**9),
     }
 
+    #: Values under the names that records from before have.
+    BEFORE: ClassVar[dict[tuple[str, str], str]] = {
+        ("fusion_map", "centred"): "mean_free",
+        ("test_map", "centred"): "mean_free",
+    }
+
     # sides of the hidden cells in pixels; several: one is drawn per image per step ("Mixed", table 6)
     sizes: tuple[int, ...] = (16, 32, 44, 56)
     # probability that a cell is hidden in X (and so shown in X~)
@@ -69,8 +75,8 @@ class CMRSettings:
     # steps over which beta rises evenly from 0; 0: at once (the paper says nothing)
     beta_warmup: int = 0
     # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), their positive part (relu), less their own
-    # minimum (minmax), or less the mean over all classes' maps, which the cross-entropy does not see (centred)
-    fusion_map: Literal["raw", "relu", "minmax", "centred"] = "raw"
+    # minimum (minmax), or less the mean over all classes' maps, which the cross-entropy does not see (mean_free)
+    fusion_map: Literal["raw", "relu", "minmax", "mean_free"] = "raw"
     # whose map only serves as a target, without a gradient: none, or that of X~
     fusion_stop: Literal["none", "x_tilde"] = "none"
     # CAAM and SSAM at test: off (the paper) or on
@@ -80,7 +86,7 @@ class CMRSettings:
     # whose classifier and map at test
     test_branch: Literal["x", "x_tilde", "mean"] = "x"
     # the maps at test: raw (eq. 13), or less the mean over all classes' maps
-    test_map: Literal["raw", "centred"] = "raw"
+    test_map: Literal["raw", "mean_free"] = "raw"
 
 
 class CMR(Method):
@@ -136,7 +142,7 @@ class CMR(Method):
     def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Lines 2-10 of Algorithm 1: (B, 3, H, W), (B,) -> scalars, of which "total" is L_tot of eq. 15."""
         net = self.net
-        mean_free = self.settings.fusion_map == "centred"
+        mean_free = self.settings.fusion_map == "mean_free"
         (logits_x, map_x), (logits_xt, map_xt) = net(*self.views(images), labels, mean_free)  # eq. 1-13
         if self.settings.fusion_map == "relu":
             map_x, map_xt = map_x.relu(), map_xt.relu()
@@ -155,7 +161,7 @@ class CMR(Method):
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and class maps (B, K, h, w) of whole images, by the test settings."""
         s = self.settings
-        return self.net.localize(images, s.test_modules, s.test_sum, s.test_branch, s.test_map == "centred")
+        return self.net.localize(images, s.test_modules, s.test_sum, s.test_branch, s.test_map == "mean_free")
 
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -1,15 +1,16 @@
 """How sure a difference between two methods is: a paired bootstrap over test images and seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas
 
 from cmr.errors import UserError, unknown
+from cmr.study.groups import Group
 from cmr.study.runs import Run
+from cmr.study.tables import NBSP
 
-NBSP = "\u00a0"  # keeps a number and its interval in one line of a table
 PER_IMAGE = ("GT-known Loc", "Top-1 Loc", "Top-1 Clas")  # metrics that are the share of images that are right
 
 
@@ -103,27 +104,42 @@ def difference(a: Sequence[Run], b: Sequence[Run], metric: str = "GT-known Loc",
 
 
 def against(
-    found: Mapping[str, Sequence[Run]], reference: str, metrics: Sequence[str] = PER_IMAGE, draws: int = 10_000
+    groups: Mapping[str, Group], reference: str, metrics: Sequence[str] = PER_IMAGE, draws: int = 10_000
 ) -> pandas.DataFrame:
-    """A table of differences from one setting: a row for every other title, a column for every metric.
+    """A table of differences from one group: a row for every other one, a column for every metric.
 
     Args:
-        found: title to runs (`cmr.study.titles.by_title`).
-        reference: the title that all others are compared with.
+        groups: of `cmr.study.groups`.
+        reference: key of the group that all others are compared with.
         metrics: of `PER_IMAGE`.
         draws: number of resamplings.
 
     Returns:
         Printed cells "+1.2 [-0.4, +2.7]"; those whose interval holds 0 end in " (no difference found)".
     """
-    if reference not in found:
-        raise unknown("reference", reference, found)
+    if reference not in groups:
+        raise unknown("reference", reference, groups)
+    base = groups[reference].runs
     rows = {}
-    for title, members in found.items():
-        if title != reference:
-            gaps = {metric: difference(members, found[reference], metric, draws) for metric in metrics}
-            rows[title] = {metric: _cell(gap) for metric, gap in gaps.items()}
+    for key, group in groups.items():
+        if key != reference:
+            gaps = {metric: difference(group.runs, base, metric, draws) for metric in metrics}
+            rows[group.title] = {metric: _cell(gap) for metric, gap in gaps.items()}
     return pandas.DataFrame.from_dict(rows, orient="index", columns=list(metrics))
+
+
+def gaps(groups: Mapping[str, Group], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Differences in GT-known Loc for a page's text: {"has_over_cam": "+1.2 [-0.4, +2.7]", ...}.
+
+    Args:
+        groups: of `cmr.study.groups`.
+        pairs: keys, first the one from which the other is taken; a pair of which one was not run is left out.
+    """
+    return {
+        f"{one}_over_{other}": str(difference(groups[one].runs, groups[other].runs))
+        for one, other in pairs
+        if one in groups and other in groups
+    }
 
 
 def _cell(gap: Difference) -> str:

@@ -6,53 +6,55 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas
 
+from cmr.study.groups import Group
 from cmr.study.runs import Run
 
 
-def map_parts(models: Mapping[str, Sequence[Run]], tests: Sequence[Run]) -> dict[str, dict[str, np.ndarray]]:
+def map_parts(groups: Mapping[str, Group], tests: Sequence[Run]) -> dict[str, dict[str, np.ndarray]]:
     """The raw maps of the true class, and the two parts that they are the sum of where these are known.
 
     Paper: equation 13. What the maps of all classes have in common adds the same to every logit, so the softmax, and
     with it the cross-entropy, does not see it; the fusion loss (equation 14) does.
 
     Args:
-        models: title -> trained runs, of which the first is looked at.
-        tests: tests of trained runs; of them those with `test_map = "centred"` are used.
+        groups: trained runs, of each group the first is looked at.
+        tests: tests of trained runs; of them those with `test_map = "mean_free"` are used.
 
     Returns:
-        title -> "map", and for a model with such a test "shared" (the mean over all classes' maps) and "own" (the
+        Title to "map", and for a model with such a test "shared" (the mean over all classes' maps) and "own" (the
         rest), each (B, h, w), for the test images whose maps the records keep.
     """
-    centred = {
-        run.record["trained"]["id"]: run for run in tests if getattr(run.config.settings, "test_map", "") == "centred"
+    owns = {
+        run.record["trained"]["id"]: run for run in tests if getattr(run.config.settings, "test_map", "") == "mean_free"
     }
     parts = {}
-    for title, (run, *_) in models.items():
-        parts[title] = {"map": run.outcomes()["maps"].astype(float)}
-        if run.id in centred:
-            own = centred[run.id].outcomes()["maps"].astype(float)
-            parts[title] |= {"shared": parts[title]["map"] - own, "own": own}
+    for group in groups.values():
+        run = group.runs[0]
+        parts[group.title] = {"map": run.outcomes()["maps"].astype(float)}
+        if run.id in owns:
+            own = owns[run.id].outcomes()["maps"].astype(float)
+            parts[group.title] |= {"shared": parts[group.title]["map"] - own, "own": own}
     return parts
 
 
-def agreement(models: Mapping[str, Sequence[Run]], tests: Sequence[Run]) -> dict[str, dict[str, float]]:
+def agreement(groups: Mapping[str, Group], tests: Sequence[Run]) -> dict[str, dict[str, float]]:
     """How far the maps of the two views agree, as tests of trained models have measured it.
 
     Paper: equation 14; see `cmr.study.agreement.view_agreement`.
 
     Args:
-        models: title -> trained runs that differ in seed only.
+        groups: trained runs.
         tests: tests of trained runs, of which those of the paper's method measure it.
 
     Returns:
-        title -> "seeds", and the mean cosine of "map" and "own", -1 to 1; titles without such a test are left out.
+        Key to "seeds", and the mean cosine of "map" and "own", -1 to 1; groups without such a test are left out.
     """
     measured = {run.record["trained"]["id"]: run.result["agreement"] for run in tests if "agreement" in run.result}
     rows = {}
-    for title, members in models.items():
-        found = [measured[run.id] for run in members if run.id in measured]
+    for key, group in groups.items():
+        found = [measured[run.id] for run in group.runs if run.id in measured]
         if found:
-            rows[title] = {"seeds": len(found)} | {
+            rows[key] = {"seeds": len(found)} | {
                 name: statistics.fmean(one[name] for one in found) for name in ("map", "own")
             }
     return rows

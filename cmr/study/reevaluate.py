@@ -83,8 +83,8 @@ def reevaluate(
         maps: gradcam, gradcam++ or layercam in place of the method's own maps.
 
     Returns:
-        The metrics, as `cmr.evaluate.evaluate` has them; with `test_map = "centred"` also "agreement", how far the maps
-        of the two views agree with and without what all classes share (`cmr.study.agreement`), unless the test crops.
+        The metrics, as `cmr.evaluate.evaluate` has them; with `test_map = "mean_free"` also "agreement", how far the
+        maps of the two views agree with and without what all classes share (`cmr.study.agreement`), unless it crops.
 
     Raises:
         UserError: the run's model was not kept, or the maps are not known.
@@ -111,7 +111,7 @@ def reevaluate(
     else:
         localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
     result, outcomes = evaluate(localize, test_split, tests, config, progress=progress)
-    if getattr(config.settings, "test_map", "") == "centred" and config.test_crop == "resize":
+    if getattr(config.settings, "test_map", "") == "mean_free" and config.test_crop == "resize":
         result["agreement"] = view_agreement(model, tests, len(test_split), config.seed)
     if out:
         trained = {"id": run.id, "command": run.record["command"], "commit": run.record["environment"]["commit"]}

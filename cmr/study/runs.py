@@ -145,6 +145,12 @@ def data_of(*parts: Split) -> dict[str, dict[str, Any]]:
     }
 
 
+def tested_on(run: Run) -> dict[str, Any]:
+    """What the record says of the images that the run was tested on: the test split, or a held-out part of training."""
+    found: dict[str, Any] = run.record["data"].get("test") or run.record["data"]["holdout"]
+    return found
+
+
 def portable(config: Config) -> Config:
     """The configuration without this machine's paths: of an absolute path only the last part is kept."""
     short: dict[str, Any] = {

@@ -10,7 +10,7 @@ import torch
 from cmr.maps.locate import normalise, resize
 from cmr.metrics import WSOLMetrics, gt_boxes
 from cmr.study import runs
-from cmr.study.titles import reading
+from cmr.study.groups import interpretation
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -41,7 +41,7 @@ def test_the_numbers_in_its_table_are_those_of_the_records():
         for run in found:
             wider = run.config.method == "cam" and run.config.settings.conv_channels > 0  # no row here
             if run.config.seed in seeds and not wider and run.config.epochs == int(title.split()[-2]):
-                scores.setdefault(reading(run), []).append(run.result["GT-known Loc"])
+                scores.setdefault(interpretation(run).title, []).append(run.result["GT-known Loc"])
         scores = {name: members for name, members in scores.items() if len(members) == len(seeds)}  # else not in it
         said = {row[0]: row[column] for row in rows}
         assert said == {name: f"{np.mean(scores[name]):.1f}" if name in scores else "" for name in said}

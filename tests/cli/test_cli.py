@@ -207,7 +207,7 @@ def test_localize_takes_many_and_keeps_what_an_earlier_call_found(capsys, traine
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.png", "--image-size", "0"], "image_size: 0 is out of range; give 32 to 8192"),
+        (["a.png", "--image-size", "0"], "image_size: 0 is out of range; give 32 to 8,192"),
         (["a.png", "--threshold", "nan"], "threshold: nan is outside [0, 1)"),
         (["a.png", "--out", "b.png"], "b.png is a file; name a folder for what is drawn"),
         (["a.png", "--out", "b.png/c"], "b.png is a file; name a folder for what is drawn"),
@@ -258,7 +258,7 @@ def test_a_stopped_command_speaks_of_resuming_only_where_one_can(capsys, monkeyp
     def stopped(_):
         raise KeyboardInterrupt
 
-    for command, message in (("report", "cmr: stopped\n"), ("train", "cmr: stopped; the run goes on with --resume\n")):
+    for command, message in (("report", "cmr: stopped\n"), ("train", "cmr: stopped; the same command with --resume goes on\n")):
         monkeypatch.setattr(f"cmr.cli.{command}.command", stopped)
         with pytest.raises(SystemExit) as ended:
             cli.main([command])

@@ -141,10 +141,10 @@ def test_cmr_fusion_on_minmax_maps_does_not_see_what_is_added_to_a_whole_map():
     assert found[0] == pytest.approx(found[1], rel=1e-4) and found[0] > 0
 
 
-def test_what_all_classes_share_cheapens_the_fusion_loss_of_raw_maps_and_not_of_centred_ones():
+def test_what_all_classes_share_cheapens_the_fusion_loss_of_raw_maps_and_not_of_mean_free_ones():
     # The softmax does not see a map that is added to every class's. Equation 14 does: the directions come together.
     found = {}
-    for fusion_map in ("raw", "centred"):
+    for fusion_map in ("raw", "mean_free"):
         for shared in (0.0, 100.0):
             method = build("cmr", fusion_map=fusion_map, beta=1.0).eval()
             for branch in (method.net.branch_x, method.net.branch_xt):
@@ -154,7 +154,7 @@ def test_what_all_classes_share_cheapens_the_fusion_loss_of_raw_maps_and_not_of_
     for name in ("ce_x", "ce_xt"):
         assert found["raw", 0.0][name] == pytest.approx(found["raw", 100.0][name], rel=1e-3)
     assert found["raw", 100.0]["fusion"] < 0.5 * found["raw", 0.0]["fusion"]
-    assert found["centred", 100.0]["fusion"] == pytest.approx(found["centred", 0.0]["fusion"], rel=1e-3)
+    assert found["mean_free", 100.0]["fusion"] == pytest.approx(found["mean_free", 0.0]["fusion"], rel=1e-3)
 
 
 def test_the_fusion_loss_moves_what_all_classes_share_and_the_cross_entropy_does_not():
@@ -167,10 +167,10 @@ def test_the_fusion_loss_moves_what_all_classes_share_and_the_cross_entropy_does
     assert row_mean["fusion"] > 0.1
 
 
-def test_centred_maps_at_test_add_up_to_nothing_over_the_classes():
+def test_mean_free_maps_at_test_add_up_to_nothing_over_the_classes():
     method = build("cmr").eval()
     logits, raw = method.localize(images())
-    again = build("cmr", test_map="centred").eval()
+    again = build("cmr", test_map="mean_free").eval()
     again.load_state_dict(method.state_dict())
     logits_again, centred = again.localize(images())
     torch.testing.assert_close(logits_again, logits)

@@ -37,13 +37,17 @@ def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_pa
 
 
 def test_a_test_without_what_all_classes_share_says_how_far_the_views_agree(trained):
-    asked = {"raw": {}, "centred": {"test_map": "centred"}, "cropped": {"test_map": "centred", "test_crop": "classic"}}
+    asked = {
+        "raw": {},
+        "mean_free": {"test_map": "mean_free"},
+        "cropped": {"test_map": "mean_free", "test_crop": "classic"},
+    }
     found = {
         name: reevaluate(trained, changed(trained.config, change), progress=False) for name, change in asked.items()
     }
-    assert set(found["centred"]["agreement"]) == {"map", "own"}
+    assert set(found["mean_free"]["agreement"]) == {"map", "own"}
     assert "agreement" not in found["raw"] and "agreement" not in found["cropped"]
-    assert found["centred"]["Top-1 Clas"] == found["raw"]["Top-1 Clas"]
+    assert found["mean_free"]["Top-1 Clas"] == found["raw"]["Top-1 Clas"]
 
 
 def test_precise_batch_norm_is_that_of_training(trained, tmp_path):

@@ -1,0 +1,250 @@
+"""Which recorded runs belong together, and what a group is called: a title in tables, a key in texts."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cmr.assemble import make
+from cmr.config import PLACE, Config
+from cmr.methods import METHODS
+from cmr.study.identity import setting
+from cmr.study.runs import Run
+
+PAPERS = "cmr"  # the method of the paper, whose interpretations have names
+VIEWS_ONLY = "views_only"  # key of complementary hiding without modules and fusion loss
+#: What the maps are that eq. 14 compares. The paper allows the first two; both stand in every table.
+INTERPRETATIONS = {
+    "raw": "CMR (literal)",
+    "relu": "CMR (positive parts)",
+    "minmax": "CMR (min-max maps)",
+    "mean_free": "CMR (mean-free maps)",
+}
+#: What runs have of the paper's method, or of a method's idea; named wherever it is not the method's default.
+ESSENTIAL = ("caam", "ssam", "beta", "views", "test_map")
+READ_OUT = ("maps", "test_flip")  # how the map of a trained model was read out
+UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", "test_flip", *PLACE)
+Pairs = list[tuple[str, Any]]  # of a setting's name and its value
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed only.
+
+    Args:
+        key: method and settings by the names they have in a configuration: "cmr_relu_beta_10". It names numbers on
+            pages, and stays when a title gets better words.
+        title: the same in words, for a table's row: "CMR (positive parts), weight 10".
+        runs: one per seed.
+    """
+
+    key: str
+    title: str
+    runs: tuple[Run, ...]
+
+
+def by_setting(found: Iterable[Run]) -> dict[str, Group]:
+    """Groups runs that differ in their seed only, under the method and what sets the group apart.
+
+    A setting of the method or the data is named where it is not the default, one of the training where it is not what
+    most runs of the method have. Where no run has the default, what most have goes without a name too, so that 64-pixel
+    images need not name their cells' sizes.
+
+    Args:
+        found: runs on the same data; one that two studies hold counts once.
+
+    Returns:
+        Key to group; methods in the order of `METHODS`, within a method plain first, then as found.
+
+    Raises:
+        ValueError: two groups would have the same key, since the runs differ in data or weights.
+    """
+    return _by_key(same_setting(found))
+
+
+def same_setting(found: Iterable[Run]) -> list[Group]:
+    """The groups of `by_setting`, though two may be called the same: of runs on different data."""
+    groups: dict[str, list[Run]] = {}
+    for run in found:
+        _add(run, groups.setdefault(setting(run), []))
+    firsts = [members[0] for members in groups.values()]
+    return _ordered(_group(members, differing(members[0], firsts)) for members in groups.values())
+
+
+def by_interpretation(found: Iterable[Run]) -> dict[str, Group]:
+    """Groups runs of one training that differ in their seed only, under what they have of the paper's method.
+
+    Paper: table 5, section 3.7. Where tables compare such runs under several trainings, the trainings have columns.
+
+    Args:
+        found: runs on the same data, each method trained in one way; one that two studies hold counts once.
+
+    Returns:
+        Key to group, in the order of `by_setting`.
+
+    Raises:
+        ValueError: runs of different settings would have the same key; `by_setting` tells those apart.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in found:
+        _add(run, groups.setdefault(interpretation(run).key, []))
+    for members in groups.values():
+        if len({setting(run) for run in members}) > 1:
+            title = interpretation(members[0]).title
+            raise ValueError(f"by_interpretation: {title} stands for runs of different settings; take by_setting")
+    return _by_key(_ordered(_group(members, _essence(members[0])) for members in groups.values()))
+
+
+def interpretation(run: Run, read_out: bool = True) -> Group:
+    """A group of this run alone, named after what it has of the paper's method and nothing else of its setting.
+
+    Args:
+        run: of any method.
+        read_out: say how the map was read out, where that was after the fact; off: what the model is.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> run = SimpleNamespace(config=make("paper", method="cmr", settings={"beta": 1.0}), record={})
+        >>> interpretation(run).key, interpretation(run).title
+        ('cmr_beta_1', 'CMR (literal), weight 1')
+    """
+    return _group([run], [pair for pair in _essence(run) if read_out or pair[0] not in READ_OUT])
+
+
+def pick(groups: Mapping[str, Group], *keys: str) -> dict[str, Group]:
+    """The groups with these keys, in this order, without those that were not run."""
+    return {key: groups[key] for key in keys if key in groups}
+
+
+def differing(run: Run, among: Sequence[Run]) -> Pairs:
+    """What sets a run's setting apart from others of its method.
+
+    Args:
+        run: the run.
+        among: runs to tell it from, and itself; those of other methods do not count.
+
+    Returns:
+        What it has of the paper's method; then where it is not the usual one a value of the method, of the data, of the
+        training; last how the map was read out.
+    """
+    same = [other for other in among if other.config.method == run.config.method]
+    config, plain = run.config, make("paper", method=run.config.method, data=run.config.data)
+    essence = _essence(run)
+    read_out = [pair for pair in essence if pair[0] in READ_OUT]
+    pairs: Pairs = [pair for pair in essence if pair[0] not in READ_OUT]
+    for part, unsaid in (("settings", ("fusion_map", *ESSENTIAL)), ("data_settings", ()), ("", UNSAID)):
+        mine, usual, *others = (getattr(c, part) if part else c for c in (config, plain, *(o.config for o in same)))
+        for item in fields(mine):
+            if item.name not in unsaid:
+                values = [getattr(other, item.name) for other in others]
+                default = getattr(usual, item.name) if part else None  # how long one trains has no default of a method
+                if (value := getattr(mine, item.name)) != _usual(default, values):
+                    pairs.append((item.name, value))
+    if len({other.record["weights"] for other in same}) > 1:
+        pairs.append(("weights", Path(config.weights).name))
+    return [*pairs, *read_out]
+
+
+def _essence(run: Run) -> Pairs:
+    settings, plain = run.config.settings, METHODS[run.config.method].Settings()
+    pairs: Pairs = [
+        (name, getattr(settings, name))
+        for name in ESSENTIAL
+        if hasattr(settings, name) and getattr(settings, name) != getattr(plain, name)
+    ]
+    if _views_only(run.config):
+        pairs = [pair for pair in pairs if pair[0] == "test_map"]
+    if "maps" in run.record:
+        pairs.append(("maps", run.record["maps"]))
+    if run.config.test_flip:
+        pairs.append(("test_flip", True))
+    return pairs
+
+
+def _views_only(config: Config) -> bool:
+    settings: Any = config.settings
+    return config.method == PAPERS and not (settings.caam or settings.ssam or settings.beta)
+
+
+def _ordered(groups: Iterable[Group]) -> list[Group]:
+    """Methods in the order of `METHODS`; within one complementary hiding alone, then plain first, then as found."""
+
+    def rank(group: Group) -> tuple[int, bool, int]:
+        config = group.runs[0].config
+        return list(METHODS).index(config.method), not _views_only(config), group.title.count(",")
+
+    return sorted(groups, key=rank)
+
+
+def _by_key(groups: Iterable[Group]) -> dict[str, Group]:
+    named: dict[str, Group] = {}
+    for group in groups:
+        if group.key in named:
+            raise ValueError(f"groups: {group.title} stands for runs on different data; give those on the same data")
+        named[group.key] = group
+    return named
+
+
+def _group(members: Sequence[Run], pairs: Pairs) -> Group:
+    key, title = _method(members[0].config)
+    parts = [key, *(_key(name, value) for name, value in pairs)]
+    return Group("_".join(parts), ", ".join([title, *(say(name, value) for name, value in pairs)]), tuple(members))
+
+
+def _method(config: Config) -> tuple[str, str]:
+    """Key and name of the method; of the paper's own, where it has a fusion loss, with what eq. 14 compares."""
+    settings: Any = config.settings
+    if config.method != PAPERS:
+        return config.method, METHODS[config.method].__name__
+    if _views_only(config):
+        return VIEWS_ONLY, "views only"
+    if settings.beta == 0 or settings.fusion_map == "raw":
+        return config.method, "CMR" if settings.beta == 0 else INTERPRETATIONS["raw"]
+    return f"{config.method}_{settings.fusion_map}", INTERPRETATIONS[settings.fusion_map]
+
+
+def _add(run: Run, group: list[Run]) -> None:
+    """Adds a run to a group, unless the same training is there: two studies may hold one, and it counts once."""
+    if not any(setting(run) == setting(other) and run.config.seed == other.config.seed for other in group):
+        group.append(run)
+
+
+def _usual(default: Any, values: Sequence[Any]) -> Any:
+    """The value that needs no name: the default where any run has it, else what most have, of equals the first."""
+    return default if default in values else Counter(values).most_common(1)[0][0]
+
+
+def _key(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name if value else f"no_{name}"
+    words = "_".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if _real(value) else str(value)
+    return re.sub(r"\W+", "_", words if name == "maps" else f"{name}_{words}")
+
+
+def say(name: str, value: Any) -> str:
+    """A setting and its value in words.
+
+    Example:
+        >>> [say("beta", 10.0), say("beta", 0.0), say("caam", False), say("fuse_kernel", 3), say("sizes", (5, 9))]
+        ['weight 10', 'no fusion loss', 'no CAAM', 'fuse kernel 3', 'sizes 5 9']
+    """
+    words = {"caam": "CAAM", "ssam": "SSAM", "beta": "weight"}.get(name, name.replace("_", " "))
+    if name == "views":
+        return f"{value} views"
+    if name == "maps":
+        return str(value)
+    if (name, value) == ("beta", 0.0):
+        return "no fusion loss"
+    if (name, value) == ("test_map", "mean_free"):
+        return "mean-free at test"
+    if isinstance(value, bool):
+        return words if value else f"no {words}"
+    if isinstance(value, tuple):
+        return f"{words} {' '.join(map(str, value))}"
+    return f"{words} {value:g}" if _real(value) else f"{words} {value}"
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, float)

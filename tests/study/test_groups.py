@@ -1,0 +1,119 @@
+"""Which runs belong together, and under which key and title."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from cmr.assemble import make
+from cmr.study.groups import by_interpretation, by_setting, interpretation, pick, same_setting
+from cmr.study.training import train
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    torch.set_num_threads(1)
+    asked = [("cam", {}, 0), ("cam", {}, 1), ("cmr", {"beta": 0.0}, 0), ("cmr", {}, 0)]
+    return [train(make("tiny", method=m, settings=s, seed=seed, epochs=1), out, progress=False) for m, s, seed in asked]
+
+
+def changed(run, **values):
+    return replace(run, record=run.record | {"config": run.record["config"] | values})
+
+
+def test_groups_name_what_differs_and_keep_seeds_together(found):
+    groups = by_setting(found)
+    assert [(group.key, group.title, len(group.runs)) for group in groups.values()] == [
+        ("cam", "CAM", 2),
+        ("cmr", "CMR (literal)", 1),
+        ("cmr_beta_0", "CMR, no fusion loss", 1),
+    ]
+    assert list(groups) == [group.key for group in groups.values()]
+    assert list(by_setting(found[2:3])) == ["cmr_beta_0"]  # alone, too: what it has of the method is always said
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "key", "title"),
+    [
+        ("has", {}, "has", "HaS"),
+        ("has", {"views": 2}, "has_views_2", "HaS, 2 views"),
+        ("cmr", {}, "cmr", "CMR (literal)"),
+        ("cmr", {"pooling": "sum"}, "cmr", "CMR (literal)"),  # of the modules and the loss only
+        ("cmr", {"caam": False}, "cmr_no_caam", "CMR (literal), no CAAM"),
+        ("cmr", {"ssam": False, "beta": 0.5}, "cmr_no_ssam_beta_0_5", "CMR (literal), no SSAM, weight 0.5"),
+        (
+            "cmr",
+            {"beta": 0.0, "fusion_map": "relu"},
+            "cmr_beta_0",
+            "CMR, no fusion loss",
+        ),  # a map that nothing compares
+        ("cmr", {"fusion_map": "relu"}, "cmr_relu", "CMR (positive parts)"),
+        ("cmr", {"fusion_map": "mean_free", "beta": 1.0}, "cmr_mean_free_beta_1", "CMR (mean-free maps), weight 1"),
+        ("cmr", {"test_map": "mean_free"}, "cmr_test_map_mean_free", "CMR (literal), mean-free at test"),
+        (
+            "cmr",
+            {"test_map": "mean_free", "beta": 0.0},
+            "cmr_beta_0_test_map_mean_free",
+            "CMR, no fusion loss, mean-free at test",
+        ),
+        ("cmr", {"caam": False, "ssam": False}, "cmr_no_caam_no_ssam", "CMR (literal), no CAAM, no SSAM"),
+        ("cmr", {"caam": False, "ssam": False, "beta": 0.0}, "views_only", "views only"),
+    ],
+)
+def test_what_a_run_has_of_the_method(method, settings, key, title):
+    run = SimpleNamespace(config=make("paper", method=method, settings=settings), record={})
+    assert (interpretation(run).key, interpretation(run).title) == (key, title)
+
+
+def test_what_else_differs_is_named_by_its_setting(found):
+    longer = changed(found[3], epochs=9)
+    wide = changed(found[3], settings=found[3].record["config"]["settings"] | {"sizes": [3, 9], "share_heads": True})
+    groups = by_setting([found[3], longer, wide])
+    assert list(groups) == ["cmr", "cmr_epochs_9", "cmr_sizes_3_9_share_heads"]
+    assert [group.title for group in groups.values()][1:] == [
+        "CMR (literal), epochs 9",
+        "CMR (literal), sizes 3 9, share heads",
+    ]
+
+
+def test_what_the_data_show_is_named_where_it_differs(found):
+    dial = changed(found[0], data_settings=found[0].record["config"]["data_settings"] | {"beak": 0.25})
+    assert list(by_setting([found[0], dial])) == ["cam", "cam_beak_0_25"]
+
+
+def test_weights_are_named_where_they_differ(found):
+    other = replace(found[0], record=found[0].record | {"weights": "abc"})
+    other.record["config"] = other.record["config"] | {"weights": "some/where/file.safetensors"}
+    assert list(by_setting([found[0], other]))[1] == "cam_weights_file_safetensors"
+
+
+def test_groups_name_how_the_map_was_read_out(found):
+    flipped = changed(replace(found[0], record=found[0].record | {"maps": "layercam"}), test_flip=True)
+    for grouped in (by_interpretation([*reversed(found), flipped]), by_setting([*reversed(found), flipped])):
+        assert list(grouped) == ["cam", "cam_layercam_test_flip", "cmr", "cmr_beta_0"]
+        assert [run.config.seed for run in grouped["cam"].runs] == [1, 0]  # as found
+    assert grouped["cam_layercam_test_flip"].title == "CAM, layercam, test flip"
+    assert interpretation(flipped, read_out=False).key == "cam"
+
+
+def test_a_seed_counts_once(found):
+    for grouped in (by_setting([*found, *found]), by_interpretation([*found, *found])):
+        assert all(len({run.config.seed for run in group.runs}) == len(group.runs) for group in grouped.values())
+
+
+def test_interpretations_of_two_settings_are_not_averaged(found):
+    with pytest.raises(ValueError, match="CAM stands for runs of different settings"):
+        by_interpretation([*found, changed(found[0], epochs=9)])
+
+
+def test_runs_on_different_data_are_not_called_the_same(found):
+    other = replace(found[0], record=found[0].record | {"data": {}})
+    with pytest.raises(ValueError, match="CAM stands for runs on different data"):
+        by_setting([other, *found])
+    assert [group.key for group in same_setting([other, *found])][:2] == ["cam", "cam"]
+
+
+def test_picking_keeps_the_order_asked_for_and_leaves_out_what_was_not_run(found):
+    assert list(pick(by_setting(found), "cmr", "has", "cam")) == ["cmr", "cam"]

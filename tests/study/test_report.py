@@ -1,0 +1,44 @@
+"""`cmr report`: one row per setting, on whatever data."""
+
+import json
+
+import pytest
+
+from cmr.study import report, runs
+from tests.study.records import record
+
+
+def test_seeds_are_one_row_and_settings_are_two(tmp_path):
+    for seed, value in enumerate((10.0, 20.0, 30.0)):
+        record(tmp_path, f"a{seed}", value, seed=seed)
+    record(tmp_path, "b", 55.0, settings={"beta": 1.0})
+    rows = report.rows(runs.find(tmp_path))
+    assert [(row["method"], row["seeds"], row["GT-known Loc"]) for row in rows] == [
+        ("CMR (literal)", 3, (20.0, 10.0)),
+        ("CMR (literal), weight 1", 1, (55.0, None)),
+    ]
+    assert [row["GT-known Loc"] for row in json.loads(report.render(rows, "json"))] == [[20.0, 10.0], [55.0, None]]
+    text = report.render(rows)
+    assert "20.0 ± 10.0" in text
+    assert "not run" in text  # Top-1 Loc and others
+    assert report.render([]) == "no runs found"
+
+
+def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
+    record(tmp_path, "a", 10.0)
+    record(tmp_path, "b", 12.0, seed=1, device="cpu", workers=5)
+    assert len(report.rows(runs.find(tmp_path))) == 1
+
+
+def test_runs_on_other_data_of_the_same_name_have_a_row_of_their_own(tmp_path):
+    run = record(tmp_path, "a", 10.0)
+    runs.write(tmp_path / "b", run.record | {"id": "b", "weights": "other"}, {})
+    assert len(report.rows(runs.find(tmp_path))) == 2
+
+
+@pytest.mark.parametrize("holdout", [0.0, 0.5])
+def test_what_a_row_is_about_knows_the_holdout(tmp_path, holdout):
+    run = record(tmp_path, "a", 1.0)
+    if holdout:
+        run.record["data"] = {"holdout": {"name": "ToyBirds", "images": 9, "fingerprint": "g"}}
+    assert report.about(run) == ("ToyBirds", "tiny", "32 px")
