@@ -4,8 +4,8 @@ python -m study.run study/cpu             what `make study` does: two CPU cores,
 python -m study.run study/gpu             the same questions with ResNet50 at 224 pixels, on a GPU (make study SET=gpu)
 python -m study.run study/full            on the full CUB-200-2011 and ILSVRC 2012, which a reader must have
 
-The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [reevaluate] names trained runs, and settings
-of the test under which they are tested again.
+The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [reevaluate] names trained runs, and
+settings of the test under which they are tested again.
 """
 
 import argparse

@@ -258,7 +258,8 @@ def test_a_stopped_command_speaks_of_resuming_only_where_one_can(capsys, monkeyp
     def stopped(_):
         raise KeyboardInterrupt
 
-    for command, message in (("report", "cmr: stopped\n"), ("train", "cmr: stopped; the same command with --resume goes on\n")):
+    resumable = "cmr: stopped; the same command with --resume goes on\n"
+    for command, message in (("report", "cmr: stopped\n"), ("train", resumable)):
         monkeypatch.setattr(f"cmr.cli.{command}.command", stopped)
         with pytest.raises(SystemExit) as ended:
             cli.main([command])
