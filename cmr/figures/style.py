@@ -1,7 +1,8 @@
 """What the figures share: colours, theme, the card that they are drawn on.
 
-Every figure lies on an opaque, rounded, near-white card, so that it reads the same on a light and
-on a dark page; colours are seaborn's colour-blind palette, one fixed colour a method.
+Every figure lies on an opaque, rounded, near-white card. Its file says whether it is a chart or shows pictures, so
+that a dark page can invert the one and leave the other. Colours are seaborn's colour-blind palette, one fixed colour
+per method.
 """
 
 import functools
@@ -99,9 +100,14 @@ class Card(Figure):
         )
         self.add_artist(card)
 
+    @property
+    def kind(self) -> str:
+        """Whether it shows "pictures", or is a "chart": lines and letters alone, which a dark page may invert."""
+        return "pictures" if any(axes.images for axes in self.axes) else "chart"
+
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=DPI)
+        self.savefig(buffer, format="png", dpi=DPI, metadata={"Description": self.kind})
         return buffer.getvalue()
 
 
