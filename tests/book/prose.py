@@ -23,6 +23,30 @@ TEXT_DIRECTIVES = ("exercise", "solution", "note", "admonition", "tip", "warning
 TEXT_DIRECTIVES += ("grid-item-card", "card", "glossary", "margin", "important", "tab-set", "tab-item")
 FIGURES = ("figure", "image", "pasted")
 GLUED = "0"  # what a pasted number counts as: one word
+NAMES = {  # what the book does not say -> what it says
+    r"\b(?:the|an?|this|another|other|two|three|which|literal|first|second)\s+readings?\b(?! is\b)": "interpretation",
+    r"\breadings? of (?:the|an?|equation)\b": "interpretation of",
+    r"\bread literally\b": "taken literally",
+    r"\bread(?:s|ing)? (?:it |them )?out\b": "take a map from, measure",
+    r"\bway(?:s)? (?:around|round) the object\b": "shortcut",
+    r"\blargest contour": "component",
+    r"\b(?:views alone|complementary hiding alone \(\*)": "views only",
+    r"\bretest": "re-evaluate",
+    r"\bcentred maps?\b": "mean-free maps",
+    r"\bat the test\b": "at test",
+    r"\b(?:images|numbers|operations|parameters|views|seconds) an? (?:step|branch|image|epoch|class|pixel)\b": "per",
+    r"\bas it stands\b": "literally, as printed",
+    r"\b[Ww]hoever\b|\b[Ww]ho (?:compares|has|wants)\b": "a direct sentence",
+}
+KNOWN = {  # abbreviations that are no terms of this field, and names of methods and programs, which have pages
+    "API", "CPU", "GPU", "CSV", "JSON", "TOML", "HTML", "JPEG", "PIL", "CUDA", "SLURM", "TLS", "SGD", "FLOP", "SHA",
+    "URL", "PNG", "PDF", "RGB", "IEEE", "WACV", "CVPR", "MIT", "GAN", "COCO", "AMD", "EPYC", "NVIDIA", "NOT", "DIR",
+    "RUN", "SET", "GRID", "NAME", "CUB", "ILSVRC", "VGG", "VGG16", "ACoL", "SPG", "ADL", "CCAM", "EIL", "MEIL",
+    "DANet", "PSOL", "OpenCV", "SVG", "CLI", "ASCII", "README", "ADDRESS", "CUBV2", "DDT", "FLOPs", "CLS", "LOC",
+    "DESIGN", "METHODS", "DATASETS", "VERSION", "CONTRIBUTING", "CHANGELOG", "VALUE", "OTHER", "LICENSE", "AND",
+    "REPOSITORY", "ISSUE", "LayerCAM", "LeakyReLU", "GoogLeNet", "MathJax",
+}  # fmt: skip
+ABBREVIATION = re.compile(r"\b(?=[A-Za-z0-9]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*[A-Z])[A-Za-z][A-Za-z0-9]{2,}\b")
 ENDS = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bal\.)(?<!\bvs\.)(?<!\beq\.)[\"”’*)\]]*\s+")
 
 
@@ -138,7 +162,7 @@ def read_inline(token: Token, where: str, page: Page, kind: str) -> None:
         elif child.type in ("softbreak", "hardbreak"):
             words.append(" ")
         elif child.type == "code_inline":
-            words.append(child.content.replace(" ", "_"))
+            words.append("`" + child.content.replace(" ", "_") + "`")
         elif child.type in ("math_inline", "math_inline_double"):
             words.append("x")
         elif child.type == "image":
@@ -152,7 +176,8 @@ def read_inline(token: Token, where: str, page: Page, kind: str) -> None:
                 page.terms.append((where, child.content))
                 words.append(child.content.split("<")[0].strip())
             elif not role.startswith("cite"):
-                words.append(child.content.split("<")[0].strip())
+                text = child.content.split("<")[0].strip()
+                words.append(f"`{text}`" if role.startswith("py") else text)
     page.paragraphs.append(Paragraph(where, "".join(words), numbers, kind))
 
 
@@ -166,3 +191,41 @@ def too_long(page: Page) -> Iterator[str]:
             yield f"{paragraph.where}: a paragraph of {paragraph.words} words: {paragraph.text[:60]}..."
         if paragraph.kind != "cell" and paragraph.numbers > MOST_NUMBERS:
             yield f"{paragraph.where}: {paragraph.numbers} numbers in one paragraph: {paragraph.text[:60]}..."
+
+
+def without_code(paragraph: Paragraph) -> str:
+    return re.sub(r"`[^`]*`", " ", paragraph.text)
+
+
+def misnamed(page: Page) -> Iterator[str]:
+    """Names that the project does not use for a thing, or no longer."""
+    for paragraph in page.paragraphs:
+        for pattern, better in NAMES.items():
+            if paragraph.kind != "heading" and (found := re.search(pattern, without_code(paragraph))):
+                yield f"{paragraph.where}: '{found[0]}'; the book says: {better}"
+
+
+def glossary(file: Path) -> set[str]:
+    """The terms that the glossary explains."""
+    body = file.read_text(encoding="utf-8").split("```{glossary}\n", 1)[1]
+    heads = [line for line in body.splitlines() if line and not line.startswith((" ", "`"))]
+    return {term.strip() for line in heads for term in line.split(",")}
+
+
+def unexplained(page: Page, known: set[str]) -> Iterator[str]:
+    """Terms that a page links and abbreviations that it uses which the glossary does not have."""
+    for where, term in page.terms:
+        name = re.sub(r"\A.*<(.*)>\Z", r"\1", term)
+        if name not in known:
+            yield f"{where}: the glossary has no '{name}'"
+    words = {word for term in known for word in term.split()} | KNOWN
+    for paragraph in page.paragraphs:
+        for found in ABBREVIATION.findall(without_code(paragraph)):
+            if found not in words and found.rstrip("s") not in words:
+                yield f"{paragraph.where}: '{found}' is neither in the glossary nor generally known"
+
+
+def bare(page: Page) -> Iterator[str]:
+    """Pictures without a text in their place, and tables without a caption."""
+    yield from (f"{figure.where}: a picture without alt text" for figure in page.figures if not figure.alt.strip())
+    yield from (f"{where}: a table without a caption" for where, captioned in page.tables if not captioned)
