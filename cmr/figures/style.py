@@ -43,6 +43,10 @@ METHOD_LABELS = {
     "cutmix": "CutMix", "danet": "DANet", "eil": "EIL", "meil": "MEIL", "spg": "SPG",
 }  # fmt: skip
 METHOD_COLOURS: dict[str, str] = dict(zip(METHOD_LABELS, PALETTE, strict=False))
+VARIANT_COLOURS = {  # of the rows that stand beside the methods in many figures; the method itself is on positive parts
+    "cmr (positive parts)": METHOD_COLOURS["cmr"], "cmr (literal)": "#6a2c91", "cmr, no fusion loss": "#0f8b8d",
+    "views only": "#2f4858", "has, 2 views": "#0b5f43",
+}  # fmt: skip
 
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.1)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.6, 1.2)), (0, (9, 2)))
 _MARKERS = "osD^vPX*hd"
@@ -175,7 +179,7 @@ def line_styles(names: Iterable[str]) -> dict[str, dict]:
         >>> line_styles(["cmr"])["cmr"]
         {'color': '#0173b2', 'linestyle': (0, (1.2, 1.1)), 'marker': 'D'}
     """
-    order = list(PALETTE)
+    order = list(dict.fromkeys([*PALETTE, *VARIANT_COLOURS.values(), *map(_darker, PALETTE)]))
     styles = {}
     for name, colour in method_colours(names).items():
         i = order.index(colour)
@@ -184,7 +188,7 @@ def line_styles(names: Iterable[str]) -> dict[str, dict]:
 
 
 def method_colours(names: Iterable[str]) -> dict[str, str]:
-    """One colour per name: a method always has its own, other names get colours that are left.
+    """One colour per name: a method or known variant always has its own, other names get those that are left.
 
     Args:
         names: methods' names, in any case, or any other labels.
@@ -196,9 +200,14 @@ def method_colours(names: Iterable[str]) -> dict[str, str]:
         >>> method_colours(["CAM", "beta 0"])
         {'CAM': '#de8f05', 'beta 0': '#029e73'}
     """
-    names = list(dict.fromkeys(names))
-    fixed = {name: METHOD_COLOURS[name.lower()] for name in names if name.lower() in METHOD_COLOURS}
-    left = [colour for colour in PALETTE if colour not in fixed.values()] or list(PALETTE)
+    names, known = list(dict.fromkeys(names)), METHOD_COLOURS | VARIANT_COLOURS
+    fixed = {name: known[name.lower()] for name in names if name.lower() in known}
+    left = [colour for colour in (*PALETTE, *map(_darker, PALETTE)) if colour not in fixed.values()]
     others = [name for name in names if name not in fixed]
     free = {name: left[i % len(left)] for i, name in enumerate(others)}
     return {name: fixed.get(name) or free[name] for name in names}
+
+
+def _darker(colour: str) -> str:
+    red, green, blue = mpl.colors.to_rgb(colour)
+    return mpl.colors.to_hex((0.55 * red, 0.55 * green, 0.55 * blue))

@@ -106,7 +106,7 @@ class Browser:
         """Sets the window's width and the page's theme, and lets it lay itself out."""
         size = {"width": width, "height": WIDTHS.get(width, 900), "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
-        self.run(f"document.documentElement.dataset.theme = '{theme}'; document.documentElement.dataset.mode = '{theme}'")
+        self.run(f"document.documentElement.dataset.theme = document.documentElement.dataset.mode = '{theme}'")
 
     def open(self, page: Path) -> None:
         """Opens a page, waits until its formulas are drawn, and unfolds what is folded."""

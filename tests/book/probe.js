@@ -42,7 +42,7 @@ window.cmrProbe = (function () {
     for (const e of main().querySelectorAll("table")) {
       if (!shown(e)) continue;
       let over = e.getBoundingClientRect().right - e.closest("article, body").getBoundingClientRect().right;
-      for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
+      for (let p = e; p && p !== document.body; p = p.parentElement)
         if (getComputedStyle(p).overflowX !== "visible") over = Math.max(over, p.scrollWidth - p.clientWidth);
       if (over > 1 && innerWidth > 1000)
         found.push("a table is cut off by " + Math.round(over) + " px: " + e.textContent.trim().replace(/\s+/g, " ").slice(0, 50));

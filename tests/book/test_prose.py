@@ -1,4 +1,4 @@
-"""The book's language, page by page: lengths, names, terms, alt text, captions. And that each check finds its mistake."""
+"""The book's language, page by page: lengths, names, terms, alt text, captions; and each check finds its mistake."""
 
 from pathlib import Path
 
@@ -34,7 +34,8 @@ def page_of(tmp_path: Path, text: str, name: str = "page.md"):
 
 
 def test_words_are_counted_by_hand(tmp_path):
-    page = page_of(tmp_path, "# A head\n\nOne `two three` $a + b = c$ [four five](there.md) {mark}`six`. Seven (eight)!\n")
+    text = "# A head\n\nOne `two three` $a + b = c$ [four five](there.md) {mark}`six`. Seven (eight)!\n"
+    page = page_of(tmp_path, text)
     assert [(p.kind, p.text) for p in page.paragraphs] == [
         ("heading", "A head"),
         ("paragraph", "One `two_three` x four five six. Seven (eight)!"),
@@ -127,7 +128,8 @@ A caption.
 def test_exercises_captions_and_notebooks_are_read(tmp_path):
     long = "word " * 40 + "end."
     folded = f"```{{exercise}} Title\n:label: ex\n\n{long}\n```\n\n```{{figure}} a.png\n:alt: b\n\n{long}\n```\n"
-    assert [line.split(": a sentence")[0] for line in too_long(page_of(tmp_path, folded))] == ["page.md:4", "page.md:10"]
+    found = too_long(page_of(tmp_path, folded))
+    assert [line.split(": a sentence")[0] for line in found] == ["page.md:4", "page.md:10"]
     cell = nbformat.v4.new_code_cell("figure")
     cell.metadata.mystnb = {"figure": {"caption": long}}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Fine.\n\n" + long), cell])
