@@ -95,7 +95,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     backbone: str = "tiny"
     # start: none, imagenet (fetched by timm), toybirds (for tiny), or a file (.safetensors, .safetensors.xz, .pth)
     weights: str = "none"
-    # the file may lack some of the network's parameters, which then start from random values
+    # accept a weights file that lacks some of the network's parameters; these start from random values
     partial_weights: bool = False
     # input pixels per cell of the map; 0 takes the network's default (16: 14x14 at 224; 8: 28x28)
     stride: int = 0
@@ -123,19 +123,19 @@ class Config(Generic[MethodSettings, DataSettings]):
     lr_step: int = 15
     # factor of each step of the step schedule
     lr_gamma: float = 0.1
-    # largest norm of the gradient; 0 leaves it as it is
+    # largest norm of the gradient; 0: no clipping
     clip: float = 0.0
     # re-estimate the batch-norm statistics on full images before testing
     precise_bn: bool = False
-    # arithmetic of training; auto: bf16-mixed on a GPU and, except for tiny, on a CPU made for it; tests are in float32
+    # number type of training; auto: bf16-mixed on a GPU and, except for tiny, on a CPU that has it; tests use float32
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    # test images are also looked at enlarged by these factors, and the raw maps averaged; 1.0: as they are
+    # factors by which test images are enlarged; the raw maps are averaged; 1.0: the image as it is
     test_scales: tuple[float, ...] = (1.0,)
-    # test images are also looked at mirrored
+    # average each raw map with that of the mirrored test image
     test_flip: bool = False
-    # epochs between two evaluations on the way; 0 evaluates at the end only
+    # epochs between two evaluations during training; 0: at the end only
     eval_every: int = 0
-    # how a map becomes a score map in [0, 1]
+    # how a raw map is brought to [0, 1]
     normalise: Normaliser = "minmax"
     # tau: the share of the map's maximum above which a pixel counts as object
     threshold: float = 0.2

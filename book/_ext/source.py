@@ -7,7 +7,7 @@ these texts. Code that has outgrown the book's 40 lines is a warning.
 
     ```{settings} cmr/methods/cmr.py::CMRSettings
     ```
-makes a table of a dataclass: each field with a default, its comment, default and type.
+makes a table of a dataclass, with its place as the caption: each field with a default, its comment, default and type.
 
     {mark}`paper`
 marks where a number comes from: paper, ours, other or not run.
@@ -129,7 +129,8 @@ class Settings(FromSource):
             facts["classes"].append("cmr-facts")
             body += _row([nodes.paragraph("", "", nodes.literal(field, field))], [*_text(comment), facts])
         group += body
-        return [nodes.table("", group, classes=["settings-table"])]
+        title = nodes.title("", "Settings: ", nodes.literal(name, name), nodes.Text(" in "), nodes.literal(path, path))
+        return [nodes.table("", title, group, classes=["settings-table"])]
 
 
 def _text(text: str) -> list[nodes.Node]:

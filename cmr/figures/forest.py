@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 
 from cmr.errors import UserError, unknown
 from cmr.figures.draw import grid_lines, need
-from cmr.figures.style import GT_COLOUR, INK, MUTED, PREDICTION_COLOUR, WIDTH, Card, themed
+from cmr.figures.style import INK, MUTED, WIDTH, Card, themed
+
+ABOVE, BELOW = "#08803a", "#c8141b"  # both at least 4.5 : 1 on the card
 
 
 @themed
@@ -56,12 +58,12 @@ def forest(
         ax.axvline(0, color=MUTED, linewidth=1.2, zorder=1)
         for row in (row for row in rows if row["panel"] == panel):
             at, clear = conditions.index(row["condition"]), row["low"] > 0 or row["high"] < 0
-            colour = MUTED if not clear else PREDICTION_COLOUR if row["low"] > 0 else GT_COLOUR
+            colour = MUTED if not clear else ABOVE if row["low"] > 0 else BELOW
             ax.plot((row["low"], row["high"]), (at, at), color=colour, linewidth=2.2, zorder=2)
             marker = "s" if clear and row["high"] < 0 else "o"
             face = colour if clear else "white"
             ax.plot(row["mean"], at, marker, color=face, markeredgecolor=colour, markersize=7, zorder=3)
-        ax.set_title(textwrap.fill(panel, 72 // across - 4), loc="left", fontsize=11.5, color=INK)
+        ax.set_title(textwrap.fill(panel, 50 // across), loc="left", fontsize=11.5, color=INK)
         ax.set_yticks(range(len(conditions)), conditions, fontsize=10)
         ax.set_ylim(len(conditions) - 0.4, -0.6)
         ax.tick_params(axis="y", length=0)

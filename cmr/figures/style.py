@@ -1,7 +1,8 @@
 """What the figures share: colours, theme, the card that they are drawn on.
 
-Every figure lies on an opaque, rounded, near-white card, so that it reads the same on a light and
-on a dark page; colours are seaborn's colour-blind palette, one fixed colour a method.
+Every figure lies on an opaque, rounded, near-white card. Its file says whether it is a chart or shows pictures, so
+that a dark page can invert the one and leave the other. Colours are seaborn's colour-blind palette, one fixed colour
+per method.
 """
 
 import functools
@@ -42,6 +43,10 @@ METHOD_LABELS = {
     "cutmix": "CutMix", "danet": "DANet", "eil": "EIL", "meil": "MEIL", "spg": "SPG",
 }  # fmt: skip
 METHOD_COLOURS: dict[str, str] = dict(zip(METHOD_LABELS, PALETTE, strict=False))
+VARIANT_COLOURS = {  # of the rows that stand beside the methods in many figures; the method itself is on positive parts
+    "cmr (positive parts)": METHOD_COLOURS["cmr"], "cmr (literal)": "#6a2c91", "cmr, no fusion loss": "#0f8b8d",
+    "views only": "#2f4858", "has, 2 views": "#0b5f43",
+}  # fmt: skip
 
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.1)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.6, 1.2)), (0, (9, 2)))
 _MARKERS = "osD^vPX*hd"
@@ -99,9 +104,14 @@ class Card(Figure):
         )
         self.add_artist(card)
 
+    @property
+    def kind(self) -> str:
+        """Whether it shows "pictures", or is a "chart": lines and letters alone, which a dark page may invert."""
+        return "pictures" if any(axes.images for axes in self.axes) else "chart"
+
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=DPI)
+        self.savefig(buffer, format="png", dpi=DPI, metadata={"Description": self.kind})
         return buffer.getvalue()
 
 
@@ -169,7 +179,7 @@ def line_styles(names: Iterable[str]) -> dict[str, dict]:
         >>> line_styles(["cmr"])["cmr"]
         {'color': '#0173b2', 'linestyle': (0, (1.2, 1.1)), 'marker': 'D'}
     """
-    order = list(PALETTE)
+    order = list(dict.fromkeys([*PALETTE, *VARIANT_COLOURS.values(), *map(_darker, PALETTE)]))
     styles = {}
     for name, colour in method_colours(names).items():
         i = order.index(colour)
@@ -178,7 +188,7 @@ def line_styles(names: Iterable[str]) -> dict[str, dict]:
 
 
 def method_colours(names: Iterable[str]) -> dict[str, str]:
-    """One colour per name: a method always has its own, other names get colours that are left.
+    """One colour per name: a method or known variant always has its own, other names get those that are left.
 
     Args:
         names: methods' names, in any case, or any other labels.
@@ -190,9 +200,14 @@ def method_colours(names: Iterable[str]) -> dict[str, str]:
         >>> method_colours(["CAM", "beta 0"])
         {'CAM': '#de8f05', 'beta 0': '#029e73'}
     """
-    names = list(dict.fromkeys(names))
-    fixed = {name: METHOD_COLOURS[name.lower()] for name in names if name.lower() in METHOD_COLOURS}
-    left = [colour for colour in PALETTE if colour not in fixed.values()] or list(PALETTE)
+    names, known = list(dict.fromkeys(names)), METHOD_COLOURS | VARIANT_COLOURS
+    fixed = {name: known[name.lower()] for name in names if name.lower() in known}
+    left = [colour for colour in (*PALETTE, *map(_darker, PALETTE)) if colour not in fixed.values()]
     others = [name for name in names if name not in fixed]
     free = {name: left[i % len(left)] for i, name in enumerate(others)}
     return {name: fixed.get(name) or free[name] for name in names}
+
+
+def _darker(colour: str) -> str:
+    red, green, blue = mpl.colors.to_rgb(colour)
+    return mpl.colors.to_hex((0.55 * red, 0.55 * green, 0.55 * blue))

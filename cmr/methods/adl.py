@@ -35,7 +35,7 @@ class ADLSettings:
         "conv_channels": Range(-1, 10**6),
     }
 
-    # share of the self-attention's maximum from which on the drop mask hides a position
+    # the drop mask hides positions at or above this share of the self-attention's maximum
     drop_threshold: float = 0.9
     # probability that a layer uses the drop mask; otherwise the importance map
     drop_rate: float = 0.75

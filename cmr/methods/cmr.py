@@ -18,7 +18,7 @@ from cmr.views import complementary_views, hide_masks
 
 @dataclass(frozen=True)
 class CMRSettings:
-    """Every reading of the paper that its text leaves open, with the default of this study."""
+    """Every choice that the paper's text leaves open, with the default of this study."""
 
     RANGES: ClassVar[dict[str, Range]] = {
         "sizes": COUNT,
@@ -40,13 +40,13 @@ class CMRSettings:
     sizes: tuple[int, ...] = (16, 32, 44, 56)
     # probability that a cell is hidden in X (and so shown in X~)
     hide_probability: float = 0.5
-    # what stands in hidden cells: the data set's mean (0 after normalisation), black, or noise
+    # value of hidden cells: the data set's mean (0 after normalisation), black, or noise
     fill: Literal["mean", "black", "noise"] = "mean"
     # channel-wise assisted attention between the views, eq. 1-6; off: identity (table 5)
     caam: bool = True
     # eq. 1's softmax: column (a true weighted sum in eq. 4), row (literal transpose), cross (no transpose)
     caam_axis: Literal["column", "row", "cross"] = "column"
-    # what divides the channel energies before the softmax
+    # divisor of the channel energies before the softmax
     caam_scale: Literal["none", "sqrt_n", "n", "cosine"] = "none"
     # give weight to dissimilar channels (max - E, as in DANet's code)
     caam_invert: bool = False
@@ -77,7 +77,7 @@ class CMRSettings:
     # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), their positive part (relu), less their own
     # minimum (minmax), or less the mean over all classes' maps, which the cross-entropy does not see (mean_free)
     fusion_map: Literal["raw", "relu", "minmax", "mean_free"] = "raw"
-    # whose map only serves as a target, without a gradient: none, or that of X~
+    # the map that is only a target, without a gradient: none, or that of X~
     fusion_stop: Literal["none", "x_tilde"] = "none"
     # CAAM and SSAM at test: off (the paper) or on
     test_modules: Literal["off", "on"] = "off"

@@ -44,8 +44,8 @@ class DANetSettings:
     diversity: float = 0.01
     # weight of each cross-entropy
     ce_weight: float = 0.5
-    # labels above the species; cub: order and family of the classes of CUB-200-2011 or of its first ones, for no other
-    # data; none: no such heads, and the diversity term alone
+    # labels above the species; cub: order and family, for the classes of CUB-200-2011 or its first ones only; none: no
+    # such heads, only the diversity term
     hierarchy: Literal["none", "cub"] = "none"
     # maps of the two 3x3 convolutions of a head; half of it in the head for orders
     head_channels: int = 1024

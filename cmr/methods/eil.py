@@ -45,7 +45,7 @@ class EILSettings:
         "conv_channels": Range(-1, 10**6),
     }
 
-    # share of the channel mean's maximum from which on a position is erased
+    # positions at or above this share of the channel mean's maximum are erased
     erase_threshold: float = 0.7
     # weight of each erased path's cross-entropy beside that of the unerased path
     erased_weight: float = 1.0

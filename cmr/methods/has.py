@@ -28,7 +28,7 @@ class HaSSettings:
     sizes: tuple[int, ...] = (0, 16, 32, 44, 56)
     # probability that a cell is hidden
     hide_probability: float = 0.5
-    # how often each image enters a step, each time with other cells hidden; 1 in the paper
+    # views of each image per step, each with its own hidden cells; 1 in the paper
     views: int = 1
     # as in CAM: maps of a convolution before the pooling
     conv_channels: int = -1

@@ -35,11 +35,13 @@ class Goal:
     form: str = "{:.3f}"
 
     def verdict(self, record: Record | None) -> str:
-        """Says "met", "missed", or "not measured" and why."""
+        """Says "met", "missed", or why there is no verdict."""
         if record is None:
             return "not measured"
-        if not (on_gpu(record) and self._meant(record)):
-            return f"not measured: {'other settings' if on_gpu(record) else 'not a GPU'}"
+        if not on_gpu(record):
+            return "no verdict on a CPU"
+        if not self._meant(record):
+            return "for other settings"
         value = self.value(record)
         return "met" if (value <= self.limit if self.at_most else value >= self.limit) else "missed"
 
@@ -120,7 +122,7 @@ def about(record: Record) -> str:
     """Device and settings of a record, as one line of Markdown."""
     place = record["environment"]
     device = f"{place['device']}{'' if on_gpu(record) else ' (CPU, threads: ' + str(place['threads']) + ')'}"
-    facts = [device, record["backbone"], f"{record['batch']} images of {record['size']} px a step"]
+    facts = [device, record["backbone"], f"{record['batch']} images of {record['size']} px per step"]
     facts += [f"{record['classes']} classes", f"precision {record['precision']}"]
     facts += ["compiled" if record["compile"] else "not compiled", f"memory by {record['memory']}"]
     return f"{'; '.join(facts)}. Matrix peak {record['peak_tflops']:.3g} TFLOP/s."
@@ -134,8 +136,8 @@ def steps(record: Record | None) -> pandas.DataFrame:
         cells.append(
             {
                 "images/s": f"{row['images_a_second']:,.1f}" if row else NOT_RUN,
-                "ms a step": f"{row['ms']:,.1f}" if row else NOT_RUN,
-                "multiply-adds a step": f"{row['multiply_adds'] / 1e9:,.2f} G" if row else NOT_RUN,
+                "ms per step": f"{row['ms']:,.1f}" if row else NOT_RUN,
+                "multiply-adds per step": f"{row['multiply_adds'] / 1e9:,.2f} G" if row else NOT_RUN,
                 "of the matrix peak": f"{row['share_of_peak']:.1%}" if row else NOT_RUN,
                 "peak memory": f"{row['memory_mb']:,.0f} MiB" if row else NOT_RUN,
             }

@@ -23,7 +23,7 @@ from cmr.errors import UserError
 from cmr.figures import GT_COLOUR, METHOD_COLOURS, PREDICTION_COLOUR
 from cmr.figures.attention import effective_count
 from cmr.figures.barcharts import mean_std
-from cmr.figures.style import DPI, PALETTE, PAPER, WIDTH, line_styles
+from cmr.figures.style import DPI, PALETTE, PAPER, VARIANT_COLOURS, WIDTH, line_styles
 from cmr.methods import METHODS
 from cmr.study.slider import ThresholdSlider, localize_at, threshold_slider
 
@@ -231,12 +231,32 @@ def test_colours_of_methods_are_fixed_and_distinct():
     assert figures.method_label("danet") == "DANet"
 
 
+def test_the_rows_of_a_full_table_all_differ_and_a_variant_keeps_its_colour_in_every_figure():
+    variants = ["CMR (positive parts)", "CMR (literal)", "CMR, no fusion loss", "views only", "HaS, 2 views"]
+    rows = [*(name for name in METHODS if name != "cmr"), *variants]
+    looks = line_styles(rows)
+    assert len({look["color"] for look in looks.values()}) == len(rows) == 15
+    assert looks["CMR (literal)"] == line_styles(["CMR (literal)"])["CMR (literal)"]
+    few = line_styles(["CAM", "HaS", "views only", "CMR (literal)", "CMR (positive parts)"]).values()
+    assert len({(str(look["linestyle"]), look["marker"]) for look in few}) == 5
+    for colour in VARIANT_COLOURS.values():
+        assert 1.05 / (luminance(colour) + 0.05) >= 3
+
+
+def test_a_figure_says_in_its_file_whether_it_shows_pictures(drawn):
+    kinds = {name: Image.open(io.BytesIO(figure._repr_png_())).info["Description"] for name, figure in drawn.items()}
+    pictured = {"overview", "views_grid", "channel_attention", "spatial_attention", "fusion_sequence", "gallery"}
+    pictured |= {"contact_sheet", "cover", "signed_maps", "steps"}
+    assert {name for name, kind in kinds.items() if kind == "pictures"} == pictured
+    assert set(kinds.values()) == {"chart", "pictures"}
+
+
 @given(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=25))
 @settings(deadline=None, max_examples=25)
 def test_every_name_gets_a_colour_and_as_long_as_there_are_enough_its_own(names):
     colours = figures.method_colours(names)
     assert list(colours) == list(dict.fromkeys(names))
-    assert len(set(colours.values())) == min(len(colours), len(PALETTE))
+    assert len(set(colours.values())) == min(len(colours), 2 * len(PALETTE))
 
 
 def luminance(colour: str) -> float:
