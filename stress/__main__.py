@@ -1,0 +1,114 @@
+"""Tries everything, prints the table, and says how each failure can be repeated."""
+
+import argparse
+import fnmatch
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+from cmr.files import write_json
+from cmr.study.machine import environment
+from stress import damaged, inputs, kills, mutated, objects, places, together
+from stress.attempt import Case, Skipped, prepare
+
+PARTS: dict[str, Callable[[int], Iterable[Case]]] = {
+    "kills": kills.cases,
+    "places": places.cases,
+    "together": together.cases,
+    "inputs": inputs.cases,
+    "damaged": damaged.cases,
+    "objects": objects.cases,
+    "mutated": mutated.cases,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the parts that are asked for; the exit status is 1 where anything came out wrong."""
+    parser = argparse.ArgumentParser(prog="python -m stress", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: all")
+    parser.add_argument("--case", default="*", help="only cases of this name; * and ? stand for others")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other moments and mutations")
+    parser.add_argument("--out", default="", help="JSON file for the figures")
+    asked = parser.parse_args(arguments)
+    for part in asked.parts:
+        if part not in PARTS:
+            parser.error(f"there is no part {part}; give some of {', '.join(PARTS)}")
+    started = time.monotonic()
+    prepare()
+    rows: dict[str, list[int]] = {}
+    failures, skipped = [], {}
+    for part in asked.parts or PARTS:
+        for case in PARTS[part](asked.seed):
+            if not fnmatch.fnmatchcase(case.name, asked.case):
+                continue
+            said = _tried(case, skipped)
+            if said is None:
+                continue
+            row = rows.setdefault(case.what, [0, 0])
+            row[0] += 1
+            row[1] += not said
+            if said:
+                failures.append(f"{case.what}: {case.name}: {said}")
+                command = f'python -m stress {part} --seed {asked.seed} --case "{case.name}"'
+                print(f"WRONG {failures[-1]}\n      again: {command}", flush=True)
+    print(table(rows))
+    for what, why in skipped.items():
+        print(f"left out: {what}: {why}")
+    seconds = round(time.monotonic() - started)
+    print(f"{sum(row[1] for row in rows.values())} of {sum(row[0] for row in rows.values())} right, {seconds} s")
+    if asked.out:
+        _write(asked.out, asked.seed, rows, failures, skipped, seconds)
+    return int(bool(failures))
+
+
+def _tried(case: Case, skipped: dict[str, str]) -> str | None:
+    """What was wrong in a case; None where this machine does not let it happen."""
+    folder = Path(tempfile.mkdtemp(prefix="stress-"))
+    folder.chmod(0o755)
+    before = Path.cwd()
+    try:
+        os.chdir(folder)
+        return case.run(folder)
+    except Skipped as why:
+        skipped.setdefault(case.what, str(why))
+        return None
+    finally:
+        os.chdir(before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def table(rows: dict[str, list[int]]) -> str:
+    """The table: what, tried, right."""
+    width = max(map(len, ["what", *rows]))
+    lines = [f"{'what':{width}}  tried  right", *(f"{name:{width}}  {a:5}  {b:5}" for name, (a, b) in rows.items())]
+    return "\n".join(lines)
+
+
+def _write(
+    out: str, seed: int, rows: dict[str, list[int]], failures: list[str], skipped: dict[str, str], seconds: int
+) -> None:
+    about = environment(torch.device("cpu"))
+    write_json(
+        out,
+        {
+            "command": f"python -m stress --seed {seed}",
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "environment": about,
+            "seconds": seconds,
+            "rows": [{"what": name, "tried": a, "right": b} for name, (a, b) in rows.items()],
+            "wrong": failures,
+            "left_out": [f"{what}: {why}" for what, why in skipped.items()],
+        },
+    )
+    print(f"{out}: written", json.dumps({"device": about["device"]}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
