@@ -3,20 +3,23 @@
 import argparse
 import fnmatch
 import json
+import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 
+from cmr.data.images import threads
 from cmr.files import write_json
 from cmr.study.machine import environment
 from stress import damaged, inputs, kills, mutated, objects, places, together
 from stress.attempt import Case, Skipped, prepare
+from stress.runs import reference
 
 PARTS: dict[str, Callable[[int], Iterable[Case]]] = {
     "kills": kills.cases,
@@ -29,12 +32,16 @@ PARTS: dict[str, Callable[[int], Iterable[Case]]] = {
 }
 
 
+CASES: list[tuple[str, Case]] = []  # with their parts; workers are copies of this process and know them by number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the parts that are asked for; the exit status is 1 where anything came out wrong."""
     parser = argparse.ArgumentParser(prog="python -m stress", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: all")
     parser.add_argument("--case", default="*", help="only cases of this name; * and ? stand for others")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other moments and mutations")
+    parser.add_argument("--jobs", type=int, default=threads(), help="cases at a time")
     parser.add_argument("--out", default="", help="JSON file for the figures")
     asked = parser.parse_args(arguments)
     for part in asked.parts:
@@ -42,22 +49,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"there is no part {part}; give some of {', '.join(PARTS)}")
     started = time.monotonic()
     prepare()
+    reference()
+    found = [(part, case) for part in asked.parts or PARTS for case in PARTS[part](asked.seed)]
+    CASES[:] = [(part, case) for part, case in found if fnmatch.fnmatchcase(case.name, asked.case)]
     rows: dict[str, list[int]] = {}
     failures, skipped = [], {}
-    for part in asked.parts or PARTS:
-        for case in PARTS[part](asked.seed):
-            if not fnmatch.fnmatchcase(case.name, asked.case):
-                continue
-            said = _tried(case, skipped)
-            if said is None:
-                continue
-            row = rows.setdefault(case.what, [0, 0])
-            row[0] += 1
-            row[1] += not said
-            if said:
-                failures.append(f"{case.what}: {case.name}: {said}")
-                command = f'python -m stress {part} --seed {asked.seed} --case "{case.name}"'
-                print(f"WRONG {failures[-1]}\n      again: {command}", flush=True)
+    for number, said, why in _all(asked.jobs):
+        part, case = CASES[number]
+        if why:
+            skipped.setdefault(case.what, why)
+            continue
+        row = rows.setdefault(case.what, [0, 0])
+        row[0] += 1
+        row[1] += not said
+        if said:
+            failures.append(f"{case.what}: {case.name}: {said}")
+            command = f'python -m stress {part} --seed {asked.seed} --case "{case.name}"'
+            print(f"WRONG {failures[-1]}\n      again: {command}", flush=True)
+    order = list(dict.fromkeys(case.what for _, case in CASES))
+    rows = {what: rows[what] for what in order if what in rows}
     print(table(rows))
     for what, why in skipped.items():
         print(f"left out: {what}: {why}")
@@ -68,17 +78,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(failures))
 
 
-def _tried(case: Case, skipped: dict[str, str]) -> str | None:
-    """What was wrong in a case; None where this machine does not let it happen."""
+def _all(jobs: int) -> Iterator[tuple[int, str, str]]:
+    """Runs the cases, some at a time."""
+    numbers = range(len(CASES))
+    if jobs < 2 or len(CASES) < 2:
+        yield from map(_tried, numbers)
+        return
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        yield from pool.imap_unordered(_tried, numbers)
+
+
+def _tried(number: int) -> tuple[int, str, str]:
+    """The case, what was wrong in it, and why this machine does not let it happen."""
+    _, case = CASES[number]
     folder = Path(tempfile.mkdtemp(prefix="stress-"))
     folder.chmod(0o755)
     before = Path.cwd()
     try:
         os.chdir(folder)
-        return case.run(folder)
+        return number, case.run(folder), ""
     except Skipped as why:
-        skipped.setdefault(case.what, str(why))
-        return None
+        return number, "", str(why)
+    except Exception as error:  # the attack itself has failed; the others go on
+        return number, f"the case itself: {type(error).__name__}: {error}", ""
     finally:
         os.chdir(before)
         shutil.rmtree(folder, ignore_errors=True)

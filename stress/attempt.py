@@ -1,8 +1,10 @@
 """One attempt: a command of cmr in a process of its own, which may be killed, starved, or stripped of its rights."""
 
+import ctypes
 import os
 import re
 import signal
+import struct
 import sys
 import time
 import traceback
@@ -11,9 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 120.0  # seconds until a command counts as hanging; the slowest takes a tenth of that
+PATIENCE = 40.0  # seconds until a command counts as hanging; the slowest takes a tenth of that
 LIST = re.compile(r"cmr: (\w+: )?(\d+ (problems?|left out|of \d+)|.*: \d+ of \d+ pictures)")  # may go on in more lines
-NOBODY = 65534
 # Seconds of work would be minutes over all attempts: sixteen images, two classes.
 TRAIN = ["train", "--preset", "tiny", "--method", "cam", "--device", "cpu", "--epochs", "2", "--batch-size", "8"]
 TRAIN += ["--data-settings.train", "16", "--data-settings.test", "8", "--data-settings.classes", "2"]
@@ -202,8 +203,8 @@ def wrong(outcome: Outcome, success: bool | None = None) -> str:
 
 
 def nobody() -> None:
-    """Gives up the rights of root, for whom nothing is read-only."""
+    """Gives up what lets root write where the rights say that nobody may; any other user has nothing to give up."""
     if os.getuid() == 0:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        header = struct.pack("=Ii", 0x20080522, 0)  # the third version of Linux's call, this process
+        if ctypes.CDLL(None).capset(header, bytes(24)):
+            raise OSError("the rights of root cannot be given up")

@@ -38,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = f"{error.filename}: " if error.filename else ""
         print(f"cmr: {where}{error.strerror or error}; what was written before stays", file=sys.stderr)
         sys.exit(2)
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # what pathlib raised until Python 3.13, where it is an OSError
+            raise
+        _end_bars()
+        print(f"cmr: {error}; what was written before stays", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         _end_bars()
         hint = "; the same command with --resume goes on" if given[:1] == ["train"] else ""

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from cmr.data.split import ImageFiles, Split
+from cmr.files import read_regular
 
 WHOLE = 20_000  # files that are read; of a larger set, so many spread evenly
 
@@ -45,6 +46,6 @@ def content_fingerprint(split: Split) -> str:
 
 def _digest(files: ImageFiles, i: int) -> bytes:
     try:
-        return hashlib.blake2b((files.root / files.names[i]).read_bytes(), digest_size=16).digest()
+        return hashlib.blake2b(read_regular(files.root / files.names[i]), digest_size=16).digest()
     except OSError as error:
         raise files.error(i, error) from error

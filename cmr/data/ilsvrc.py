@@ -22,6 +22,7 @@ from cmr.data import benchmark
 from cmr.data.lists import check_box, cut, file_bytes, headers, hidden, integer, lines, reals
 from cmr.data.split import NO_BOXES, ImageFiles, Split, split_of_files
 from cmr.errors import UserError
+from cmr.files import read_regular
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def read_xml(path: Path) -> tuple[str, tuple[int, int], np.ndarray, list[list[fl
         UserError: when it is no such annotation, has no object, or a box is wrong.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         tree = ElementTree.fromstring(data)
     except (OSError, ElementTree.ParseError) as error:
         raise UserError(f"{path}: cannot be read as XML ({error})") from error

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from cmr.data.split import ImageFiles
 from cmr.errors import UserError
+from cmr.files import read_regular
 
 
 def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ()) -> Iterator[tuple[int, list[str]]]:
@@ -29,7 +30,7 @@ def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ())
         UserError: when the file is missing, no text, or without a record, or a line has another number of fields.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such list file; give the root folder that holds it") from None
     except OSError as error:

@@ -21,7 +21,7 @@ from cmr.data.check import fractions
 from cmr.data.lists import hidden
 from cmr.data.split import fingerprint
 from cmr.errors import UserError, unknown
-from cmr.files import write_json
+from cmr.files import read_regular, write_json
 from cmr.maps import locate
 from cmr.metrics import WSOLMetrics, gt_boxes
 from cmr.metrics.baselines import box_baselines
@@ -146,7 +146,7 @@ def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
     """
     where = f"{path}: the map of image '{image}'"
     try:
-        content = io.BytesIO(path.read_bytes())
+        content = io.BytesIO(read_regular(path))
         with _PARSING:
             array = np.load(content, allow_pickle=False)
             if isinstance(array, np.lib.npyio.NpzFile):
