@@ -3,6 +3,7 @@
 import hashlib
 import lzma
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
     try:
         if name.endswith(TORCH_SUFFIXES):
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # of what is odd in the file; below it is told in our words
+                state = torch.load(path, map_location="cpu", weights_only=True)
         else:
             content = path.read_bytes()
             state = safetensors.torch.load(lzma.decompress(content) if name.endswith(".xz") else content)
@@ -90,8 +92,22 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items())
     ):
         raise UserError(f"weights: '{path}' does not hold named tensors (a state_dict); save model.state_dict()")
+    for key, tensor in state.items():
+        if kind := _odd(tensor):
+            raise UserError(f"weights: '{path}': the tensor '{key}' is {kind}; save plain ones of float32")
     state = _unwrapped(state, path)
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+
+
+def _odd(tensor: Tensor) -> str:
+    """What makes a tensor one that no network starts from; "" where nothing does."""
+    kinds = {
+        "without values": tensor.is_meta,
+        "quantised": tensor.is_quantized,
+        "complex": tensor.is_complex(),
+        "sparse": tensor.layout != torch.strided,
+    }
+    return next((kind for kind, true in kinds.items() if true), "")
 
 
 def _unwrapped(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -230,6 +230,7 @@ def test_localize_tells_a_mistake_before_the_work(capsys, tmp_path, monkeypatch,
 def test_names_of_any_script_are_drawn_and_printed(capsys, trained, tmp_path):
     record = json.loads((trained.path / runs.RECORD).read_text())
     record["classes"] = ["翠鸟" for _ in record["classes"]]
+    del record["checksum"]  # edited on purpose
     shutil.copytree(trained.path, tmp_path / "run")
     (tmp_path / "run" / runs.RECORD).write_text(json.dumps(record))
     (tmp_path / "зимородок").mkdir()
@@ -254,11 +255,14 @@ def test_a_message_begins_a_line_behind_a_progress_bar(capsys, monkeypatch):
     assert "\ncmr: the second cannot be read\n" in fail(capsys, "report")
 
 
+RESUME = "cmr: stopped; the same command with --resume goes on\n"
+
+
 def test_a_stopped_command_speaks_of_resuming_only_where_one_can(capsys, monkeypatch):
     def stopped(_):
         raise KeyboardInterrupt
 
-    for command, message in (("report", "cmr: stopped\n"), ("train", "cmr: stopped; the run goes on with --resume\n")):
+    for command, message in (("report", "cmr: stopped\n"), ("train", RESUME)):
         monkeypatch.setattr(f"cmr.cli.{command}.command", stopped)
         with pytest.raises(SystemExit) as ended:
             cli.main([command])
