@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: all")
     parser.add_argument("--case", default="*", help="only cases of this name; * and ? stand for others")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other moments and mutations")
+    parser.add_argument("--every", type=int, default=1, help="only each n-th case of a row, for a look in minutes")
     parser.add_argument("--jobs", type=int, default=threads(), help="cases at a time")
     parser.add_argument("--out", default="", help="JSON file for the figures")
     asked = parser.parse_args(arguments)
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare()
     reference()
     found = [(part, case) for part in asked.parts or PARTS for case in PARTS[part](asked.seed)]
-    CASES[:] = [(part, case) for part, case in found if fnmatch.fnmatchcase(case.name, asked.case)]
+    CASES[:] = _every(asked.every, [pair for pair in found if fnmatch.fnmatchcase(pair[1].name, asked.case)])
     rows: dict[str, list[int]] = {}
     failures, skipped = [], {}
     for number, said, why in _all(asked.jobs):
@@ -74,8 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = round(time.monotonic() - started)
     print(f"{sum(row[1] for row in rows.values())} of {sum(row[0] for row in rows.values())} right, {seconds} s")
     if asked.out:
-        _write(asked.out, asked.seed, rows, failures, skipped, seconds)
+        _write(asked.out, asked, rows, failures, skipped, seconds)
     return int(bool(failures))
+
+
+def _every(n: int, found: list[tuple[str, Case]]) -> list[tuple[str, Case]]:
+    """Of each row the first case and each n-th after it."""
+    seen: dict[str, int] = {}
+    kept = []
+    for part, case in found:
+        seen[case.what] = seen.get(case.what, -1) + 1
+        kept += [(part, case)] * (seen[case.what] % n == 0)
+    return kept
 
 
 def _all(jobs: int) -> Iterator[tuple[int, str, str]]:
@@ -113,14 +125,25 @@ def table(rows: dict[str, list[int]]) -> str:
     return "\n".join(lines)
 
 
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The table of a record of figures, as the book's page has it."""
+    lines = [f"| {row['what']} | {row['tried']} | {row['right']} |" for row in rows]
+    return "\n".join(["| what | tried | right |", "|---|---|---|", *lines])
+
+
 def _write(
-    out: str, seed: int, rows: dict[str, list[int]], failures: list[str], skipped: dict[str, str], seconds: int
+    out: str,
+    asked: argparse.Namespace,
+    rows: dict[str, list[int]],
+    failures: list[str],
+    skipped: dict[str, str],
+    seconds: int,
 ) -> None:
     about = environment(torch.device("cpu"))
     write_json(
         out,
         {
-            "command": f"python -m stress --seed {seed}",
+            "command": " ".join(["python -m stress", *asked.parts, f"--seed {asked.seed} --every {asked.every}"]),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "environment": about,
             "seconds": seconds,

@@ -19,12 +19,12 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 class Counter:
     """Counts the moments of writing below a folder, and does something at one of them."""
 
-    def __init__(self, folder: Path, at: int | None, deed: Callable[[], object]) -> None:
-        self.folder, self.at, self.deed, self.seen = str(folder), at, deed, 0
+    def __init__(self, folder: Path, at: int | None, deed: Callable[[], object], allowed: tuple[str, ...] = ()) -> None:
+        self.folder, self.at, self.deed, self.allowed, self.seen = str(folder), at, deed, allowed, 0
 
-    def step(self) -> None:
-        """One moment."""
-        if self.at is not None and self.seen >= self.at:
+    def step(self, event: str = "") -> None:
+        """One moment; a full disk lets files be removed."""
+        if self.at is not None and self.seen >= self.at and event not in self.allowed:
             self.deed()
         self.seen += 1
 
@@ -32,7 +32,7 @@ class Counter:
         """Python's audit hook."""
         changes = event in CHANGES or (event == "open" and (about[2] or 0) & WRITES)
         if changes and self.folder in str(about[0]):
-            self.step()
+            self.step(event)
 
 
 class Halves:
@@ -88,7 +88,7 @@ def full(folder: Path, at: int) -> Callable[[], None]:
     def no_room() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
-    return lambda: _set(Counter(folder, at, no_room))
+    return lambda: _set(Counter(folder, at, no_room, ("os.remove", "os.rmdir")))
 
 
 def moments(command: list[str] | Callable[[], object], folder: Path) -> int:

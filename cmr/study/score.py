@@ -3,13 +3,11 @@
 import io
 import os
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -152,8 +150,9 @@ def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
             if isinstance(array, np.lib.npyio.NpzFile):
                 held = array.files
                 array = array[held[0]] if len(held) == 1 else None
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{where} cannot be read as an .npy array ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # a damaged file makes the reader raise a dozen kinds, Python's tokenizer's among them
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{where} cannot be read as an .npy array ({reason})") from error
     if array is None:
         raise UserError(f"{where} holds {len(held)} arrays ({', '.join(held[:4])}); expected one, the map")
     if isinstance(array, np.ndarray) and array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
