@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book draft test coverage lint format lab bench study start clean
+.PHONY: help book draft test coverage stress lint format lab bench study start clean
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
@@ -34,6 +34,9 @@ test: $(STAMP)  ## run the tests
 
 coverage: $(STAMP)  ## run the tests and say which lines of the library they do not reach; pages in build/coverage
 	@$(PY) -m pytest --cov --cov-report=term --cov-report=html
+
+stress: $(STAMP)  ## attack the command line: kills, full disks, bad input, damaged files; about a quarter of an hour
+	@OMP_NUM_THREADS=1 $(PY) -m stress
 
 lint: $(STAMP)  ## check style, formatting, types and who imports whom; changes no file
 	@$(PY) -m ruff check .

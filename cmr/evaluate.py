@@ -134,7 +134,8 @@ class _Gathered:
         if world > 1:
             shares: list[Any] = [None] * world
             torch.distributed.all_gather_object(shares, found)
-            found = {name: np.concatenate([share[name] for share in shares]) for name in found}
+            shares = [share for share in shares if share]  # with more processes than images some have none
+            found = {name: np.concatenate([share[name] for share in shares]) for name in shares[0]}
         order, map_order = np.argsort(found.pop("index")), np.argsort(found["map_index"])
         return {name: value[map_order if name in ("maps", "map_index") else order] for name, value in found.items()}
 

@@ -38,10 +38,10 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
         ...     write_aside(Path(folder, "a", "b.txt"), b"c").read_bytes()
         b'c'
     """
-    path = Path(path).resolve()  # where a link leads, the file is replaced and not the link
+    path = Path(os.path.realpath(path))  # where a link leads, the file is replaced and not the link
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():  # a device or a pipe takes what is written; a folder says that it is one
-        with open(path, "wb") as file:
+        with open(path, "wb", opener=_without_waiting) as file:
             file.write(content) if not callable(content) else content(file)
         return path
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes do not write into one another's
@@ -63,6 +63,70 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
     return path
 
 
+def read_regular(path: str | Path) -> bytes:
+    """Reads a regular file; from a pipe or a device a read might never end.
+
+    Args:
+        path: the file, or a link to it.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+
+    Example:
+        >>> read_regular("/dev/null")
+        Traceback (most recent call last):
+        ...
+        OSError: it is not a regular file
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError("it is not a regular file")
+    return path.read_bytes()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a pipe for writing; one that nobody reads is an error, and no wait for ever."""
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    os.set_blocking(handle, True)
+    return handle
+
+
+def require_room(folder: str | Path, needed: int, what: str) -> None:
+    """Raises `UserError` where a disk has less room than what is about to be written takes.
+
+    Args:
+        folder: need not be there.
+        needed: bytes.
+        what: the thing that needs them, for the message.
+
+    Example:
+        >>> require_room(".", 10**18, "a checkpoint")
+        Traceback (most recent call last):
+        ...
+        cmr.errors.UserError: .: ... MB are free there, but a checkpoint needs 1,000,000,000,000 MB; make room, ...
+    """
+    place = Path(os.path.abspath(folder))
+    place = next(above for above in (place, *place.parents) if above.exists())
+    usage = shutil.disk_usage(place)
+    if usage.total and usage.free < needed:  # a file system that does not know its size says 0
+        raise UserError(
+            f"{folder}: {usage.free / 1e6:,.1f} MB are free there, but {what} needs {needed / 1e6:,.0f} MB; "
+            "make room, or name another folder"
+        )
+
+
+def clear(folder: str | Path) -> None:
+    """Takes away the lock that a killed process left beside a folder; one that is held stays."""
+    if _lock_of(Path(folder)).exists():
+        with suppress(UserError, OSError), alone(folder):
+            pass
+
+
+def _lock_of(folder: Path) -> Path:
+    folder = Path(os.path.abspath(folder))
+    return folder.with_name(f".{folder.name}.lock") if folder.name else folder / ".lock"
+
+
 @contextmanager
 def alone(folder: str | Path) -> Iterator[None]:
     """Keeps a folder for this process until the block ends, or until the process dies in whatever way.
@@ -78,8 +142,8 @@ def alone(folder: str | Path) -> Iterator[None]:
         OSError: the lock cannot be made.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    path = folder.with_name(f".{folder.name}.lock")
+    path = _lock_of(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path, folder) as (file, held):
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")

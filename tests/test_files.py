@@ -1,13 +1,15 @@
 """Files are written whole or not at all, and one process at a time has a folder."""
 
 import os
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from cmr.errors import UserError
-from cmr.files import alone, write_aside
+from cmr.files import alone, clear, read_regular, require_room, write_aside
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):
@@ -57,3 +59,52 @@ def test_the_lock_is_one_though_the_file_comes_and_goes(tmp_path):
         with pytest.raises(UserError, match=f"process {os.getpid()} on"), alone(folder):
             pass
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_lock_of_a_killed_process_is_cleared_and_a_held_one_stays(tmp_path):
+    folder, lock = tmp_path / "run", tmp_path / ".run.lock"
+    clear(folder)
+    lock.write_text("process 1 on nowhere")
+    clear(folder)
+    assert not lock.exists()
+    with alone(folder):
+        clear(folder)
+        assert lock.exists()
+
+
+def test_the_folder_of_the_call_itself_can_be_locked(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with alone("."):
+        assert (tmp_path / ".here.lock").exists()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "here"]
+
+
+def test_room_is_asked_of_the_first_folder_that_is_there(tmp_path, monkeypatch):
+    asked = []
+
+    def usage(place):
+        asked.append(place)
+        return SimpleNamespace(total=10**9, free=3 * 10**6)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    require_room(tmp_path / "a" / "b", 3 * 10**6, "a run")
+    with pytest.raises(UserError, match=r"a/b: 3.0 MB are free there, but a run needs 5 MB; make room, or name"):
+        require_room(tmp_path / "a" / "b", 5 * 10**6, "a run")
+    assert asked == [tmp_path] * 2
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=0, free=0))
+    require_room(tmp_path, 10**18, "a run")  # a file system that does not say
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names")
+def test_a_pipe_is_neither_read_nor_waited_for(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_regular(pipe)
+    with pytest.raises(OSError, match="No such device"):
+        write_aside(pipe, b"nobody reads")
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    write_aside(loop, b"whole")
+    assert read_regular(loop) == b"whole"

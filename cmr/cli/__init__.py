@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from cmr.errors import UserError, unknown
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; a user's mistake ends in one message and exit status 2."""
     if hasattr(sys.stdout, "reconfigure"):  # a terminal that lacks a name's letters gets their numbers
         sys.stdout.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of a damaged picture; what matters is told in our words
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         run(given)
@@ -37,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _end_bars()
         where = f"{error.filename}: " if error.filename else ""
         print(f"cmr: {where}{error.strerror or error}; what was written before stays", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # what pathlib raised until Python 3.13, where it is an OSError
+            raise
+        _end_bars()
+        print(f"cmr: {error}; what was written before stays", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         _end_bars()

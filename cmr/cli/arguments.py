@@ -1,18 +1,59 @@
 """What the commands share: how a command line is read."""
 
 import argparse
+import io
+import re
+from contextlib import redirect_stderr
 from typing import Any, TypeVar
 
 import tyro
 
+from cmr.errors import UserError
+
 Kind = TypeVar("Kind")
+LONGEST = 300  # letters of one part of a message
 Flat = tyro.conf.arg(name="")  # the fields of a nested dataclass, without a prefix
 
 
 def parse(kind: type[Kind], arguments: list[str], command: str, default: Kind | None = None) -> Kind:
-    """Reads the arguments of a command into its dataclass; prints help or a mistake and exits where that is due."""
+    """Reads the arguments of a command into its dataclass; prints help and exits where that is asked for.
+
+    Raises:
+        UserError: a mistake, in one line and without the frame that tyro draws around it.
+    """
     extra: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=arguments, prog=f"cmr {command}", **extra)
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(kind, args=arguments, prog=f"cmr {command}", **extra)
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise UserError(f"{command}: {unframed(said.getvalue())}") from None
+
+
+def unframed(text: str) -> str:
+    """What tyro says in a frame, as one line, less the help on the option.
+
+    Example:
+        >>> unframed("╭─ Value ─╮\\n│ Error at --lr: │\\n│ 'a' │\\n│ ─── │\\n│ See --help │\\n╰───╯")
+        "Error at --lr: 'a'; See --help"
+    """
+    lines = [re.sub("[│╭╮╰╯─]+", " ", line).strip() for line in text.splitlines() if line[:1] not in "╭╰"]
+    parts = [" ".join(part) for part in _split(lines)]
+    kept = [part for part in parts if part and not part.startswith("Argument helptext")]
+    return "; ".join(part if len(part) <= LONGEST else f"{part[:LONGEST]}..." for part in kept)
+
+
+def _split(lines: list[str]) -> list[list[str]]:
+    """The lines between rules, which are empty by now."""
+    parts: list[list[str]] = [[]]
+    for line in lines:
+        if line:
+            parts[-1].append(line)
+        else:
+            parts.append([])
+    return parts
 
 
 def peek(arguments: list[str], **defaults: str | None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from cmr.cli.arguments import Flat, parse, peek
 from cmr.data import DATASETS, load
 from cmr.data.boxes import resize_boxes
 from cmr.errors import UserError, require_known
-from cmr.files import write_aside
+from cmr.files import alone, write_aside
 
 C = TypeVar("C")
 
@@ -106,6 +108,19 @@ def make(data: str, root: str, split: str, settings: Any, out: str) -> None:
         raise UserError("out: say which folder to write (--out DIR)")
     if Path(out).exists():
         raise UserError(f"{out}: is there already; give another folder, or remove it")
+    with alone(out):
+        aside = Path(os.path.abspath(out)).with_name(f".{Path(out).name}.part")  # what is left of a call cut short goes
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            _written(data, root, split, settings, aside)
+            aside.rename(out)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    print(f"{out}: written; train on it with: cmr train --data folder --data-root {out}")
+
+
+def _written(data: str, root: str, split: str, settings: Any, out: Path) -> None:
+    """The pictures and the list, in a folder that gets its name when all is there."""
     lines = io.StringIO()
     table = csv.writer(lines, lineterminator="\n")
     table.writerow(["path", "label", "x0", "y0", "x1", "y1", "split"])
@@ -114,13 +129,12 @@ def make(data: str, root: str, split: str, settings: Any, out: str) -> None:
         for i in tqdm(range(len(found)), desc=f"writing {part}"):
             name = f"{part}/{i:06d}.png"
             picture = Image.fromarray(found.read(i))
-            write_aside(Path(out) / name, partial(picture.save, format="PNG"))
+            write_aside(out / name, partial(picture.save, format="PNG"))
             # ILSVRC-20 is not stored at its own size.
             boxes = resize_boxes(found.boxes[i], found.sizes[i], picture.size)
             for box in boxes if len(boxes) else [[""] * 4]:
                 table.writerow([name, found.classes[found.labels[i]], *box, part])
-    write_aside(Path(out) / "images.csv", lines.getvalue().encode())
-    print(f"{out}: written; train on it with: cmr train --data folder --data-root {out}")
+    write_aside(out / "images.csv", lines.getvalue().encode())
 
 
 def show(data: str, root: str, split: str, settings: Any, out: str) -> None:

@@ -25,13 +25,16 @@ def as_tensor(values: Any, what: str) -> Tensor:
         The tensor; it shares memory where it can.
 
     Raises:
-        UserError: they are no numbers, or a list of several shapes.
+        UserError: they are no numbers, or a list of several shapes; or sparse, quantised, complex or without values.
 
     Example:
         >>> as_tensor(np.arange(3, dtype=">i4")[::-1], "labels").tolist()
         [2, 1, 0]
     """
     if isinstance(values, Tensor):
+        if values.is_meta or values.is_quantized or values.is_complex() or values.layout != torch.strided:
+            kind = f"a tensor of {values.layout}, {values.dtype} on the device {values.device}"
+            raise UserError(f"{what}: {kind} is none of plain numbers; give a dense one")
         return values.detach()
     if _is_list(values):
         tensors = [as_tensor(value, what) for value in values]

@@ -8,6 +8,7 @@ One folder per split (`train`, `val`, `test`) with CSV files without a header:
     localization.txt   path,x0,y0,x1,y1              (optional, several lines per image; OpenImages: masks)
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,18 +40,42 @@ def labelled(folder: Path, root: Path, ids_file: str = "image_ids.txt") -> tuple
         if path in ids:
             raise UserError(f"{ids_list}, line {number}: '{path}' is listed twice, first in line {ids[path]}")
         ids[path] = number
-    known: dict[str, tuple[int, int]] = {}
-    for number, (path, text) in lines(labels_list, ",", (2,)):
-        path, label = normal(path), integer(text, "class", labels_list, number)
-        if path in known:
-            raise UserError(f"{labels_list}, line {number}: '{path}' is listed twice, first in line {known[path][1]}")
-        known[path] = (label, number)
-    for path, number in ids.items():
-        if path not in known:
-            raise UserError(f"{labels_list}: no label for '{path}' ({ids_list}, line {number})")
-    pairs = np.array([known[path] for path in ids], np.int64)  # (n, 2) label and line
     files = ImageFiles(root, tuple(ids), ids_list, np.fromiter(ids.values(), np.int64))
-    return files, pairs[:, 0].copy(), pairs[:, 1].copy()
+    del ids
+    labels, numbers = _by_image(labels_list, files, 1, lambda texts, n: [integer(texts[0], "class", labels_list, n)])
+    lacking = np.flatnonzero(numbers == 0)
+    if len(lacking):
+        i = lacking[0]
+        raise UserError(f"{labels_list}: no label for '{files.names[i]}'{files.place(i)}")
+    return files, labels[:, 0], numbers
+
+
+def _by_image(
+    path: Path, files: ImageFiles, count: int, parse: Callable[[list[str], int], list[int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a list with one line an image, into arrays: a million rows as Python's objects would take a gigabyte.
+
+    Args:
+        path: the list; it may name more images.
+        files: the images.
+        count: values in a line, beside the image's name.
+        parse: makes them of texts and line number.
+
+    Returns:
+        Values (n, count) int64 and line numbers (n,), 0 where the list has no line for an image.
+    """
+    position = {name: i for i, name in enumerate(files.names)}
+    others: dict[str, int] = {}
+    values, numbers = np.zeros((len(position), count), np.int64), np.zeros(len(position), np.int64)
+    for number, (name, *texts) in lines(path, ",", (1 + count,)):
+        row, name = parse(texts, number), normal(name)
+        i = position.get(name)
+        first = others.setdefault(name, number) if i is None else numbers[i] or number
+        if first != number:
+            raise UserError(f"{path}, line {number}: '{name}' is listed twice, first in line {first}")
+        if i is not None:
+            values[i], numbers[i] = row, number
+    return values, numbers
 
 
 def check_labels(folder: Path, labels: np.ndarray, numbers: np.ndarray, k: int, source: str) -> None:
@@ -103,19 +128,15 @@ def listed_sizes(folder: Path, files: ImageFiles) -> np.ndarray:
         UserError: when the list is missing or wrong, lacks an image, or has one twice.
     """
     path = folder / "image_sizes.txt"
-    position = {name: i for i, name in enumerate(files.names)}
-    first: dict[str, int] = {}
-    sizes = np.zeros((len(files.names), 2), np.int64)
-    for number, (name, *texts) in lines(path, ",", (3,)):
-        size = [integer(text, "size", path, number) for text in texts]
-        if min(size) < 1:
-            raise UserError(f"{path}, line {number}: an image of {size[0]}x{size[1]} pixels is not possible")
-        name = normal(name)
-        if first.setdefault(name, number) != number:
-            raise UserError(f"{path}, line {number}: '{name}' is listed twice, first in line {first[name]}")
-        if name in position:
-            sizes[position[name]] = size
-    lacking = np.flatnonzero(sizes[:, 0] == 0)
+
+    def size(texts: list[str], number: int) -> list[int]:
+        found = [integer(text, "size", path, number) for text in texts]
+        if min(found) < 1 or max(found) >= 2**31:
+            raise UserError(f"{path}, line {number}: an image of {found[0]}x{found[1]} pixels is not possible")
+        return found
+
+    sizes, numbers = _by_image(path, files, 2, size)
+    lacking = np.flatnonzero(numbers == 0)
     if len(lacking):
         i = lacking[0]
         raise UserError(f"{path}: no size for '{files.names[i]}'{files.place(i)}")

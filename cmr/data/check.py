@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm import tqdm
 
 from cmr.data.images import threads
 from cmr.data.split import ImageFiles, Split
+from cmr.data.threaded import in_threads
 from cmr.errors import UserError
 
 
@@ -52,16 +52,10 @@ def check(split: Split, progress: bool = True, notes: list[str] | None = None) -
         return list(dict.fromkeys(found))
 
     out: list[str] = []
-    with (
-        ThreadPoolExecutor(threads()) as pool,
-        tqdm(
-            total=len(split), desc=f"checking {split.dataset} {split.split}", unit="image", disable=not progress
-        ) as bar,
-    ):
-        for start in range(0, len(split), 1024):
-            for found in pool.map(problems, range(start, min(start + 1024, len(split)))):
-                out += found
-                bar.update()
+    what = f"checking {split.dataset} {split.split}"
+    checked = in_threads(problems, len(split), threads(most=256))
+    for found in tqdm(checked, total=len(split), desc=what, unit="image", disable=not progress):
+        out += found
     odd = [*split.notes, *_empty_classes(split)]
     out += _other_sizes(split, stored, odd) + _fractions(split)
     if notes is not None:

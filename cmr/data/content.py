@@ -1,12 +1,12 @@
 """A fingerprint of what the lists of a data set do not say: the names of the classes and the pixels."""
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 
 from cmr.data.split import ImageFiles, Split
+from cmr.data.threaded import in_threads
+from cmr.files import read_regular
 
 WHOLE = 20_000  # files that are read; of a larger set, so many spread evenly
 
@@ -35,16 +35,15 @@ def content_fingerprint(split: Split) -> str:
     """
     digest = hashlib.sha256(repr(split.classes).encode())
     if isinstance(split.read, ImageFiles):
-        count = len(split.read.names)
+        files, count = split.read, len(split.read.names)
         read = np.unique(np.linspace(0, count - 1, min(count, WHOLE)).round().astype(int)).tolist()
-        with ThreadPoolExecutor(4) as pool:
-            for part in pool.map(partial(_digest, split.read), read):
-                digest.update(part)
+        for part in in_threads(lambda i: _digest(files, read[i]), len(read), 4):
+            digest.update(part)
     return digest.hexdigest()[:16]
 
 
 def _digest(files: ImageFiles, i: int) -> bytes:
     try:
-        return hashlib.blake2b((files.root / files.names[i]).read_bytes(), digest_size=16).digest()
+        return hashlib.blake2b(read_regular(files.root / files.names[i]), digest_size=16).digest()
     except OSError as error:
         raise files.error(i, error) from error

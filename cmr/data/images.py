@@ -29,9 +29,9 @@ STD = torch.tensor([0.229, 0.224, 0.225])
 CHUNK = 256
 
 
-def threads() -> int:
-    """Counts the threads worth starting to decode images: one a usable core, at most 16."""
-    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+def threads(most: int = 16) -> int:
+    """Counts the threads worth starting to decode images: one for each usable core, at most so many."""
+    return min(most, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 """List files: lines with their numbers, numbers with their errors, and paths that stay inside the data root."""
 
+import math
 import os
 import posixpath
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from cmr.data.split import ImageFiles
+from cmr.data.threaded import in_threads
 from cmr.errors import UserError
+from cmr.files import read_regular
 
 
 def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ()) -> Iterator[tuple[int, list[str]]]:
@@ -29,7 +31,7 @@ def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ())
         UserError: when the file is missing, no text, or without a record, or a line has another number of fields.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such list file; give the root folder that holds it") from None
     except OSError as error:
@@ -75,7 +77,7 @@ def reals(texts: list[str], what: str, path: Path, number: int) -> list[float]:
     """Reads finite numbers, or raises a UserError that names file and line."""
     try:
         values = [float(text) for text in texts]
-        if not np.isfinite(values).all():
+        if not all(map(math.isfinite, values)):
             raise ValueError
     except ValueError:
         raise UserError(f"{path}, line {number}: {what} '{','.join(texts)}' is not made of finite numbers") from None
@@ -195,16 +197,20 @@ def check_box(
     """
     x0, y0, x1, y1 = box
     width, height = size
-    where = f"{path}, line {number}: box {x0:.10g},{y0:.10g},{x1:.10g},{y1:.10g}"
     if x1 <= x0 or y1 <= y0:
-        raise UserError(f"{where} has no area; give x0 < x1 and y0 < y1")
+        raise _wrong_box(box, path, number, "has no area; give x0 < x1 and y0 < y1")
     if clip:
         x1, y1 = min(x1, width - 1), min(y1, height - 1)
     if min(x0, y0) >= -0.5 and x1 <= width + 0.5 and y1 <= height + 0.5:
         x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
     if x0 < 0 or y0 < 0 or x1 > width or y1 > height or x1 <= x0 or y1 <= y0:
-        raise UserError(f"{where} lies outside its image of {width}x{height} pixels; cut it at the edge")
+        outside = f"lies outside its image of {width}x{height} pixels; cut it at the edge"
+        raise _wrong_box(box, path, number, outside)
     return x0, y0, x1, y1
+
+
+def _wrong_box(box: list[float], path: Path, number: int, what: str) -> UserError:
+    return UserError(f"{path}, line {number}: box {','.join(f'{side:.10g}' for side in box)} {what}")
 
 
 def headers(files: ImageFiles) -> np.ndarray:
@@ -245,11 +251,4 @@ def file_bytes(files: ImageFiles) -> np.ndarray:
 
 
 def _threaded(function: Callable[[int], Any], n: int, what: str) -> list[Any]:
-    with ThreadPoolExecutor(16) as pool:
-        out: list[Any] = []
-        # In pieces: a million pending jobs would cost a gigabyte and could not be stopped at the first error.
-        with tqdm(total=n, desc=what, unit="image", delay=2) as bar:
-            for start in range(0, n, 4096):
-                out += pool.map(function, range(start, min(start + 4096, n)))
-                bar.update(len(out) - bar.n)
-        return out
+    return list(tqdm(in_threads(function, n, 16), total=n, desc=what, unit="image", delay=2))

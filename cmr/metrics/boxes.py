@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cmr.data.arrays import as_array, two_sides
-from cmr.errors import UserError
+from cmr.errors import UserError, shown
 
 
 def gt_boxes(boxes: Sequence[np.ndarray], sizes: np.ndarray, size: int | tuple[int, int] = 224) -> list[np.ndarray]:
@@ -33,8 +33,9 @@ def gt_boxes(boxes: Sequence[np.ndarray], sizes: np.ndarray, size: int | tuple[i
         [array([[ 3,  1, 14,  1]])]
     """
     sizes = _rows(as_array(sizes, "gt_boxes: sizes"), 2, "gt_boxes: sizes").astype(np.float64)
-    if len(boxes) != len(sizes):
-        raise UserError(f"gt_boxes: {len(boxes)} images have boxes but {len(sizes)} have a size; give one of each")
+    arrays = box_arrays(boxes, "gt_boxes")
+    if len(arrays) != len(sizes):
+        raise UserError(f"gt_boxes: {len(arrays)} images have boxes but {len(sizes)} have a size; give one of each")
     wrong = ~((sizes > 0) & np.isfinite(sizes)).all(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
@@ -43,10 +44,9 @@ def gt_boxes(boxes: Sequence[np.ndarray], sizes: np.ndarray, size: int | tuple[i
         )
     width, height = two_sides(size, "gt_boxes")
     grid = np.array([width, height, width, height], np.float64)
-    arrays = box_arrays(boxes, "gt_boxes")
     flat = np.concatenate([np.zeros((0, 4)), *arrays])
     counts = [len(array) for array in arrays]
-    owner = np.repeat(np.arange(len(boxes)), counts)
+    owner = np.repeat(np.arange(len(arrays)), counts)
     check_boxes(flat, "gt_boxes", [f"a box of image {i}" for i in owner])
     # Multiply first, then divide: the order decides on which side of a whole number the product lies.
     scaled = np.trunc(flat * grid / np.tile(sizes, 2)[owner]).astype(np.int64)
@@ -96,8 +96,12 @@ def box_arrays(boxes: Sequence[Any], where: str, ids: Sequence[Any] | None = Non
         >>> [array.shape for array in box_arrays([[1, 2, 3, 4], [], np.zeros((2, 4))], "boxes")]
         [(1, 4), (0, 4), (2, 4)]
     """
+    try:
+        each = list(boxes)
+    except TypeError:
+        raise UserError(f"{where}: boxes: {shown(boxes)} is no list with the boxes of each image") from None
     found = []
-    for i, of_image in enumerate(boxes):
+    for i, of_image in enumerate(each):
         what = f"{where}: the boxes of image {i if ids is None else repr(ids[i])}"
         found.append(_rows(as_array(of_image, what), 4, what))
     return found

@@ -3,6 +3,7 @@
 import hashlib
 import lzma
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,13 +40,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Args:
         path: a file that ends in `.safetensors`, `.safetensors.xz` (compressed with xz), or as in `TORCH_SUFFIXES`, in
             any case. The last are read with `weights_only`, so that no code of the file's runs; a dictionary around the
-            tensors (`WRAPPERS`) and what stands before all names (`PREFIXES`) is taken off.
+            tensors (`WRAPPERS`) and what stands before the names (`PREFIXES`) is taken off. Names without it beside
+            them, as those of a loss or of an average of the weights in Lightning's checkpoints, are left out.
 
     Returns:
         Name -> tensor on the CPU. Half-precision tensors become float32, integer tensors stay as they are.
 
     Raises:
-        UserError: the file is missing, has another ending, is damaged, holds more than tensors, or no named ones.
+        UserError: the file is missing, has another ending, is damaged, holds more than tensors, no named ones, or two
+            networks.
 
     Example:
         >>> import tempfile
@@ -64,7 +67,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
     try:
         if name.endswith(TORCH_SUFFIXES):
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # of what is odd in the file; below it is told in our words
+                state = torch.load(path, map_location="cpu", weights_only=True)
         else:
             content = path.read_bytes()
             state = safetensors.torch.load(lzma.decompress(content) if name.endswith(".xz") else content)
@@ -88,9 +92,35 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items())
     ):
         raise UserError(f"weights: '{path}' does not hold named tensors (a state_dict); save model.state_dict()")
-    while prefix := next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in state)), None):
-        state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    for key, tensor in state.items():
+        if kind := _odd(tensor):
+            raise UserError(f"weights: '{path}': the tensor '{key}' is {kind}; save plain ones of float32")
+    state = _unwrapped(state, path)
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+
+
+def _odd(tensor: Tensor) -> str:
+    """What makes a tensor one that no network starts from; "" where nothing does."""
+    kinds = {
+        "without values": tensor.is_meta,
+        "quantised": tensor.is_quantized,
+        "complex": tensor.is_complex(),
+        "sparse": tensor.layout != torch.strided,
+    }
+    return next((kind for kind, true in kinds.items() if true), "")
+
+
+def _unwrapped(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors of the network alone, under its own names."""
+    while held := [prefix for prefix in PREFIXES if any(key.startswith(prefix) for key in state)]:
+        parts = [{key.removeprefix(p): t for key, t in state.items() if key.startswith(p)} for p in held]
+        twice = next((key for key in parts[0] if any(key in part for part in parts[1:])), None)
+        if twice:
+            raise UserError(
+                f"weights: '{path}' holds two networks, behind '{held[0]}' and '{held[1]}' ({twice}); save one alone"
+            )
+        state = parts[0]
+    return state
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
@@ -190,6 +220,12 @@ def load_weights(
         raise UserError(
             f"weights: '{source}' lacks {len(missing)} of {len(needed)} tensors ({_some(missing)}); "
             "pass partial=True to start from a part"
+        )
+    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if bad:
+        raise UserError(
+            f"weights: '{source}' holds NaN or infinity in {len(bad)} of its tensors ({_some(bad)}); the training that "
+            "left it had diverged, so give an earlier checkpoint"
         )
     wrong = [name for name in state if state[name].shape != own[name].shape]
     if wrong:

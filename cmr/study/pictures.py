@@ -22,7 +22,7 @@ from cmr.data.pictures import READ_ERRORS, read_rgb
 from cmr.data.split import reason
 from cmr.errors import UserError
 from cmr.figures.fonts import legible, without_font
-from cmr.files import write_aside, write_json
+from cmr.files import read_regular, write_aside, write_json
 from cmr.maps import Localize, locate
 from cmr.nets.imagenet import build_classifier, imagenet_classes
 from cmr.study import runs
@@ -230,7 +230,7 @@ def _check_out(out: Path, folders: Iterable[Path]) -> None:
 def _earlier(out: Path) -> dict[str, Any]:
     """What an earlier call left in this folder."""
     try:
-        content = json.loads((out / ROWS).read_text(encoding="utf-8"))
+        content = json.loads(read_regular(out / ROWS).decode())
         rows = [row | {"path": row.get("path", row["image"])} for row in content["localizations"]]
         if all(isinstance(row["path"], str) and isinstance(row["picture"], str) for row in rows):
             return content | {"localizations": rows}

@@ -23,6 +23,7 @@ from cmr.errors import UserError
 from cmr.files import write_aside, write_json
 from cmr.methods.method import Method
 from cmr.study import machine
+from cmr.study.seal import CHECKSUM, model_fingerprint, sealed, whole
 
 RECORD = "record.json"
 DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
@@ -79,7 +80,15 @@ class Run:
 
     @cached_property
     def _outcomes(self) -> dict[str, np.ndarray]:
-        return safetensors.numpy.load(lzma.decompress((self.path / OUTCOMES).read_bytes()))
+        path = self.path / OUTCOMES
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such file; it lies beside the record where the run was made")
+        try:
+            return safetensors.numpy.load(lzma.decompress(path.read_bytes()))
+        except Exception as error:  # a damaged file makes the readers raise several kinds
+            raise UserError(
+                f"{path}: cannot be read ({_first_line(error)}); train the run again with --rerun"
+            ) from error
 
 
 def circumstances(config: Config, device: torch.device, processes: int, started: float) -> dict[str, Any]:
@@ -176,17 +185,21 @@ def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray])
         safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
     )
     write_aside(folder / OUTCOMES, packed)
-    write_json(folder / RECORD, {**record, "finished": _now()})
+    write_json(folder / RECORD, _finished(record))
     return read(folder)
 
 
 def write_diverged(folder: Path, where: str, record: dict[str, Any]) -> None:
     """Writes that a training diverged: `where` in words, and what a record says beside its result."""
-    write_json(folder / DIVERGED, {"diverged": where, **record, "finished": _now()})
+    write_json(folder / DIVERGED, _finished({"diverged": where, **record}))
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def _finished(record: dict[str, Any]) -> dict[str, Any]:
+    return sealed({**record, "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def read(folder: str | Path) -> Run:
@@ -208,7 +221,9 @@ def read(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     if not (folder / RECORD).is_file():
-        raise UserError(f"{folder}: no finished run there (record.json is missing)")
+        again = folder.with_name(f"{folder.name}{RERUN}") / RECORD if folder.name else folder
+        hint = f"; {again.parent} has one that was made again: the same cmr train command puts it in its place"
+        raise UserError(f"{folder}: no finished run there (record.json is missing){hint * again.is_file()}")
     return _parsed(folder / RECORD)
 
 
@@ -219,14 +234,21 @@ def _parsed(path: Path) -> Run:
         raise UserError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a record, which is text in UTF-8 (byte {error.start} is not)") from None
-    except RecursionError:
-        raise UserError(f"{path}: not a record; it is nested too deeply") from None
+    except (RecursionError, ValueError):
+        raise UserError(
+            f"{path}: not a record; it is nested too deeply or has numbers of thousands of digits"
+        ) from None
     missing = [name for name in NEEDED if name not in record] if isinstance(record, dict) else ["all of it"]
     if path.name == RECORD and not missing and not isinstance(record.get("result"), dict):
         missing = ["result"]
     if missing or not all(isinstance(record[name], kind) for name, kind in NEEDED.items()):
         lacks = f"; it lacks {', '.join(missing)}" if missing else ""
         raise UserError(f"{path}: not a record of cmr{lacks}; move it away, or train the run again")
+    if not whole(record):
+        raise UserError(
+            f"{path}: its values do not fit its checksum, so it was damaged or edited; train the run again with "
+            f'--rerun, or remove the line "{CHECKSUM}" where the edit was meant'
+        )
     return Run(path.parent, record)
 
 
@@ -286,10 +308,12 @@ def find_diverged(*roots: str | Path) -> list[Run]:
     return [_parsed(path) for path in _files(roots, DIVERGED)]
 
 
-def save_model(folder: Path, method: torch.nn.Module) -> None:
-    """Writes the trained parameters and statistics as safetensors."""
+def save_model(folder: Path, method: torch.nn.Module) -> str:
+    """Writes the trained parameters and statistics as safetensors; returns their fingerprint."""
     state = {name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()}
-    write_aside(folder / MODEL, safetensors.torch.save(state))
+    content = safetensors.torch.save(state)
+    write_aside(folder / MODEL, content)
+    return model_fingerprint(content)
 
 
 def load_method(run: Run, classes: int, config: Config | None = None) -> Method:
@@ -310,11 +334,14 @@ def load_method(run: Run, classes: int, config: Config | None = None) -> Method:
         )
     method = build(replace(config or run.config, weights="none"), classes)
     try:
-        method.load_state_dict(safetensors.torch.load_file(path))
+        content = path.read_bytes()
+        if run.record.get("model", mine := model_fingerprint(content)) != mine:
+            raise ValueError("it is not the one that the record's numbers were made with")
+        method.load_state_dict(safetensors.torch.load(content))
     except OSError:
         raise
     except Exception as error:  # a damaged file makes the readers raise several kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = _first_line(error)
         raise UserError(f"{path}: the model cannot be read ({reason}); train the run again with --rerun") from error
     # In the memory layout of training: in another one a convolution rounds otherwise, and a box may move.
     return method.to(memory_format=torch.channels_last).eval()

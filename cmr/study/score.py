@@ -3,13 +3,11 @@
 import io
 import os
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -21,7 +19,7 @@ from cmr.data.check import fractions
 from cmr.data.lists import hidden
 from cmr.data.split import fingerprint
 from cmr.errors import UserError, unknown
-from cmr.files import write_json
+from cmr.files import read_regular, write_json
 from cmr.maps import locate
 from cmr.metrics import WSOLMetrics, gt_boxes
 from cmr.metrics.baselines import box_baselines
@@ -146,14 +144,15 @@ def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
     """
     where = f"{path}: the map of image '{image}'"
     try:
-        content = io.BytesIO(path.read_bytes())
+        content = io.BytesIO(read_regular(path))
         with _PARSING:
             array = np.load(content, allow_pickle=False)
             if isinstance(array, np.lib.npyio.NpzFile):
                 held = array.files
                 array = array[held[0]] if len(held) == 1 else None
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{where} cannot be read as an .npy array ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # a damaged file makes the reader raise a dozen kinds, Python's tokenizer's among them
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{where} cannot be read as an .npy array ({reason})") from error
     if array is None:
         raise UserError(f"{where} holds {len(held)} arrays ({', '.join(held[:4])}); expected one, the map")
     if isinstance(array, np.ndarray) and array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -22,6 +22,7 @@ from tqdm import tqdm
 from cmr import assemble
 from cmr.config import Config
 from cmr.errors import Diverged, UserError
+from cmr.files import alone
 from cmr.nets.weights import weights_fingerprint
 from cmr.study import runs
 from cmr.study.grid import label, load, varying
@@ -145,7 +146,8 @@ def execute(
         The runs that failed or diverged, each with the reason in one line.
 
     Raises:
-        UserError: dask's `distributed` is not installed, no scheduler answers, or numbers that cannot be.
+        UserError: dask's `distributed` is not installed, no scheduler answers, another sweep of this machine works in
+            the folder, or numbers that cannot be.
     """
     todo = planned.todo()
     if workers < 0 or threads < 0:
@@ -155,7 +157,8 @@ def execute(
     if not todo:
         return []
     distributed = _distributed()
-    with _client(distributed, todo, scheduler, workers) as client:
+    # With a scheduler the folder may be on another machine, and a second sweep only finds its runs taken.
+    with nullcontext() if scheduler else alone(out), _client(distributed, todo, scheduler, workers) as client:
         if not scheduler:
             count = len(client.nthreads())
             threads = threads or max(1, torch.get_num_threads() // count)

@@ -3,6 +3,7 @@
 import io
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,7 +20,7 @@ from cmr.data.images import Batches
 from cmr.data.split import Split
 from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
-from cmr.files import alone, write_aside
+from cmr.files import alone, clear, require_room, write_aside
 from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
@@ -61,6 +62,8 @@ def train(
     folder = Path(out) / identity(config, prints)
     first, again = fabric.global_rank == 0, folder.with_name(f"{folder.name}{runs.RERUN}")
     if not rerun and (folder / runs.RECORD).is_file():
+        if first:
+            clear(folder)
         return runs.read(folder)  # whole, whoever works beside it
     with alone(folder) if first else nullcontext():
         if first:
@@ -101,6 +104,9 @@ def _work(
     torch.manual_seed(config.seed)
     method = build(config, len(train_split.classes))
     wrapped, optimizer = set_up(fabric, method, config)
+    first = fabric.global_rank == 0
+    if first:
+        require_room(folder, room_needed(method), "this run, with its checkpoints and its model,")
     size = config.batch_size // fabric.world_size
     images = Batches(train_split, config.resize, size, fabric.device, **reading(config, progress))
     tests = batches_for_test(test_split, config, fabric.device, progress)
@@ -108,7 +114,6 @@ def _work(
     checkpoint = folder / runs.CHECKPOINT
     history, spent = load_checkpoint(checkpoint, method, optimizer, fabric) if resume else ([], 0.0)
     started = time.perf_counter() - spent
-    first = fabric.global_rank == 0
     place = (fabric.global_rank, fabric.world_size, progress)
 
     def about() -> dict[str, Any]:
@@ -149,11 +154,20 @@ def _work(
     wrapped.eval()
     result, outcomes = evaluate(localize, test_split, tests, config, *place)
     if first:
-        runs.save_model(folder, method)
+        model = runs.save_model(folder, method)
         maps_of = [test_split.ids[i] for i in outcomes["map_index"]]
-        runs.write(folder, {**about(), "result": runs.rounded(result), "maps_of": maps_of}, outcomes)
+        runs.write(folder, {**about(), "model": model, "result": runs.rounded(result), "maps_of": maps_of}, outcomes)
         checkpoint.unlink(missing_ok=True)
         (folder / runs.DIVERGED).unlink(missing_ok=True)  # an earlier one did
+
+
+def room_needed(method: nn.Module) -> int:
+    """Bytes that a run takes on the disk at most: two checkpoints, the last and the next, with SGD's momentum.
+
+    The model and the outcomes come when the next is no more.
+    """
+    parameters = sum(p.numel() * p.element_size() for p in method.parameters() if p.requires_grad)
+    return 2 * (parameters + sum(value.numel() * value.element_size() for value in method.state_dict().values()))
 
 
 class Stepping(Batches):
@@ -212,7 +226,11 @@ def load_checkpoint(
     if not path.is_file():
         return [], 0.0
     try:
-        state = torch.load(path, map_location=fabric.device, weights_only=True)
+        content = io.BytesIO(path.read_bytes())
+        if broken := zipfile.ZipFile(content).testzip():  # torch does not look at the checksums that it writes
+            raise ValueError(f"{broken} does not fit its checksum")
+        content.seek(0)
+        state = torch.load(content, map_location=fabric.device, weights_only=True)
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
         return state["history"], state["spent"]

@@ -230,6 +230,7 @@ def test_localize_tells_a_mistake_before_the_work(capsys, tmp_path, monkeypatch,
 def test_names_of_any_script_are_drawn_and_printed(capsys, trained, tmp_path):
     record = json.loads((trained.path / runs.RECORD).read_text())
     record["classes"] = ["翠鸟" for _ in record["classes"]]
+    del record["checksum"]  # edited on purpose
     shutil.copytree(trained.path, tmp_path / "run")
     (tmp_path / "run" / runs.RECORD).write_text(json.dumps(record))
     (tmp_path / "зимородок").mkdir()
@@ -254,12 +255,14 @@ def test_a_message_begins_a_line_behind_a_progress_bar(capsys, monkeypatch):
     assert "\ncmr: the second cannot be read\n" in fail(capsys, "report")
 
 
+RESUME = "cmr: stopped; the same command with --resume goes on\n"
+
+
 def test_a_stopped_command_speaks_of_resuming_only_where_one_can(capsys, monkeypatch):
     def stopped(_):
         raise KeyboardInterrupt
 
-    resumable = "cmr: stopped; the same command with --resume goes on\n"
-    for command, message in (("report", "cmr: stopped\n"), ("train", resumable)):
+    for command, message in (("report", "cmr: stopped\n"), ("train", RESUME)):
         monkeypatch.setattr(f"cmr.cli.{command}.command", stopped)
         with pytest.raises(SystemExit) as ended:
             cli.main([command])
@@ -282,6 +285,46 @@ def test_localize_draws_a_box_on_a_real_bird(capsys, shared, tmp_path):
     assert any(name.endswith(bird.name) for name in birds)
     assert row["box"][2] > row["box"][0]
     assert (tmp_path / row["picture"]).is_file()
+
+
+def test_data_make_leaves_its_folder_whole_or_not_at_all(capsys, tmp_path, monkeypatch):
+    made = tmp_path / "birds"
+    words = ["data", "make", "--train", "3", "--test", "2", "--classes", "2", "--size", "32", "--out", made]
+    left = tmp_path / ".birds.part"  # of a call that was killed
+    left.mkdir()
+    (left / "old.png").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr("cmr.cli.data.write_aside", lambda path, _: (_ for _ in ()).throw(OSError(28, "No space left")))
+        assert "No space left" in fail(capsys, *words)
+        assert list(tmp_path.iterdir()) == []
+    call(capsys, *words)
+    assert list(tmp_path.iterdir()) == [made] and len(list(made.rglob("*.png"))) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "--epochs", "nan"],
+            "train: Error parsing --epochs: invalid literal for int() with base 10: 'nan'; ",
+        ),
+        (["train", "--imge-size", "3"], "Unrecognized options: --imge-size, 3; Perhaps you meant: --image-size"),
+        (["train", "--test-crop", "a"], "invalid choice 'a' for argument '--test-crop'"),
+        (["notebook"], "notebook: Missing from cmr notebook: STR the notebook (required) STR where"),
+        (["score", "--threshold", "a" * 5000], "score: "),
+    ],
+)
+def test_a_mistake_in_an_option_is_one_line_without_a_frame(capsys, arguments, message):
+    said = fail(capsys, *arguments)
+    assert message in said and said.count("\n") == 1 and len(said) < 1000
+    assert not set("╭│╰─") & set(said)
+
+
+def test_a_link_that_leads_to_itself_is_told_in_one_line(capsys, tmp_path):
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    (tmp_path / "loop").symlink_to("loop")
+    fail(capsys, "sweep", tmp_path / "loop.toml", "--dry-run")
+    fail(capsys, "train", "--preset", "tiny", "--device", "cpu", "--out", tmp_path / "loop")
 
 
 def test_data_make_is_read_by_data_check(capsys, tmp_path):

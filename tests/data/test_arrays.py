@@ -107,6 +107,11 @@ def test_as_array_leaves_an_array_as_it_is():
         (lambda: resize_masks(np.ones(3), 3), r"masks have shape \(3,\)"),
         (lambda: PxAP().update(MAPS, [[True]], None, ["a", "b"]), "bring both to one grid"),
         (lambda: as_maps(np.array(["a"]), "maps"), "an array of type <U1"),
+        (lambda: as_tensor(torch.zeros(2).to_sparse(), "maps"), "a tensor of torch.sparse_coo, torch.float32"),
+        (lambda: as_array(torch.zeros(2, device="meta"), "maps"), "on the device meta is none of plain numbers"),
+        (lambda: as_tensor(torch.zeros(2, dtype=torch.complex64), "maps"), "torch.complex64"),
+        (lambda: gt_boxes(3.0, [[4, 4]]), "gt_boxes: boxes: 3.0 is no list with the boxes of each image"),
+        (lambda: WSOLMetrics().update(MAPS, None, None, None, ["a", "b"]), "boxes: None is no list"),
     ],
 )  # fmt: skip
 def test_wrong_shapes_and_ranges_are_told(call, message):

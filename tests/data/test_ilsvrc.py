@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmr.data import benchmark, ilsvrc
+from cmr.data import benchmark, ilsvrc, lists
 from cmr.data.check import check
 from cmr.data.split import ImageFiles
 from cmr.errors import UserError
@@ -341,3 +341,29 @@ def test_the_benchmarks_own_list(shared):
     counts = np.array([len(b) for b in boxes])
     assert counts.sum() == 80477
     assert round(100 * (counts > 1).mean(), 1) == 23.4
+
+
+def test_the_line_of_an_object_is_right_in_a_long_annotation(tmp_path):
+    path = tmp_path / "long.xml"
+    path.write_text(annotation("n01", [(1, 1, 3, 2)] * 3000 + [(1, 1, 1, 1)]))
+    with pytest.raises(UserError, match="line 30008: box 1,1,1,1 has no area"):  # seven lines, then ten an object
+        ilsvrc.read_xml(path)
+
+
+def test_each_list_is_read_once(tmp_path, monkeypatch):
+    folder = tmp_path / "metadata" / "test"
+    folder.mkdir(parents=True)
+    (tmp_path / "metadata" / "classes.txt").write_text("0,n01440764,0\n")
+    Image.new("RGB", (6, 5)).save(tmp_path / "a.png")
+    rows = {
+        "image_ids": "a.png",
+        "class_labels": "a.png,0",
+        "image_sizes": "a.png,6,5",
+        "localization": "a.png,1,1,3,3",
+    }
+    for name, row in rows.items():
+        (folder / f"{name}.txt").write_text(row + "\n")
+    read = []
+    monkeypatch.setattr(lists, "read_regular", lambda path: read.append(path.stem) or path.read_bytes())
+    ilsvrc.load(tmp_path, "test")
+    assert sorted(read) == sorted([*rows, "classes"])

@@ -62,9 +62,44 @@ def test_checkpoints_as_others_save_them(tmp_path, key, prefix):
         assert got.keys() == STATE.keys() and torch.equal(got["a.weight"], STATE["a.weight"])
 
 
-def test_a_prefix_that_only_some_names_have_stays(tmp_path):
-    mixed = {"module.a": torch.ones(1), "b": torch.ones(1)}
-    assert read_weights(write(tmp_path / "w.pth", mixed)).keys() == mixed.keys()
+@pytest.mark.parametrize("prefix", ["model.", "net.", "model.backbone.", "net._orig_mod."])
+def test_a_lightning_checkpoint_gives_its_network_and_nothing_beside_it(tmp_path, prefix):
+    beside = {
+        "criterion.weight": torch.ones(3),
+        "ema.module.a.weight": torch.zeros(2),
+        "ema.n_averaged": torch.ones(()),
+    }
+    saved = {f"{prefix}{name}": tensor for name, tensor in STATE.items()} | beside
+    content = {"state_dict": saved, "pytorch-lightning_version": "2.5.0", "callbacks": {}, "global_step": 3}
+    got = read_weights(write(tmp_path / "last.ckpt", content))
+    assert got.keys() == STATE.keys() and torch.equal(got["a.weight"], STATE["a.weight"])
+
+
+def test_two_networks_in_one_file_are_not_chosen_from(tmp_path):
+    twice = {f"{prefix}{name}": tensor for name, tensor in STATE.items() for prefix in ("model.", "net.")}
+    with pytest.raises(UserError, match=r"holds two networks, behind 'model.' and 'net.' \(a.weight\); save one alone"):
+        read_weights(write(tmp_path / "w.pth", twice))
+
+
+@pytest.mark.parametrize(
+    ("odd", "kind"),
+    [
+        (torch.ones(2).to_sparse(), "sparse"),
+        (torch.ones(2, device="meta"), "without values"),
+        (torch.ones(2, dtype=torch.complex64), "complex"),
+    ],
+)
+def test_tensors_that_no_network_starts_from_are_named(tmp_path, odd, kind):
+    with pytest.raises(UserError, match=f"the tensor 'b' is {kind}; save plain ones"):
+        read_weights(write(tmp_path / "w.pth", {"a": torch.ones(1), "b": odd}))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_numbers_that_are_not_finite_are_said_to_be_in_the_weights(value):
+    layer = nn.Linear(2, 1)
+    state = {"weight": torch.tensor([[1.0, value]]), "bias": torch.zeros(1)}
+    with pytest.raises(UserError, match=r"'w.pth' holds NaN or infinity in 1 of its tensors \(weight\)"):
+        load_weights(layer, state, "w.pth")
 
 
 @pytest.mark.parametrize(

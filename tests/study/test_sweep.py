@@ -14,7 +14,7 @@ import pytest
 from cmr import assemble, cli
 from cmr.assemble import make
 from cmr.errors import UserError
-from cmr.files import write_json
+from cmr.files import alone, write_json
 from cmr.study import grid, runs, search, sweep, training
 from cmr.study.identity import identity
 
@@ -173,6 +173,15 @@ def test_a_worker_process_trains_what_is_left_and_lists_what_diverged(place, cap
     said = call(capsys, "grid.toml", "--out", "out")  # the outcome is known: it is not tried again
     assert re.search(r"^diverged  toybirds-cam-tiny-s0-\w+  lr=1e\+30$", said, re.MULTILINE)
     assert "3 runs: 3 done, 0 to do" in said
+
+
+@needs_dask
+def test_a_second_sweep_of_a_folder_is_told_who_is_there(place, capsys):
+    with alone("out"):
+        said = call(capsys, "grid.toml", "--out", "out", status=2)
+        assert f"cmr: out: process {os.getpid()} on " in said and "works there; wait until it has ended" in said
+        assert "4 to do" in call(capsys, "grid.toml", "--out", "out", "--dry-run")  # a look is free
+    assert not list(place.glob(".*.lock"))
 
 
 @pytest.fixture

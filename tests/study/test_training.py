@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -380,3 +381,18 @@ def test_two_processes_train_and_agree(tmp_path):
     assert len(outcomes["iou"]) == 33
     assert 100 * (outcomes["iou"] >= 0.5).mean() == pytest.approx(finished.result["GT-known Loc"], abs=1e-3)
     assert len(re.findall("record: ", done.stdout)) == 1  # one process reports
+
+
+def test_more_processes_than_test_images(tmp_path):
+    """The second process has none to score, and the record is that of one process."""
+    asked = {"data_settings": {"train": 32, "test": 1, "classes": 2}, "epochs": 1, "batch_size": 32}
+    config = make("tiny", method="cam", device="cpu", **asked)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "cmr"]
+    words = shlex.split(runs.train_command(config, "tiny"))[1:] + ["--device", "cpu", "--out", str(tmp_path / "two")]
+    place = os.environ | {"PYTHONPATH": str(Path(training.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *words], capture_output=True, text=True, env=place, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    [shared] = runs.find(tmp_path / "two")
+    assert shared.record["environment"]["processes"] == 2
+    assert shared.result["images"] == 1 and len(shared.outcomes()["iou"]) == 1
+    assert "Warning" not in done.stderr.replace("FutureWarning", "")

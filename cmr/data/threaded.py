@@ -1,0 +1,43 @@
+"""The same small work on each of very many images, in threads."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+PIECE = 64  # images in one job: a job of its own for each would cost ten times what asking for a file's size does
+
+
+def in_threads(function: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
+    """Calls a function with 0 to n - 1, a few pieces ahead of whoever takes the results.
+
+    Args:
+        function: called from several threads.
+        n: how often.
+        workers: threads.
+
+    Yields:
+        The results, in order. An error of the function is raised in its place, and what was not begun is not done.
+
+    Example:
+        >>> list(in_threads(lambda i: i * i, 5, 2))
+        [0, 1, 4, 9, 16]
+    """
+
+    def piece(start: int) -> list[Result]:
+        return [function(i) for i in range(start, min(start + PIECE, n))]
+
+    pool = ThreadPoolExecutor(workers)
+    ahead: deque[Future[list[Result]]] = deque()
+    try:
+        for start in range(0, n, PIECE):
+            # All of a million at once would take a gigabyte.
+            if len(ahead) == 4 * workers:
+                yield from ahead.popleft().result()
+            ahead.append(pool.submit(piece, start))
+        while ahead:
+            yield from ahead.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
