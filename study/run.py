@@ -5,11 +5,12 @@ python -m study.run study/gpu             the same questions with ResNet50 at 22
 python -m study.run study/full            on the full CUB-200-2011 and ILSVRC 2012, which a reader must have
 
 The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [retest] names trained runs, and settings of
-the test under which they are tested again.
+the test under which they are tested again; one with a table [ddt] asks for measurements of DDT.
 """
 
 import argparse
 import sys
+import tempfile
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from tqdm import tqdm
 from cmr import cli
 from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
-from cmr.study import runs
+from cmr.study import frozen, runs
+from cmr.study.ddt import DDT, measure
 from cmr.study.grid import load
 from cmr.study.identity import essence
 from cmr.study.reevaluate import changed, reevaluate
@@ -46,13 +48,15 @@ def run(folder: Path, root: Path = Path("results")) -> None:
     files = sorted(folder.glob("[0-9]*-*.toml"), key=lambda file: int(file.name.split("-")[0]))
     if not files:
         raise UserError(f"{folder}: holds no grid file (*.toml); give study/cpu or study/gpu")
-    retests = {file: content for file in files if (content := check(file))}
+    special = {file: content for file in files if (content := check(file))}
     failed = []
     for i, file in enumerate(files):
         print(f"[{i + 1}/{len(files)}] {file}", flush=True)
         try:
-            if file in retests:
-                test_again(retests[file], file, results_of(file, root))
+            if "ddt" in special.get(file, {}):
+                measure_all(special[file], file, results_of(file, root))
+            elif file in special:
+                test_again(special[file], file, results_of(file, root))
             else:
                 cli.run(["sweep", str(file), "--out", str(results_of(file, root))])
         except UserError as error:
@@ -69,11 +73,18 @@ def run(folder: Path, root: Path = Path("results")) -> None:
 
 
 def check(file: Path) -> dict[str, Any]:
-    """Reads a file of the study; the content of one with [retest], of a grid an empty one. Raises for a mistake."""
+    """Reads a file of the study; the content of one with [retest] or [ddt], of a grid an empty one.
+
+    Raises:
+        UserError: a mistake in it.
+    """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = {}  # `load` says what is wrong
+    if "ddt" in content:
+        frozen.expand(content, "ddt", DDT, str(file))
+        return content
     if "retest" not in content:
         load(file)
         return {}
@@ -106,6 +117,13 @@ def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
         # Not by id: that changes when a setting with a default is added, and models are not kept with the records.
         if (trained.id, essence(config), maps) not in done:
             reevaluate(trained, config, out, progress=False, maps=maps)
+
+
+def measure_all(content: dict[str, Any], file: Path, out: Path) -> None:
+    """Makes the measurements that are not done; those of one network share its features while the file runs."""
+    with tempfile.TemporaryDirectory() as features:
+        for settings in tqdm(frozen.expand(content, "ddt", DDT, str(file)), desc=out.name, unit="measurement"):
+            measure(settings, out, features, progress=False)
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train a method, test it, and leave one folder with record, outcomes and model",
     "sweep": "run a grid of trainings, on this machine or on a dask cluster",
     "evaluate": "test a trained run again, as it was or under other settings of the test",
+    "ddt": "localize without training and without a class, on a data set",
     "score": "score a folder of anybody's maps against boxes",
     "localize": "draw a box on one's own pictures",
     "data": "make a data set's pictures, check a data set, or show some of it",

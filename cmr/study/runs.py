@@ -170,16 +170,17 @@ def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray])
         safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
     )
     write_aside(folder / OUTCOMES, packed)
-    write_json(folder / RECORD, {**record, "finished": _now()})
+    write_json(folder / RECORD, {**record, "finished": now()})
     return read(folder)
 
 
 def write_diverged(folder: Path, where: str, record: dict[str, Any]) -> None:
     """Writes that a training diverged: `where` in words, and what a record says beside its result."""
-    write_json(folder / DIVERGED, {"diverged": where, **record, "finished": _now()})
+    write_json(folder / DIVERGED, {"diverged": where, **record, "finished": now()})
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as records have it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 

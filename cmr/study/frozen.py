@@ -1,0 +1,183 @@
+"""Records of what was measured on a frozen network: nothing of it was trained, or a small head on its features.
+
+They lie beside the run records under `results/`, with a file name of their own, since they have no training to tell of.
+"""
+
+import hashlib
+import itertools
+import json
+import lzma
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+import numpy as np
+import safetensors.numpy
+
+from cmr.errors import UserError, require_known
+from cmr.files import write_aside, write_json
+from cmr.study import machine
+from cmr.study.grid import typed
+from cmr.study.runs import OUTCOMES, Run, now, rounded
+from cmr.study.tables import METRICS
+
+S = TypeVar("S")
+RECORD = "frozen.json"
+NEEDED = ("id", "kind", "title", "uses", "settings", "data", "weights", "environment", "command", "result")
+VERSION = 1  # part of every id; raise it when the same settings give other numbers
+PLACE = ("data_root", "device")  # settings that say where, not what
+
+
+def identity(kind: str, settings: Any, prints: Mapping[str, str]) -> str:
+    """The id of a measurement: what it is, on which data and network, and a hash of all that determines its numbers.
+
+    Args:
+        kind: "ddt", "boxes", ...
+        settings: a dataclass with `data`, `backbone`, `seed` and `weights`.
+        prints: fingerprints of data and weights, as `cmr.study.identity.fingerprints` gives them.
+    """
+    values = {name: value for name, value in asdict(settings).items() if name not in (*PLACE, "weights")}
+    text = json.dumps({"version": VERSION, "kind": kind, "settings": values, "prints": dict(prints)}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return f"{settings.data}-{kind}-{settings.backbone}-s{settings.seed}-{digest}"
+
+
+def settings_of(settings: Any) -> dict[str, Any]:
+    """Settings for a record: of an absolute path only the last part is kept."""
+    values = asdict(settings)
+    short = {name: Path(values[name]).name for name in ("data_root", "weights") if Path(values[name]).is_absolute()}
+    return values | short
+
+
+def write(folder: Path, record: dict[str, Any], outcomes: Mapping[str, np.ndarray], device: Any) -> Run:
+    """Writes a measurement's folder; the record last, since its presence says that the measurement is finished.
+
+    Args:
+        folder: where to.
+        record: what `NEEDED` lists but for the environment, which is added with the time.
+        outcomes: arrays by name, one row per test image.
+        device: that it ran on.
+    """
+    packed = lzma.compress(
+        safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
+    )
+    write_aside(folder / OUTCOMES, packed)
+    about = {"environment": machine.environment(device), "peak_memory_mb": machine.peak_memory_mb(device)}
+    result = rounded(record["result"])
+    write_json(folder / RECORD, record | {"result": result} | about | {"finished": now()})
+    return read(folder)
+
+
+def read(folder: str | Path) -> Run:
+    """Reads one measurement.
+
+    Args:
+        folder: holds frozen.json.
+
+    Raises:
+        UserError: no such file, or one that is no record.
+
+    Example:
+        >>> read("no/such/folder")
+        Traceback (most recent call last):
+        cmr.errors.UserError: no/such/folder: no finished measurement there (frozen.json is missing)
+    """
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        raise UserError(f"{folder}: no finished measurement there ({RECORD} is missing)")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); move it away, or measure again") from None
+    missing = [name for name in NEEDED if name not in record] if isinstance(record, dict) else list(NEEDED)
+    if missing:
+        raise UserError(f"{path}: not a record of cmr; it lacks {', '.join(missing)}; move it away, or measure again")
+    return Run(Path(folder), record)
+
+
+def find(*roots: str | Path, **wanted: Any) -> list[Run]:
+    """All measurements below the given folders, in the order of their names.
+
+    Args:
+        *roots: folders, at any depth; one that is missing holds none.
+        **wanted: settings that must be equal, as `component="class"`; or `kind`.
+
+    Example:
+        >>> find("no/such/folder")
+        []
+    """
+    found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
+    return [run for run in found if all((run.record | run.record["settings"]).get(k) == v for k, v in wanted.items())]
+
+
+def rows(found: Sequence[Run]) -> list[dict[str, Any]]:
+    """Rows as of `cmr.study.tables.table`, with what a measurement "uses": nothing, labels, or boxes.
+
+    Args:
+        found: measurements; those that differ in nothing but their seed share a row.
+
+    Returns:
+        Rows in the order in which their first measurement was given.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in found:
+        settings = {name: value for name, value in run.record["settings"].items() if name not in (*PLACE, "seed")}
+        key = json.dumps([run.record["kind"], settings, run.record["data"], run.record["weights"]], sort_keys=True)
+        groups.setdefault(key, []).append(run)
+    table = []
+    for members in groups.values():
+        record = members[0].record
+        row: dict[str, Any] = {
+            "data": record["data"]["test"]["name"],
+            "backbone": record["settings"]["backbone"],
+            "size": f"{record['settings']['image_size']} px",
+            "method": record["title"],
+            "variant": "",
+            "uses": record["uses"],
+            "seeds": len({member.record["settings"]["seed"] for member in members}),
+        }
+        for name in METRICS:
+            values = [member.result[name] for member in members if name in member.result]
+            row[name] = (
+                (statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None) if values else None
+            )
+        table.append(row)
+    return table
+
+
+def expand(content: Mapping[str, Any], kind: str, settings: type[S], where: str) -> list[S]:
+    """The settings that a grid file of measurements asks for.
+
+    Args:
+        content: the file, as TOML gives it: a table named after the kind with what all have in common, and entries
+            `[[measure]]` with what differs; a list for a field that holds one value stands for each of its values.
+        kind: the table's name.
+        settings: the dataclass.
+        where: the file, for messages.
+
+    Raises:
+        UserError: a name that is none, or a value that cannot be.
+
+    Example:
+        >>> from cmr.study.ddt import DDT
+        >>> content = {"ddt": {"image_size": 32}, "measure": [{"component": "set", "images": [1, 5]}]}
+        >>> [(one.image_size, one.images) for one in expand(content, "ddt", DDT, "a.toml")]
+        [(32, 1), (32, 5)]
+    """
+    for name in content:
+        require_known(name, f"key of {where}", (kind, "measure"))
+    hints = get_type_hints(settings)
+    found = []
+    for entry in content.get("measure", [{}]):
+        values = {**content[kind], **entry}
+        for name in values:
+            require_known(name, f"setting in {where}", [item.name for item in fields(settings)])
+        many = [n for n, value in values.items() if isinstance(value, list) and get_origin(hints[n]) is not tuple]
+        for choice in itertools.product(*(values[name] for name in many)):
+            try:
+                found.append(settings(**typed(settings, values | dict(zip(many, choice, strict=True)))))
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+    return found
