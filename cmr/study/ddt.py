@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmr.assemble import make, make_fabric, precision, splits
+from cmr.assemble import make_fabric, precision, splits
 from cmr.config import COUNT, Config, Normaliser, Range, check
 from cmr.data.split import Split
 from cmr.errors import UserError
@@ -22,7 +22,7 @@ from cmr.nets.weights import weights_fingerprint
 from cmr.study import frozen
 from cmr.study.features import Features
 from cmr.study.identity import fingerprints
-from cmr.study.runs import Run, data_of
+from cmr.study.runs import data_of
 
 KIND = "ddt"
 
@@ -78,16 +78,9 @@ class DDT:
             raise UserError(f"images: {self.images} has no meaning where each test image has a component of its own")
 
 
-def configuration(settings: DDT) -> Config:
-    """The configuration of data, network and test that the settings describe; nothing else of it is used."""
-    names = ("data", "data_root", "backbone", "weights", "stride", "image_size", "normalise", "threshold", "precision")
-    same = {name: getattr(settings, name) for name in names}
-    return make(settings.preset, resize=settings.image_size, seed=settings.seed, device=settings.device, **same)
-
-
 def measure(
     settings: DDT, out: str | Path = "", features: str | Path = "", rerun: bool = False, progress: bool = True
-) -> Run:
+) -> frozen.Measurement:
     """Makes the component on training images and scores the maps of the test images.
 
     Args:
@@ -105,7 +98,7 @@ def measure(
             which there is no training image.
     """
     started = time.perf_counter()
-    config = configuration(settings)
+    config = frozen.configuration(dataclasses.asdict(settings))
     sources = Sources(settings, config, features, progress)
     folder = Path(out) / frozen.identity(KIND, settings, sources.prints)
     if not rerun and (folder / frozen.RECORD).is_file():
@@ -127,14 +120,13 @@ def measure(
         "content": sources.prints["content"],
         "weights": sources.prints["weights"],
         "command": command(settings, out),
-        "precision": precision(config, sources.device),
         "explained": [round(component.explained, 4) for component in components.values()],
         "classes": list(sources.test.classes),
         "maps_of": [sources.test.ids[i] for i in outcomes["map_index"]],
         "result": scores.compute(),
         "duration_s": round(time.perf_counter() - started, 1),
     }
-    return frozen.write(folder, record, outcomes, sources.device)
+    return frozen.write(folder, record, outcomes, sources.device, precision(config, sources.device))
 
 
 class Sources:

@@ -10,12 +10,16 @@ import lzma
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 import numpy as np
 import safetensors.numpy
+import torch
 
+from cmr.assemble import make
+from cmr.config import Config
 from cmr.errors import UserError, require_known
 from cmr.files import write_aside, write_json
 from cmr.study import machine
@@ -51,7 +55,30 @@ def settings_of(settings: Any) -> dict[str, Any]:
     return values | short
 
 
-def write(folder: Path, record: dict[str, Any], outcomes: Mapping[str, np.ndarray], device: Any) -> Run:
+class Measurement(Run):
+    """What was measured on a frozen network, read from its folder; a run without a training."""
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration of data, network and test; nothing else of it was used."""
+        return configuration(self.record["settings"])
+
+
+def configuration(settings: Mapping[str, Any]) -> Config:
+    """The configuration of data, network and test that a measurement's settings describe; nothing else of it is used.
+
+    Example:
+        >>> configuration({"preset": "tiny", "data": "toybirds", "image_size": 32, "component": "set"}).image_size
+        32
+    """
+    known = {item.name for item in fields(Config)}
+    same = {name: value for name, value in settings.items() if name in known}
+    return make(settings["preset"], resize=settings["image_size"], **same)
+
+
+def write(
+    folder: Path, record: dict[str, Any], outcomes: Mapping[str, np.ndarray], device: torch.device, arithmetic: str
+) -> Measurement:
     """Writes a measurement's folder; the record last, since its presence says that the measurement is finished.
 
     Args:
@@ -59,18 +86,23 @@ def write(folder: Path, record: dict[str, Any], outcomes: Mapping[str, np.ndarra
         record: what `NEEDED` lists but for the environment, which is added with the time.
         outcomes: arrays by name, one row per test image.
         device: that it ran on.
+        arithmetic: of the network, in Fabric's words.
     """
     packed = lzma.compress(
         safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
     )
     write_aside(folder / OUTCOMES, packed)
-    about = {"environment": machine.environment(device), "peak_memory_mb": machine.peak_memory_mb(device)}
+    about = {
+        "seeds": {"seed": record["settings"]["seed"]},
+        "environment": machine.environment(device) | {"precision": arithmetic, "processes": 1},
+        "peak_memory_mb": machine.peak_memory_mb(device),
+    }
     result = rounded(record["result"])
     write_json(folder / RECORD, record | {"result": result} | about | {"finished": now()})
     return read(folder)
 
 
-def read(folder: str | Path) -> Run:
+def read(folder: str | Path) -> Measurement:
     """Reads one measurement.
 
     Args:
@@ -94,10 +126,10 @@ def read(folder: str | Path) -> Run:
     missing = [name for name in NEEDED if name not in record] if isinstance(record, dict) else list(NEEDED)
     if missing:
         raise UserError(f"{path}: not a record of cmr; it lacks {', '.join(missing)}; move it away, or measure again")
-    return Run(Path(folder), record)
+    return Measurement(Path(folder), record)
 
 
-def find(*roots: str | Path, **wanted: Any) -> list[Run]:
+def find(*roots: str | Path, **wanted: Any) -> list[Measurement]:
     """All measurements below the given folders, in the order of their names.
 
     Args:

@@ -12,14 +12,14 @@ from cmr.maps.ddt import Descriptors, image_maps
 from cmr.metrics import gt_boxes
 from cmr.metrics.boxes import box_iou
 from cmr.study import frozen
-from cmr.study.ddt import DDT, Sources, chosen, command, components_of, configuration, maps_of, measure, title
+from cmr.study.ddt import DDT, Sources, chosen, command, components_of, maps_of, measure, title
 
 TINY = DDT(preset="tiny", image_size=32, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def sources() -> Sources:
-    return Sources(TINY, configuration(TINY), progress=False)
+    return Sources(TINY, frozen.configuration(dataclasses.asdict(TINY)), progress=False)
 
 
 def test_the_component_is_made_of_training_images(sources):

@@ -24,6 +24,7 @@ def record(settings: DDT, loc: float, **more: object) -> dict:
         "data": {"test": {"name": "Toy", "fingerprint": "b"}},
         "weights": "d",
         "command": "cmr ddt",
+        "duration_s": 1.0,
         "result": {"GT-known Loc": loc, "MaxBoxAccV2": 50.0},
         **more,
     }
@@ -31,7 +32,7 @@ def record(settings: DDT, loc: float, **more: object) -> dict:
 
 def written(folder, settings, loc, **more):
     found = record(settings, loc, **more)
-    return frozen.write(folder / found["id"], found, {"iou": np.array([0.1, 0.9])}, torch.device("cpu"))
+    return frozen.write(folder / found["id"], found, {"iou": np.array([0.1, 0.9])}, torch.device("cpu"), "32-true")
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -41,6 +42,8 @@ def test_what_is_written_is_read(tmp_path):
     assert again.result["GT-known Loc"] == 33.3333
     assert again.outcomes()["iou"].tolist() == [0.1, 0.9]
     assert {"environment", "finished", "peak_memory_mb"} <= set(again.record)
+    assert (again.config.image_size, again.config.normalise, again.config.threshold) == (64, "max", 0.0)
+    assert "32-true" in tables.provenance([again])
 
 
 def test_the_id_says_what_and_not_where(tmp_path):

@@ -1,0 +1,97 @@
+"""From the fusion loss to localization without a class: how well does what all classes share localize, turned over?
+
+The fusion loss builds a map that all classes share (`cmr.study.rawmaps`), low on the object and high around it. Less
+its mean and turned over it is a map without a class, as DDT's is, and is read as DDT's: above 0 is object.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from cmr.data.split import Split
+from cmr.maps import locate
+from cmr.metrics import WSOLMetrics, gt_boxes
+from cmr.study.rawmaps import map_parts
+from cmr.study.runs import Run
+
+METRICS = ("GT-known Loc", "MaxBoxAcc", "MaxBoxAccV2")
+
+
+def turned(maps: np.ndarray) -> np.ndarray:
+    """Maps less their mean, with their sign turned.
+
+    Args:
+        maps: (B, h, w).
+
+    Returns:
+        (B, h, w) float64, of mean 0.
+
+    Example:
+        >>> turned(np.array([[[1.0, 4.0, 4.0]]]))
+        array([[[ 2., -1., -1.]]])
+    """
+    maps = np.asarray(maps, float)
+    return maps.mean((1, 2), keepdims=True) - maps
+
+
+def readings(run: Run, test: Run) -> dict[str, tuple[np.ndarray, str, float]]:
+    """The maps of a trained run that are compared, and how each is made a box.
+
+    Args:
+        run: the trained run.
+        test: its test with `test_map = "centred"`.
+
+    Returns:
+        Name -> maps (B, h, w), normaliser, threshold: the map as it is and its class's own part by the rule of all
+        tables (min-max, 0.2); the own part and the shared part turned over by DDT's rule, above 0.
+    """
+    parts = map_parts({"run": [run]}, [test])["run"]
+    return {
+        "the map": (parts["map"], "minmax", 0.2),
+        "the class's own part": (parts["own"], "minmax", 0.2),
+        "own part, above its mean": (-turned(parts["own"]), "max", 0.0),
+        "shared part, as it is, above its mean": (-turned(parts["shared"]), "max", 0.0),
+        "shared part, turned over": (turned(parts["shared"]), "max", 0.0),
+    }
+
+
+def scored(maps: np.ndarray, normaliser: str, threshold: float, some: Split, side: int) -> dict[str, float]:
+    """The box metrics of a few raw maps, in percent.
+
+    Args:
+        maps: (B, h, w), raw.
+        normaliser, threshold: how they are made boxes.
+        some: the images that they belong to, in their order.
+        side: of the grid, in pixels.
+    """
+    metrics = WSOLMetrics(threshold=threshold, ids=some.ids)
+    scoremaps = locate.normalise(locate.resize(torch.from_numpy(np.asarray(maps, np.float32)), side), normaliser)
+    metrics.update(scoremaps, None, None, gt_boxes(some.boxes, some.sizes, side), some.ids)
+    result = metrics.compute()
+    return {name: float(str(result[name])) for name in METRICS}
+
+
+def bridge(models: Mapping[str, Sequence[Run]], tests: Sequence[Run], split: Split) -> list[dict[str, object]]:
+    """How well the parts of the stored raw maps localize.
+
+    Args:
+        models: title -> trained runs that differ in seed only.
+        tests: tests of trained runs; those with `test_map = "centred"` say what a class's own part is.
+        split: the test split; records keep the raw maps of 32 of its images.
+
+    Returns:
+        One row for each title, seed and reading: "title", "seed", "reading", "images", and `METRICS` in percent.
+    """
+    centred = {
+        run.record["trained"]["id"]: run for run in tests if getattr(run.config.settings, "test_map", "") == "centred"
+    }
+    rows: list[dict[str, object]] = []
+    for title, members in models.items():
+        for run in (member for member in members if member.id in centred):
+            some = split.subset(run.outcomes()["map_index"])
+            for name, (maps, normaliser, threshold) in readings(run, centred[run.id]).items():
+                found = scored(maps, normaliser, threshold, some, run.config.image_size)
+                seed = run.config.seed
+                rows.append({"title": title, "seed": seed, "reading": name, "images": len(some), **found})
+    return rows
