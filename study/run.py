@@ -5,7 +5,7 @@ python -m study.run study/gpu             the same questions with ResNet50 at 22
 python -m study.run study/full            on the full CUB-200-2011 and ILSVRC 2012, which a reader must have
 
 The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [retest] names trained runs, and settings of
-the test under which they are tested again; one with a table [ddt] asks for measurements of DDT.
+the test under which they are tested again; one with a table [ddt] or [boxes] asks for measurements on frozen networks.
 """
 
 import argparse
@@ -21,12 +21,15 @@ from tqdm import tqdm
 from cmr import cli
 from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
-from cmr.study import frozen, runs
-from cmr.study.ddt import DDT, measure
+from cmr.study import ddt, frozen, regressor, runs
 from cmr.study.grid import load
 from cmr.study.identity import essence
 from cmr.study.reevaluate import changed, reevaluate
 
+MEASURED: dict[str, tuple[Any, Any]] = {  # table of a file -> settings, and what measures them
+    ddt.KIND: (ddt.DDT, ddt.measure),
+    regressor.KIND: (regressor.Regressor, regressor.measure),
+}
 RETEST = ("runs", "methods", "match", "device")
 
 
@@ -53,7 +56,7 @@ def run(folder: Path, root: Path = Path("results")) -> None:
     for i, file in enumerate(files):
         print(f"[{i + 1}/{len(files)}] {file}", flush=True)
         try:
-            if "ddt" in special.get(file, {}):
+            if kind_of(special.get(file, {})):
                 measure_all(special[file], file, results_of(file, root))
             elif file in special:
                 test_again(special[file], file, results_of(file, root))
@@ -73,7 +76,7 @@ def run(folder: Path, root: Path = Path("results")) -> None:
 
 
 def check(file: Path) -> dict[str, Any]:
-    """Reads a file of the study; the content of one with [retest] or [ddt], of a grid an empty one.
+    """Reads a file of the study; the content of one with [retest], [ddt] or [boxes], of a grid an empty one.
 
     Raises:
         UserError: a mistake in it.
@@ -82,8 +85,8 @@ def check(file: Path) -> dict[str, Any]:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = {}  # `load` says what is wrong
-    if "ddt" in content:
-        frozen.expand(content, "ddt", DDT, str(file))
+    if kind := kind_of(content):
+        frozen.expand(content, kind, MEASURED[kind][0], str(file))
         return content
     if "retest" not in content:
         load(file)
@@ -119,11 +122,18 @@ def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
             reevaluate(trained, config, out, progress=False, maps=maps)
 
 
+def kind_of(content: dict[str, Any]) -> str:
+    """What a file measures on frozen networks; "" where it is of another sort."""
+    return next((kind for kind in MEASURED if kind in content), "")
+
+
 def measure_all(content: dict[str, Any], file: Path, out: Path) -> None:
     """Makes the measurements that are not done; those of one network share its features while the file runs."""
+    kind = kind_of(content)
+    settings, measure = MEASURED[kind]
     with tempfile.TemporaryDirectory() as features:
-        for settings in tqdm(frozen.expand(content, "ddt", DDT, str(file)), desc=out.name, unit="measurement"):
-            measure(settings, out, features, progress=False)
+        for one in tqdm(frozen.expand(content, kind, settings, str(file)), desc=out.name, unit="measurement"):
+            measure(one, out, features, progress=False)
 
 
 def main() -> int:

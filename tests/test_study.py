@@ -8,13 +8,14 @@ import pytest
 
 from cmr.errors import UserError
 from cmr.study import frozen, runs
-from cmr.study.ddt import DDT
 from cmr.study.grid import load
 from cmr.study.titles import by_title
-from study.run import check, main, results_of, run
+from study.run import MEASURED, check, kind_of, main, results_of, run
 
 ROOT = Path(__file__).resolve().parent.parent
-FROZEN = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[ddt]" in file.read_text()]
+FROZEN = [
+    file for file in sorted(ROOT.glob("study/*/*.toml")) if re.search(r"^\[(ddt|boxes)\]", file.read_text(), re.M)
+]
 GRIDS = [f for f in sorted(ROOT.glob("study/*/*.toml")) if f not in FROZEN and "[retest]" not in f.read_text()]
 RETESTS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[retest]" in file.read_text()]
 
@@ -51,7 +52,8 @@ def test_every_grid_expands(file):
 
 @pytest.mark.parametrize("file", FROZEN, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_every_file_of_measurements_expands(file):
-    found = frozen.expand(check(file), "ddt", DDT, str(file))
+    content = check(file)
+    found = frozen.expand(content, kind_of(content), MEASURED[kind_of(content)][0], str(file))
     assert len(found) == len(set(found)) > 0
 
 

@@ -12,6 +12,7 @@ COMMANDS = {
     "sweep": "run a grid of trainings, on this machine or on a dask cluster",
     "evaluate": "test a trained run again, as it was or under other settings of the test",
     "ddt": "localize without training and without a class, on a data set",
+    "boxes": "fit a box regressor on frozen features, told by DDT's boxes or by true ones",
     "score": "score a folder of anybody's maps against boxes",
     "localize": "draw a box on one's own pictures",
     "data": "make a data set's pictures, check a data set, or show some of it",

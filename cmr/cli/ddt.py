@@ -9,8 +9,7 @@ from cmr.cli.arguments import Flat, parse
 def command(arguments: list[str]) -> None:
     """Reads the command line, measures, and prints the result."""
     from cmr.study.ddt import DDT, measure
-    from cmr.study.frozen import RECORD
-    from cmr.study.tables import metric_lines
+    from cmr.study.frozen import summary
 
     @dataclass(frozen=True)
     class Ddt:
@@ -25,7 +24,4 @@ def command(arguments: list[str]) -> None:
         rerun: bool = False
 
     asked = parse(Ddt, arguments, "ddt")
-    run = measure(asked.settings, asked.out, asked.features, asked.rerun)
-    where = run.record["data"]["test"]
-    print(f"{run.record['title']} on {where['name']} ({where['images']} test images), {run.record['duration_s']} s")
-    print(f"{metric_lines(run.result)}\nrecord: {run.path / RECORD}")
+    print(summary(measure(asked.settings, asked.out, asked.features, asked.rerun)))

@@ -104,7 +104,7 @@ def measure(
     if not rerun and (folder / frozen.RECORD).is_file():
         return frozen.read(folder)
     components = components_of(settings, sources)
-    maps = maps_of(settings, components, sources)
+    maps = maps_of(settings, components, sources, sources.test)
     scores = Scores(sources.test, config, torch.device("cpu"))
     labels = torch.from_numpy(sources.test.labels)
     for index in torch.arange(len(labels)).split(128):
@@ -183,14 +183,14 @@ def title(settings: DDT) -> str:
     return ", ".join(parts + ([f"{rule[0]}, tau {rule[1]:g}"] if rule != plain else []))
 
 
-def command(settings: DDT, out: str | Path) -> str:
+def command(settings: DDT, out: str | Path, name: str = "ddt") -> str:
     """The command that measures this again.
 
     Example:
         >>> command(DDT(component="class", layers=("layer1", "last")), "runs")
         'cmr ddt --component class --layers layer1 last --out runs'
     """
-    words = ["cmr", "ddt"]
+    words = ["cmr", name]
     for item in dataclasses.fields(settings):
         value = frozen.settings_of(settings)[item.name]
         if value != item.default:
@@ -228,8 +228,8 @@ def components_of(settings: DDT, sources: Sources) -> dict[int, Component]:
     return components
 
 
-def maps_of(settings: DDT, components: dict[int, Component], sources: Sources) -> Tensor:
-    """The raw maps of all test images, (n, h, w) float32 in main memory."""
+def maps_of(settings: DDT, components: dict[int, Component], sources: Sources, split: Split) -> Tensor:
+    """The raw maps of all images of one of the splits, (n, h, w) float32 in main memory."""
 
     def look(features: Tensor, labels: Tensor) -> Tensor:
         if settings.component == "image":
@@ -241,6 +241,6 @@ def maps_of(settings: DDT, components: dict[int, Component], sources: Sources) -
 
     views = []
     for mirrored in (False, True)[: 1 + settings.flip]:
-        batches = sources.features(sources.test, mirrored).batches()
+        batches = sources.features(split, mirrored).batches()
         views.append(torch.cat([look(features, labels).cpu() for features, labels, _index in batches]))
     return torch.stack(views).mean(0)

@@ -25,7 +25,7 @@ from cmr.files import write_aside, write_json
 from cmr.study import machine
 from cmr.study.grid import typed
 from cmr.study.runs import OUTCOMES, Run, now, rounded
-from cmr.study.tables import METRICS
+from cmr.study.tables import METRICS, metric_lines
 
 S = TypeVar("S")
 RECORD = "frozen.json"
@@ -142,6 +142,13 @@ def find(*roots: str | Path, **wanted: Any) -> list[Measurement]:
     """
     found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
     return [run for run in found if all((run.record | run.record["settings"]).get(k) == v for k, v in wanted.items())]
+
+
+def summary(run: Measurement) -> str:
+    """What a command prints when it has measured."""
+    where = run.record["data"]["test"]
+    head = f"{run.record['title']} on {where['name']} ({where['images']} test images), {run.record['duration_s']} s"
+    return f"{head}\n{metric_lines(run.result)}\nrecord: {run.path / RECORD}"
 
 
 def rows(found: Sequence[Run]) -> list[dict[str, Any]]:

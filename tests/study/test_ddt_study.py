@@ -29,7 +29,7 @@ def test_the_component_is_made_of_training_images(sources):
     found = components_of(TINY, sources)
     assert list(found) == [0]
     assert torch.allclose(found[0].direction, direct.component().direction)
-    maps = maps_of(TINY, found, sources)
+    maps = maps_of(TINY, found, sources, sources.test)
     test = next(sources.features(sources.test).batches())[0]
     assert torch.equal(maps[: len(test)], direct.component().maps(test))
 
@@ -44,7 +44,7 @@ def test_one_component_per_class_is_that_of_its_images(sources):
         assert (labels == 2).all()
         direct.update(features)
     assert torch.allclose(found[2].direction, direct.component().direction)
-    maps = maps_of(settings, found, sources)
+    maps = maps_of(settings, found, sources, sources.test)
     features, labels, _index = next(sources.features(sources.test).batches())
     one = int((labels == 2).nonzero()[0])
     assert torch.allclose(maps[one], direct.component().maps(features[one : one + 1])[0], atol=1e-6)
@@ -54,13 +54,13 @@ def test_images_of_their_own_need_no_training_image(sources):
     settings = dataclasses.replace(TINY, component="image")
     assert components_of(settings, sources) == {}
     test = next(sources.features(sources.test).batches())[0]
-    assert torch.equal(maps_of(settings, {}, sources)[: len(test)], image_maps(test))
+    assert torch.equal(maps_of(settings, {}, sources, sources.test)[: len(test)], image_maps(test))
 
 
 def test_mirrored_maps_are_averaged_where_they_belong(sources):
     component = components_of(TINY, sources)
-    plain = maps_of(TINY, component, sources)
-    both = maps_of(dataclasses.replace(TINY, flip=True), component, sources)
+    plain = maps_of(TINY, component, sources, sources.test)
+    both = maps_of(dataclasses.replace(TINY, flip=True), component, sources, sources.test)
     mirrored = sources.features(sources.test, mirrored=True).batches()
     turned = torch.cat([component[0].maps(features) for features, _labels, _index in mirrored])
     assert torch.allclose(both, (plain + turned) / 2, atol=1e-6)
