@@ -4,17 +4,23 @@ The fusion loss builds a map that all classes share (`cmr.study.rawmaps`), low o
 its mean and turned over it is a map without a class, as DDT's is, and is read as DDT's: above 0 is object.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from cmr.data.split import Split
+from cmr.errors import UserError
+from cmr.files import write_json
 from cmr.maps import locate
 from cmr.metrics import WSOLMetrics, gt_boxes
+from cmr.study import machine
 from cmr.study.rawmaps import map_parts
-from cmr.study.runs import Run
+from cmr.study.runs import Run, data_of, now
 
+NAME = "bridge.json"
 METRICS = ("GT-known Loc", "MaxBoxAcc", "MaxBoxAccV2")
 
 
@@ -51,7 +57,7 @@ def readings(run: Run, test: Run) -> dict[str, tuple[np.ndarray, str, float]]:
         "the map": (parts["map"], "minmax", 0.2),
         "the class's own part": (parts["own"], "minmax", 0.2),
         "own part, above its mean": (-turned(parts["own"]), "max", 0.0),
-        "shared part, as it is, above its mean": (-turned(parts["shared"]), "max", 0.0),
+        "shared part, above its mean": (-turned(parts["shared"]), "max", 0.0),
         "shared part, turned over": (turned(parts["shared"]), "max", 0.0),
     }
 
@@ -95,3 +101,32 @@ def bridge(models: Mapping[str, Sequence[Run]], tests: Sequence[Run], split: Spl
                 seed = run.config.seed
                 rows.append({"title": title, "seed": seed, "reading": name, "images": len(some), **found})
     return rows
+
+
+def write(folder: str | Path, rows: Sequence[Mapping[str, object]], split: Split) -> Path:
+    """Records what `bridge` gave on a data set that readers may not have: folder/bridge.json."""
+    about = {
+        "finished": now(),
+        "environment": machine.environment(torch.device("cpu")),
+        "data": data_of(split)[split.split],
+    }
+    return write_json(Path(folder) / NAME, {**about, "rows": [dict(row) for row in rows]})
+
+
+def read(folder: str | Path) -> list[dict[str, object]]:
+    """The rows that `write` recorded.
+
+    Raises:
+        UserError: there are none.
+
+    Example:
+        >>> read("no/such/folder")
+        Traceback (most recent call last):
+        cmr.errors.UserError: no/such/folder/bridge.json: there is no such file; record it with ...
+    """
+    path = Path(folder) / NAME
+    if not path.is_file():
+        raise UserError(
+            f"{path}: there is no such file; record it with notebooks/ddt.ipynb and its parameters cub, record"
+        )
+    return list(json.loads(path.read_text(encoding="utf-8"))["rows"])

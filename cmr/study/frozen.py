@@ -172,7 +172,7 @@ def rows(found: Sequence[Run]) -> list[dict[str, Any]]:
             "data": record["data"]["test"]["name"],
             "backbone": record["settings"]["backbone"],
             "size": f"{record['settings']['image_size']} px",
-            "method": record["title"],
+            "method": record["title"] + (", random weights" if record["weights"] == "none" else ""),
             "variant": "",
             "uses": record["uses"],
             "seeds": len({member.record["settings"]["seed"] for member in members}),
