@@ -126,7 +126,8 @@ def read(folder: str | Path) -> Measurement:
     missing = [name for name in NEEDED if name not in record] if isinstance(record, dict) else list(NEEDED)
     if missing:
         raise UserError(f"{path}: not a record of cmr; it lacks {', '.join(missing)}; move it away, or measure again")
-    return Measurement(Path(folder), record)
+    # Tables name a row by data, network, size and method, which they take from a run's configuration.
+    return Measurement(Path(folder), record | {"config": record["settings"] | {"method": record["kind"]}})
 
 
 def find(*roots: str | Path, **wanted: Any) -> list[Measurement]:
