@@ -60,27 +60,60 @@ def evaluate(
         image: label, top5, score, iou, box (xyxy inclusive, network pixels), with `maps` and `map_index` for the
         images whose raw map of the true class is kept.
     """
-    boxes = target_boxes(split, config)
-    metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids).to(batches.device)
-    areas = _Areas(split, config, batches.device)
-    keep = np.unique(np.linspace(0, len(split) - 1, MAPS_KEPT).round().astype(int))
-    gathered = _Gathered()
+    scores = Scores(split, config, batches.device)
     mine = torch.arange(rank, len(split), world)
     total, hidden = -(-len(mine) // batches.batch_size), not progress or rank > 0
     for images, labels, places in tqdm(batches.epoch(mine), total=total, desc="test", disable=hidden, leave=False):
         if config.test_crop == "classic":
             images = centre_crop(images, config.image_size)
         logits, maps = localize(normalise(images), labels)
-        raw = maps[:, 0].float()  # (B, 1, h, w) -> (B, h, w)
-        scoremaps = locate.normalise(locate.resize(raw, config.image_size), config.normalise)
-        index = places.numpy()
-        ids = [split.ids[i] for i in index]
-        outcomes = metrics.score(scoremaps, logits.float(), labels, [boxes[i] for i in index], ids)
-        metrics.update(outcomes)
-        areas.update(scoremaps, index, ids)
-        gathered.add(index, labels, outcomes, raw, np.isin(index, keep))
-    result = metrics.compute() | {"baselines": box_baselines(boxes, config.image_size)} | areas.compute()
-    return result, gathered.arrays(world)
+        scores.update(maps[:, 0], logits, labels, places.numpy())  # (B, 1, h, w) -> (B, h, w)
+    return scores.compute(), scores.outcomes(world)
+
+
+class Scores:
+    """What raw maps of a test split score, whoever made them, batch by batch.
+
+    Args:
+        split: the test split; its boxes are used here and nowhere else.
+        config: image size, normaliser, threshold, test crop.
+        device: where the counts lie.
+    """
+
+    def __init__(self, split: Split, config: Config, device: torch.device) -> None:
+        self.split, self.config = split, config
+        self.boxes = target_boxes(split, config)
+        self.metrics = WSOLMetrics(threshold=config.threshold, ids=split.ids).to(device)
+        self.areas = _Areas(split, config, device)
+        self.keep = np.unique(np.linspace(0, len(split) - 1, MAPS_KEPT).round().astype(int))
+        self.gathered = _Gathered()
+
+    def update(self, maps: Tensor, logits: Tensor | None, labels: Tensor, index: np.ndarray) -> None:
+        """Scores raw maps.
+
+        Args:
+            maps: (B, h, w).
+            logits: (B, K); None leaves all class metrics out.
+            labels: (B,).
+            index: (B,) numbers of the images in the split.
+        """
+        raw = maps.float()
+        scoremaps = locate.normalise(locate.resize(raw, self.config.image_size), self.config.normalise)
+        ids = [self.split.ids[i] for i in index]
+        known = None if logits is None else logits.float()
+        outcomes = self.metrics.score(scoremaps, known, labels, [self.boxes[i] for i in index], ids)
+        self.metrics.update(outcomes)
+        self.areas.update(scoremaps, index, ids)
+        self.gathered.add(index, labels, outcomes, raw, np.isin(index, self.keep))
+
+    def compute(self) -> dict[str, Any]:
+        """The metrics in percent, as `evaluate` returns them."""
+        baselines = {"baselines": box_baselines(self.boxes, self.config.image_size)}
+        return self.metrics.compute() | baselines | self.areas.compute()
+
+    def outcomes(self, world: int = 1) -> dict[str, np.ndarray]:
+        """What came of each image, as `evaluate` returns it, over all `world` processes."""
+        return self.gathered.arrays(world)
 
 
 class _Areas:
@@ -118,13 +151,13 @@ class _Gathered:
         row = {
             "index": index.astype(np.int32),
             "label": _array(labels, np.int16),
-            "top5": _array(outcomes.top5, np.int16),
-            "score": _array(outcomes.score, np.float16),
             "iou": _array(outcomes.iou, np.float32),  # in half precision 0.4999 would be 0.5
             "box": _array(outcomes.box, np.int16),
             "maps": raw.cpu().numpy()[kept],
             "map_index": index[kept].astype(np.int32),
         }
+        if outcomes.top5 is not None:
+            row |= {"top5": _array(outcomes.top5, np.int16), "score": _array(outcomes.score, np.float16)}
         for name, value in row.items():
             self.batches.setdefault(name, []).append(value)
 

@@ -5,11 +5,13 @@ python -m study.run study/gpu             the same questions with ResNet50 at 22
 python -m study.run study/full            on the full CUB-200-2011 and ILSVRC 2012, which a reader must have
 
 The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [reevaluate] names trained runs, and
-settings of the test under which they are tested again.
+settings of the test under which they are tested again; one with a table [ddt] or [boxes] asks for measurements on
+frozen networks.
 """
 
 import argparse
 import sys
+import tempfile
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +22,15 @@ from tqdm import tqdm
 from cmr import cli
 from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
-from cmr.study import runs
+from cmr.study import ddt, frozen, regressor, runs
 from cmr.study.grid import load
 from cmr.study.identity import essence
 from cmr.study.reevaluate import changed, reevaluate
 
+MEASURED: dict[str, tuple[Any, Any]] = {  # table of a file -> settings, and what measures them
+    ddt.KIND: (ddt.DDT, ddt.measure),
+    regressor.KIND: (regressor.Regressor, regressor.measure),
+}
 REEVALUATE = ("runs", "methods", "match", "device")
 
 
@@ -46,13 +52,15 @@ def run(folder: Path, root: Path = Path("results")) -> None:
     files = sorted(folder.glob("[0-9]*-*.toml"), key=lambda file: int(file.name.split("-")[0]))
     if not files:
         raise UserError(f"{folder}: holds no grid file (*.toml); give study/cpu or study/gpu")
-    reevaluations = {file: content for file in files if (content := check(file))}
+    special = {file: content for file in files if (content := check(file))}
     failed = []
     for i, file in enumerate(files):
         print(f"[{i + 1}/{len(files)}] {file}", flush=True)
         try:
-            if file in reevaluations:
-                test_again(reevaluations[file], file, results_of(file, root))
+            if kind_of(special.get(file, {})):
+                measure_all(special[file], file, results_of(file, root))
+            elif file in special:
+                test_again(special[file], file, results_of(file, root))
             else:
                 cli.run(["sweep", str(file), "--out", str(results_of(file, root))])
         except UserError as error:
@@ -69,11 +77,18 @@ def run(folder: Path, root: Path = Path("results")) -> None:
 
 
 def check(file: Path) -> dict[str, Any]:
-    """Reads a file of the study; the content of one with [reevaluate], of a grid an empty one. Raises for a mistake."""
+    """Reads a file of the study; the content of one with [reevaluate], [ddt] or [boxes], of a grid an empty one.
+
+    Raises:
+        UserError: a mistake in it.
+    """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = {}  # `load` says what is wrong
+    if kind := kind_of(content):
+        frozen.expand(content, kind, MEASURED[kind][0], str(file))
+        return content
     if "reevaluate" not in content:
         load(file)
         return {}
@@ -106,6 +121,20 @@ def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
         # Not by id: that changes when a setting with a default is added, and models are not kept with the records.
         if (trained.id, essence(config), maps) not in done:
             reevaluate(trained, config, out, progress=False, maps=maps)
+
+
+def kind_of(content: dict[str, Any]) -> str:
+    """What a file measures on frozen networks; "" where it is of another sort."""
+    return next((kind for kind in MEASURED if kind in content), "")
+
+
+def measure_all(content: dict[str, Any], file: Path, out: Path) -> None:
+    """Makes the measurements that are not done; those of one network share its features while the file runs."""
+    kind = kind_of(content)
+    settings, measure = MEASURED[kind]
+    with tempfile.TemporaryDirectory() as features:
+        for one in tqdm(frozen.expand(content, kind, settings, str(file)), desc=out.name, unit="measurement"):
+            measure(one, out, features, progress=False)
 
 
 def main() -> int:

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from cmr.errors import UserError
-from cmr.study import runs
+from cmr.study import frozen, runs
 from cmr.study.grid import load
 from cmr.study.groups import by_setting
-from study.run import main, results_of, run
+from study.run import MEASURED, check, kind_of, main, results_of, run
 
 ROOT = Path(__file__).resolve().parent.parent
-GRIDS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[reevaluate]" not in file.read_text()]
+FROZEN = [
+    file for file in sorted(ROOT.glob("study/*/*.toml")) if re.search(r"^\[(ddt|boxes)\]", file.read_text(), re.M)
+]
+GRIDS = [f for f in sorted(ROOT.glob("study/*/*.toml")) if f not in FROZEN and "[reevaluate]" not in f.read_text()]
 REEVALUATIONS = [file for file in sorted(ROOT.glob("study/*/*.toml")) if "[reevaluate]" in file.read_text()]
 
 GRID = """
@@ -47,6 +50,13 @@ def test_every_grid_expands(file):
         assert {config.method for config in load(search).configs} >= {config.method for config in grid.configs}
 
 
+@pytest.mark.parametrize("file", FROZEN, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_every_file_of_measurements_expands(file):
+    content = check(file)
+    found = frozen.expand(content, kind_of(content), MEASURED[kind_of(content)][0], str(file))
+    assert len(found) == len(set(found)) > 0
+
+
 @pytest.mark.parametrize("file", REEVALUATIONS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_what_is_tested_again_is_trained_before(file):
     before = [other for other in GRIDS if other.parent == file.parent]
@@ -65,6 +75,19 @@ def test_grids_run_in_order_then_tests_and_a_second_call_does_nothing(tmp_path, 
     stamps = {item.path: (item.path / runs.RECORD).stat().st_mtime_ns for item in (*trained, *tested)}
     run(tmp_path, results)
     assert stamps == {path: (path / runs.RECORD).stat().st_mtime_ns for path in stamps}
+
+
+def test_measurements_of_frozen_networks_are_made_once(tmp_path):
+    (tmp_path / "3-toy-ddt.toml").write_text('[ddt]\npreset = "tiny"\nimage_size = 32\n[[measure]]\nimages = [1, 5]\n')
+    for _ in range(2):
+        run(tmp_path, tmp_path / "results")
+        found = frozen.find(tmp_path / "results" / "toy-ddt", kind="ddt")
+        assert [one.record["settings"]["images"] for one in found] in ([1, 5], [5, 1])
+        stamps = [(one.path / frozen.RECORD).stat().st_mtime_ns for one in found]
+    assert stamps == [(one.path / frozen.RECORD).stat().st_mtime_ns for one in found]
+    (tmp_path / "3-toy-ddt.toml").write_text("[ddt]\nimage = 32\n")
+    with pytest.raises(UserError, match=r"unknown setting in .*3-toy-ddt.toml 'image': did you mean 'images'"):
+        run(tmp_path, tmp_path / "results")
 
 
 def test_a_file_that_fails_stops_no_other_and_is_named_at_the_end(tmp_path, capfd):

@@ -12,6 +12,8 @@ COMMANDS = {
     "train": "train a method, test it, and leave one folder with record, outcomes and model",
     "sweep": "run a grid of trainings, on this machine or on a dask cluster",
     "evaluate": "test a trained run again, as it was or under other settings of the test",
+    "ddt": "localize without training and without a class, on a data set",
+    "boxes": "fit a box regressor on frozen features, told by DDT's boxes or by true ones",
     "score": "score a folder of score maps from any method against boxes",
     "localize": "draw boxes on your own pictures",
     "data": "make a data set's pictures, check a data set, or show some of it",

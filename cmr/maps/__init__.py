@@ -1,4 +1,4 @@
-"""From a class map to boxes: score maps, several scales, maps made after training."""
+"""From a class map to boxes: score maps, several scales, maps made after training, maps without a class."""
 
 from collections.abc import Callable
 

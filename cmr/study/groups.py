@@ -69,8 +69,8 @@ def same_setting(found: Iterable[Run]) -> list[Group]:
     groups: dict[str, list[Run]] = {}
     for run in found:
         _add(run, groups.setdefault(setting(run), []))
-    firsts = [members[0] for members in groups.values()]
-    return _ordered(_group(members, differing(members[0], firsts)) for members in groups.values())
+    counted = [run for members in groups.values() for run in members]
+    return _ordered(_group(members, differing(members[0], counted)) for members in groups.values())
 
 
 def by_interpretation(found: Iterable[Run]) -> dict[str, Group]:
@@ -189,7 +189,7 @@ def _by_key(groups: Iterable[Group]) -> dict[str, Group]:
 
 def _group(members: Sequence[Run], pairs: Pairs) -> Group:
     key, title = _method(members[0].config)
-    parts = [key, *(_key(name, value) for name, value in pairs)]
+    parts = [key, *(key_part(name, value) for name, value in pairs)]
     return Group("_".join(parts), ", ".join([title, *(say(name, value) for name, value in pairs)]), tuple(members))
 
 
@@ -216,7 +216,8 @@ def _usual(default: Any, values: Sequence[Any]) -> Any:
     return default if default in values else Counter(values).most_common(1)[0][0]
 
 
-def _key(name: str, value: Any) -> str:
+def key_part(name: str, value: Any) -> str:
+    """A setting and its value as a part of a key: key_part("beta", 10.0) gives "beta_10"."""
     if isinstance(value, bool):
         return name if value else f"no_{name}"
     words = "_".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if _real(value) else str(value)

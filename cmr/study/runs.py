@@ -194,8 +194,13 @@ def write_diverged(folder: Path, where: str, record: dict[str, Any]) -> None:
     write_json(folder / DIVERGED, _finished({"diverged": where, **record}))
 
 
+def now() -> str:
+    """The time as records have it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 def _finished(record: dict[str, Any]) -> dict[str, Any]:
-    return sealed({**record, "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
+    return sealed({**record, "finished": now()})
 
 
 def _first_line(error: Exception) -> str:

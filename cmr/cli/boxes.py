@@ -1,0 +1,27 @@
+"""`cmr boxes`: a box regressor on frozen features, told by DDT's boxes or by true ones."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from cmr.cli.arguments import Flat, parse
+
+
+def command(arguments: list[str]) -> None:
+    """Reads the command line, measures, and prints the result."""
+    from cmr.study.frozen import summary
+    from cmr.study.regressor import Regressor, measure
+
+    @dataclass(frozen=True)
+    class Boxes:
+        """Fit a linear box regressor on frozen features: PSOL on DDT's boxes, or few-shot and full supervision."""
+
+        settings: Annotated[Regressor, Flat] = field(default_factory=Regressor)
+        # folder in which the measurement gets a folder of its own, with record and outcomes
+        out: str = "runs"
+        # folder that keeps the features (gigabytes) for other measurements of the same network; none: they are not kept
+        features: str = ""
+        # measure again although it is there
+        rerun: bool = False
+
+    asked = parse(Boxes, arguments, "boxes")
+    print(summary(measure(asked.settings, asked.out, asked.features, asked.rerun)))

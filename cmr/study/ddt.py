@@ -1,0 +1,246 @@
+"""Localization with DDT on a data set: the component from training images, the test images scored, one record."""
+
+import dataclasses
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmr.assemble import make_fabric, precision, splits
+from cmr.config import COUNT, Config, Normaliser, Range, check
+from cmr.data.split import Split
+from cmr.errors import UserError
+from cmr.evaluate import Scores
+from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
+from cmr.nets.backbones import build_backbone
+from cmr.nets.weights import weights_fingerprint
+from cmr.study import frozen
+from cmr.study.features import Features
+from cmr.study.identity import fingerprints
+from cmr.study.runs import data_of
+
+KIND = "ddt"
+
+
+@dataclass(frozen=True)
+class DDT:
+    """What determines a measurement of DDT, and where it runs."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        **{name: Config.RANGES[name] for name in ("stride", "image_size", "threshold", "seed")},
+        "images": Range(0, 10**9),
+        "batch_size": COUNT,
+    }
+
+    # data set: toybirds, cub, ilsvrc, openimages or folder
+    data: str = "toybirds"
+    # folder of the data set; toybirds needs none
+    data_root: str = ""
+    # where ToyBirds' own settings come from: tiny, toybirds or paper
+    preset: str = "toybirds"
+    # network: vgg16, resnet50, resnet18, inception_v3, squeezenet1_1 or tiny
+    backbone: str = "tiny"
+    # imagenet (fetched by timm), toybirds (for tiny), none (random), or a file (.safetensors, .safetensors.xz, .pth)
+    weights: str = "toybirds"
+    # input pixels per cell of the map; 0 takes the network's default
+    stride: int = 0
+    # layers whose features describe a cell (layer3, features.22, ...); last: the network's output
+    layers: tuple[str, ...] = ("last",)
+    # one principal component for the whole set, one for each class (this uses labels), or one for each test image
+    component: Literal["set", "class", "image"] = "set"
+    # training images that a component is made of, drawn at random; 0: all. With one for each class: of each class
+    images: int = 0
+    # side of the square image that the network sees, in pixels
+    image_size: int = 64
+    # test images are also looked at mirrored, and the maps averaged
+    flip: bool = False
+    # how a map becomes a score map; max with threshold 0 is the paper's rule: what is above 0 is object
+    normalise: Normaliser = "max"
+    # tau: the share of the map's maximum above which a pixel counts as object
+    threshold: float = 0.0
+    # arithmetic of the network; auto: bf16-mixed where it is faster, except for tiny. The component is in float64
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    # images per step
+    batch_size: int = 16
+    # seed of the draw of images
+    seed: int = 0
+    # auto, cpu or cuda
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.images and self.component == "image":
+            raise UserError(f"images: {self.images} has no meaning where each test image has a component of its own")
+
+
+def measure(
+    settings: DDT, out: str | Path = "", features: str | Path = "", rerun: bool = False, progress: bool = True
+) -> frozen.Measurement:
+    """Makes the component on training images and scores the maps of the test images.
+
+    Args:
+        settings: what is measured.
+        out: folder in which the measurement gets a folder of its own, with frozen.json and outcomes.
+        features: folder in which the network's features are kept for other measurements; none: they are not.
+        rerun: measure again although it is there.
+        progress: show bars.
+
+    Returns:
+        The measurement.
+
+    Raises:
+        UserError: settings that do not fit together, data or weights that cannot be read, a class of test images of
+            which there is no training image.
+    """
+    started = time.perf_counter()
+    config = frozen.configuration(dataclasses.asdict(settings))
+    sources = Sources(settings, config, features, progress)
+    folder = Path(out) / frozen.identity(KIND, settings, sources.prints)
+    if not rerun and (folder / frozen.RECORD).is_file():
+        return frozen.read(folder)
+    components = components_of(settings, sources)
+    maps = maps_of(settings, components, sources, sources.test)
+    scores = Scores(sources.test, config, torch.device("cpu"))
+    labels = torch.from_numpy(sources.test.labels)
+    for index in torch.arange(len(labels)).split(128):
+        scores.update(maps[index], None, labels[index], index.numpy())
+    outcomes = scores.outcomes()
+    record = {
+        "id": folder.name,
+        "kind": KIND,
+        "title": title(settings),
+        "uses": "labels" if settings.component == "class" else "nothing",
+        "settings": frozen.settings_of(settings),
+        "data": data_of(sources.train, sources.test),
+        "content": sources.prints["content"],
+        "weights": sources.prints["weights"],
+        "command": command(settings, out),
+        "explained": [round(component.explained, 4) for component in components.values()],
+        "classes": list(sources.test.classes),
+        "maps_of": [sources.test.ids[i] for i in outcomes["map_index"]],
+        "result": scores.compute(),
+        "duration_s": round(time.perf_counter() - started, 1),
+    }
+    return frozen.write(folder, record, outcomes, sources.device, precision(config, sources.device))
+
+
+class Sources:
+    """The features of both splits under one network.
+
+    Args:
+        settings: data, network, layers, size.
+        config: the same as a configuration.
+        folder: where features are kept; none: they are not.
+        progress: show bars.
+    """
+
+    def __init__(self, settings: DDT, config: Config, folder: str | Path = "", progress: bool = True) -> None:
+        fabric = make_fabric(config)
+        self.device, self.progress = fabric.device, progress
+        self.side, self.batch_size = settings.image_size, settings.batch_size
+        backbone = build_backbone(settings.backbone, settings.weights, settings.stride or None)
+        backbone.eval().to(fabric.device).to(memory_format=torch.channels_last)
+        look = features_at(backbone, settings.layers)
+
+        def seen(images: Tensor) -> Tensor:
+            with fabric.autocast():
+                return look(images.contiguous(memory_format=torch.channels_last))
+
+        self.look = seen
+        self.train, self.test = splits(config)
+        weights = weights_fingerprint(settings.weights, settings.backbone)
+        self.prints = fingerprints(self.train, self.test, weights)
+        network = [settings.backbone, weights, f"stride{backbone.stride}", *settings.layers, f"{self.side}px"]
+        self.folder = Path(folder) if folder else None
+        self.name = "-".join([*network, precision(config, fabric.device)]).replace(":", "-")
+
+    def features(self, split: Split, mirrored: bool = False) -> Features:
+        """The features of one of the splits, or of its mirrored images."""
+        file = f"{split.fingerprint}-{self.name}{'-mirrored' * mirrored}.npy"
+        store = self.folder / file if self.folder else None
+        return Features(split, self.look, self.side, self.batch_size, self.device, store, mirrored, self.progress)
+
+
+def title(settings: DDT) -> str:
+    """What a table calls the measurement: the component, and what is not plain.
+
+    Example:
+        >>> title(DDT()), title(DDT(component="class", layers=("layer3", "last"), flip=True))
+        ('DDT', 'DDT per class, layer3 + last, flip')
+    """
+    parts = [{"set": "DDT", "class": "DDT per class", "image": "DDT per image"}[settings.component]]
+    parts += [" + ".join(settings.layers)] if settings.layers != ("last",) else []
+    parts += [f"stride {settings.stride}"] if settings.stride else []
+    parts += [f"{settings.images} image{'s' if settings.images > 1 else ''}"] if settings.images else []
+    parts += ["flip"] if settings.flip else []
+    plain = DDT.normalise, DDT.threshold
+    rule = settings.normalise, settings.threshold
+    return ", ".join(parts + ([f"{rule[0]}, tau {rule[1]:g}"] if rule != plain else []))
+
+
+def command(settings: DDT, out: str | Path, name: str = "ddt") -> str:
+    """The command that measures this again.
+
+    Example:
+        >>> command(DDT(component="class", layers=("layer1", "last")), "runs")
+        'cmr ddt --component class --layers layer1 last --out runs'
+    """
+    words = ["cmr", name]
+    for item in dataclasses.fields(settings):
+        value = frozen.settings_of(settings)[item.name]
+        if value != item.default:
+            flag = f"--{item.name.replace('_', '-')}"
+            words += [flag] if value is True else [flag, *map(str, value if isinstance(value, tuple) else (value,))]
+    return shlex.join([*words, "--out", str(out)])
+
+
+def chosen(split: Split, settings: DDT) -> list[np.ndarray]:
+    """Which training images each component is made of: one array of positions, or one for each class."""
+    labels = np.asarray(split.labels)
+    groups = [np.arange(len(split))]
+    if settings.component == "class":
+        groups = [np.flatnonzero(labels == label) for label in range(len(split.classes))]
+    generator = np.random.default_rng(settings.seed)
+    return [np.sort(generator.permutation(group)[: settings.images or None]) for group in groups]
+
+
+def components_of(settings: DDT, sources: Sources) -> dict[int, Component]:
+    """The component for the whole set, or for each class; one after another, so one set of sums is in memory."""
+    if settings.component == "image":
+        return {}
+    groups, train, test = chosen(sources.train, settings), sources.train, sources.test
+    needed = np.unique(test.labels) if settings.component == "class" else [0]
+    if empty := [test.classes[i] for i in needed if not len(groups[i])]:
+        raise UserError(f"{train.dataset}: class '{empty[0]}' has test and no training images; take --component set")
+    features, components = sources.features(train), {}
+    for i in needed:
+        descriptors = None
+        for batch, _labels, _index in features.batches(groups[i]):
+            descriptors = descriptors or Descriptors(batch.shape[1], batch.device)
+            descriptors.update(batch)
+        if descriptors is not None:
+            components[int(i)] = descriptors.component()
+    return components
+
+
+def maps_of(settings: DDT, components: dict[int, Component], sources: Sources, split: Split) -> Tensor:
+    """The raw maps of all images of one of the splits, (n, h, w) float32 in main memory."""
+
+    def look(features: Tensor, labels: Tensor) -> Tensor:
+        if settings.component == "image":
+            return image_maps(features)
+        if settings.component == "set":
+            return components[0].maps(features)
+        each = zip(features.split(1), labels.tolist(), strict=True)
+        return torch.cat([components[label].maps(one) for one, label in each])
+
+    views = []
+    for mirrored in (False, True)[: 1 + settings.flip]:
+        batches = sources.features(split, mirrored).batches()
+        views.append(torch.cat([look(features, labels).cpu() for features, labels, _index in batches]))
+    return torch.stack(views).mean(0)

@@ -1,0 +1,221 @@
+"""Records of what was measured on a frozen network: nothing of it was trained, or a small head on its features.
+
+They lie beside the run records under `results/`, with a file name of their own, since they have no training to tell of.
+"""
+
+import hashlib
+import itertools
+import json
+import lzma
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+import numpy as np
+import safetensors.numpy
+import torch
+
+from cmr.assemble import make
+from cmr.config import Config
+from cmr.errors import UserError, require_known
+from cmr.files import write_aside, write_json
+from cmr.study import machine
+from cmr.study.grid import typed
+from cmr.study.groups import Group, key_part
+from cmr.study.provenance import metric_lines
+from cmr.study.runs import OUTCOMES, Run, now, rounded
+
+S = TypeVar("S")
+RECORD = "frozen.json"
+NEEDED = ("id", "kind", "title", "uses", "settings", "data", "weights", "environment", "command", "result")
+VERSION = 1  # part of every id; raise it when the same settings give other numbers
+PLACE = ("data_root", "device")  # settings that say where, not what
+
+
+def identity(kind: str, settings: Any, prints: Mapping[str, str]) -> str:
+    """The id of a measurement: what it is, on which data and network, and a hash of all that determines its numbers.
+
+    Args:
+        kind: "ddt", "boxes", ...
+        settings: a dataclass with `data`, `backbone`, `seed` and `weights`.
+        prints: fingerprints of data and weights, as `cmr.study.identity.fingerprints` gives them.
+    """
+    values = {name: value for name, value in asdict(settings).items() if name not in (*PLACE, "weights")}
+    text = json.dumps({"version": VERSION, "kind": kind, "settings": values, "prints": dict(prints)}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return f"{settings.data}-{kind}-{settings.backbone}-s{settings.seed}-{digest}"
+
+
+def settings_of(settings: Any) -> dict[str, Any]:
+    """Settings for a record: of an absolute path only the last part is kept."""
+    values = asdict(settings)
+    short = {name: Path(values[name]).name for name in ("data_root", "weights") if Path(values[name]).is_absolute()}
+    return values | short
+
+
+class Measurement(Run):
+    """What was measured on a frozen network, read from its folder; a run without a training."""
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration of data, network and test; nothing else of it was used."""
+        return configuration(self.record["settings"])
+
+
+def configuration(settings: Mapping[str, Any]) -> Config:
+    """The configuration of data, network and test that a measurement's settings describe; nothing else of it is used.
+
+    Example:
+        >>> configuration({"preset": "tiny", "data": "toybirds", "image_size": 32, "component": "set"}).image_size
+        32
+    """
+    known = {item.name for item in fields(Config)}
+    same = {name: value for name, value in settings.items() if name in known}
+    return make(settings["preset"], resize=settings["image_size"], **same)
+
+
+def write(
+    folder: Path, record: dict[str, Any], outcomes: Mapping[str, np.ndarray], device: torch.device, arithmetic: str
+) -> Measurement:
+    """Writes a measurement's folder; the record last, since its presence says that the measurement is finished.
+
+    Args:
+        folder: where to.
+        record: what `NEEDED` lists but for the environment, which is added with the time.
+        outcomes: arrays by name, one row per test image.
+        device: that it ran on.
+        arithmetic: of the network, in Fabric's words.
+    """
+    packed = lzma.compress(
+        safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
+    )
+    write_aside(folder / OUTCOMES, packed)
+    about = {
+        "seeds": {"seed": record["settings"]["seed"]},
+        "environment": machine.environment(device) | {"precision": arithmetic, "processes": 1},
+        "peak_memory_mb": machine.peak_memory_mb(device),
+    }
+    result = rounded(record["result"])
+    write_json(folder / RECORD, record | {"result": result} | about | {"finished": now()})
+    return read(folder)
+
+
+def read(folder: str | Path) -> Measurement:
+    """Reads one measurement.
+
+    Args:
+        folder: holds frozen.json.
+
+    Raises:
+        UserError: no such file, or one that is no record.
+
+    Example:
+        >>> read("no/such/folder")
+        Traceback (most recent call last):
+        cmr.errors.UserError: no/such/folder: no finished measurement there (frozen.json is missing)
+    """
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        raise UserError(f"{folder}: no finished measurement there ({RECORD} is missing)")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); move it away, or measure again") from None
+    missing = [name for name in NEEDED if name not in record] if isinstance(record, dict) else list(NEEDED)
+    if missing:
+        raise UserError(f"{path}: not a record of cmr; it lacks {', '.join(missing)}; move it away, or measure again")
+    # Tables name a row by data, network, size and method, which they take from a run's configuration.
+    return Measurement(Path(folder), record | {"config": record["settings"] | {"method": record["kind"]}})
+
+
+def find(*roots: str | Path, **wanted: Any) -> list[Measurement]:
+    """All measurements below the given folders, in the order of their names.
+
+    Args:
+        *roots: folders, at any depth; one that is missing holds none.
+        **wanted: settings that must be equal, as `component="class"`; or `kind`.
+
+    Example:
+        >>> find("no/such/folder")
+        []
+    """
+    found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
+    return [run for run in found if all((run.record | run.record["settings"]).get(k) == v for k, v in wanted.items())]
+
+
+def summary(run: Measurement) -> str:
+    """What a command prints when it has measured."""
+    where = run.record["data"]["test"]
+    head = f"{run.record['title']} on {where['name']} ({where['images']} test images), {run.record['duration_s']} s"
+    return f"{head}\n{metric_lines(run.result)}\nrecord: {run.path / RECORD}"
+
+
+def groups(found: Sequence[Run]) -> dict[str, Group]:
+    """Groups measurements that differ in nothing but their seed, as `cmr.study.tables` takes them.
+
+    Args:
+        found: measurements.
+
+    Returns:
+        Key to group, in the order in which their first measurement was given. A key is the kind and the settings that
+        not all of `found` share; a title is the record's own.
+    """
+    alike: dict[str, list[Run]] = {}
+    for run in found:
+        about = [run.record["kind"], _counted(run), run.record["data"], run.record["weights"]]
+        alike.setdefault(json.dumps(about, sort_keys=True), []).append(run)
+    values = [_counted(members[0]) for members in alike.values()]
+    named = {}
+    for members, mine in zip(alike.values(), values, strict=True):
+        differing = [name for name in mine if any(other.get(name) != mine[name] for other in values)]
+        key = "_".join([members[0].record["kind"], *(key_part(name, _value(mine[name])) for name in differing)])
+        random = ", random weights" if members[0].record["weights"] == "none" else ""
+        named[key] = Group(key, members[0].record["title"] + random, tuple(members))
+    return named
+
+
+def _counted(run: Run) -> dict[str, Any]:
+    """The settings that determine the numbers, but for the seed."""
+    return {name: value for name, value in run.record["settings"].items() if name not in (*PLACE, "seed")}
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def expand(content: Mapping[str, Any], kind: str, settings: type[S], where: str) -> list[S]:
+    """The settings that a grid file of measurements asks for.
+
+    Args:
+        content: the file, as TOML gives it: a table named after the kind with what all have in common, and entries
+            `[[measure]]` with what differs; a list for a field that holds one value stands for each of its values.
+        kind: the table's name.
+        settings: the dataclass.
+        where: the file, for messages.
+
+    Raises:
+        UserError: a name that is none, or a value that cannot be.
+
+    Example:
+        >>> from cmr.study.ddt import DDT
+        >>> content = {"ddt": {"image_size": 32}, "measure": [{"component": "set", "images": [1, 5]}]}
+        >>> [(one.image_size, one.images) for one in expand(content, "ddt", DDT, "a.toml")]
+        [(32, 1), (32, 5)]
+    """
+    for name in content:
+        require_known(name, f"key of {where}", (kind, "measure"))
+    hints = get_type_hints(settings)
+    found = []
+    for entry in content.get("measure", [{}]):
+        values = {**content[kind], **entry}
+        for name in values:
+            require_known(name, f"setting in {where}", [known for known in hints if known != "RANGES"])
+        many = [n for n, value in values.items() if isinstance(value, list) and get_origin(hints[n]) is not tuple]
+        for choice in itertools.product(*(values[name] for name in many)):
+            try:
+                found.append(settings(**typed(settings, values | dict(zip(many, choice, strict=True)))))
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+    return found
