@@ -8,6 +8,7 @@ import pytest
 from cmr.assemble import make, splits
 from cmr.errors import UserError
 from cmr.study import bridge
+from cmr.study.groups import Group
 
 CONFIG = make("tiny", method="cmr")
 
@@ -31,13 +32,13 @@ def rows(split, maps):
     _, shared, own = maps
     index = np.arange(8)
     run = SimpleNamespace(id="a", config=CONFIG, outcomes=lambda: {"maps": shared + own, "map_index": index})
-    centred = SimpleNamespace(
-        config=make("tiny", method="cmr", settings={"test_map": "centred"}),
+    mean_free = SimpleNamespace(
+        config=make("tiny", method="cmr", settings={"test_map": "mean_free"}),
         record={"trained": {"id": "a"}},
         outcomes=lambda: {"maps": own, "map_index": index},
     )
     untested = SimpleNamespace(id="b", config=CONFIG)
-    return bridge.bridge({"CMR": [run, untested]}, [centred], split)
+    return bridge.bridge({"cmr": Group("cmr", "CMR", (run, untested))}, [mean_free], split)
 
 
 def test_turned_over_it_finds_the_bird_and_as_it_is_it_does_not(rows):
