@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
@@ -165,6 +166,11 @@ class Config(Generic[MethodSettings, DataSettings]):
 PLACE = ("data_root", "device", "resident", "workers", "eval_every")
 
 
+@cache
+def _hints(kind: type[object]) -> dict[str, Any]:
+    return get_type_hints(kind)  # resolved once: a table reads hundreds of records
+
+
 def check(settings: Any) -> None:
     """Checks the fields of a dataclass of settings against their types, choices and ranges.
 
@@ -174,7 +180,7 @@ def check(settings: Any) -> None:
     Raises:
         UserError: naming the first field that is wrong, its value, and what it may be.
     """
-    hints = get_type_hints(type(settings))
+    hints = _hints(settings.__class__)
     ranges: dict[str, Range] = getattr(settings, "RANGES", {})
     for item in fields(settings):
         value, hint = getattr(settings, item.name), hints[item.name]

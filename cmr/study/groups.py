@@ -66,11 +66,16 @@ def by_setting(found: Iterable[Run]) -> dict[str, Group]:
 
 def same_setting(found: Iterable[Run]) -> list[Group]:
     """The groups of `by_setting`, though two may be called the same: of runs on different data."""
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, dict[int, Run]] = {}
     for run in found:
-        _add(run, groups.setdefault(setting(run), []))
-    counted = [run for members in groups.values() for run in members]
-    return _ordered(_group(members, differing(members[0], counted)) for members in groups.values())
+        groups.setdefault(setting(run), {}).setdefault(run.config.seed, run)
+    runs = [run for members in groups.values() for run in members.values()]
+    usual = {
+        method: usual_values([run for run in runs if run.config.method == method])
+        for method in dict.fromkeys(run.config.method for run in runs)
+    }
+    firsts = [(next(iter(members.values())), members) for members in groups.values()]
+    return _ordered(_group(list(m.values()), differing(run, usual[run.config.method])) for run, m in firsts)
 
 
 def by_interpretation(found: Iterable[Run]) -> dict[str, Group]:
@@ -87,14 +92,14 @@ def by_interpretation(found: Iterable[Run]) -> dict[str, Group]:
     Raises:
         ValueError: runs of different settings would have the same key; `by_setting` tells those apart.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, dict[int, Run]] = {}
+    settings: dict[str, str] = {}
     for run in found:
-        _add(run, groups.setdefault(interpretation(run).key, []))
-    for members in groups.values():
-        if len({setting(run) for run in members}) > 1:
-            title = interpretation(members[0]).title
-            raise ValueError(f"by_interpretation: {title} stands for runs of different settings; take by_setting")
-    return _by_key(_ordered(_group(members, _essence(members[0])) for members in groups.values()))
+        name = interpretation(run)
+        if settings.setdefault(name.key, setting(run)) != setting(run):
+            raise ValueError(f"by_interpretation: {name.title} stands for runs of different settings; take by_setting")
+        groups.setdefault(name.key, {}).setdefault(run.config.seed, run)
+    return _by_key(_ordered(_group(list(m.values()), _essence(next(iter(m.values())))) for m in groups.values()))
 
 
 def interpretation(run: Run, read_out: bool = True) -> Group:
@@ -118,33 +123,55 @@ def pick(groups: Mapping[str, Group], *keys: str) -> dict[str, Group]:
     return {key: groups[key] for key in keys if key in groups}
 
 
-def differing(run: Run, among: Sequence[Run]) -> Pairs:
+def differing(run: Run, usual: Mapping[str, Any]) -> Pairs:
     """What sets a run's setting apart from others of its method.
 
     Args:
         run: the run.
-        among: runs to tell it from, and itself; those of other methods do not count.
+        usual: as `usual_values` gives it for the runs to tell it from.
 
     Returns:
         What it has of the paper's method; then where it is not the usual one a value of the method, of the data, of the
         training; last how the map was read out.
     """
-    same = [other for other in among if other.config.method == run.config.method]
-    config, plain = run.config, make("paper", method=run.config.method, data=run.config.data)
     essence = _essence(run)
+    pairs = [(name, value) for name, value in _values(run).items() if value != usual[name]]
+    named = [(name, Path(run.config.weights).name if name == "weights" else value) for name, value in pairs]
     read_out = [pair for pair in essence if pair[0] in READ_OUT]
-    pairs: Pairs = [pair for pair in essence if pair[0] not in READ_OUT]
-    for part, unsaid in (("settings", ("fusion_map", *ESSENTIAL)), ("data_settings", ()), ("", UNSAID)):
-        mine, usual, *others = (getattr(c, part) if part else c for c in (config, plain, *(o.config for o in same)))
-        for item in fields(mine):
-            if item.name not in unsaid:
-                values = [getattr(other, item.name) for other in others]
-                default = getattr(usual, item.name) if part else None  # how long one trains has no default of a method
-                if (value := getattr(mine, item.name)) != _usual(default, values):
-                    pairs.append((item.name, value))
-    if len({other.record["weights"] for other in same}) > 1:
-        pairs.append(("weights", Path(config.weights).name))
-    return [*pairs, *read_out]
+    return [*(pair for pair in essence if pair[0] not in READ_OUT), *named, *read_out]
+
+
+def usual_values(same: Sequence[Run]) -> dict[str, Any]:
+    """The values that need no name among runs of one method.
+
+    Args:
+        same: runs of the method, at least one.
+
+    Returns:
+        Setting to value: of method and data the default where any run has it, else what most have, of equals the first.
+    """
+    plain = make("paper", method=same[0].config.method, data=same[0].config.data)
+    defaults = {**plain.to_dict()["settings"], **plain.to_dict()["data_settings"]}
+    values = [_values(run) for run in same]
+    usual = {}
+    for name in values[0]:
+        counted = Counter(of_run.get(name) for of_run in values)
+        usual[name] = defaults[name] if defaults.get(name) in counted else counted.most_common(1)[0][0]
+    return usual
+
+
+def _values(run: Run) -> dict[str, Any]:
+    """What may be named of a run beside `_essence`: values of the method, of the data, of the training; the weights."""
+    config = run.config
+    unsaid = {"": UNSAID, "settings": ("fusion_map", *ESSENTIAL), "data_settings": ()}
+    parts = [(config.settings, "settings"), (config.data_settings, "data_settings"), (config, "")]
+    values = {
+        item.name: getattr(part, item.name)
+        for part, where in parts
+        for item in fields(part)
+        if item.name not in unsaid[where]
+    }
+    return values | {"weights": run.record["weights"]}
 
 
 def _essence(run: Run) -> Pairs:
@@ -203,17 +230,6 @@ def _method(config: Config) -> tuple[str, str]:
     if settings.beta == 0 or settings.fusion_map == "raw":
         return config.method, "CMR" if settings.beta == 0 else INTERPRETATIONS["raw"]
     return f"{config.method}_{settings.fusion_map}", INTERPRETATIONS[settings.fusion_map]
-
-
-def _add(run: Run, group: list[Run]) -> None:
-    """Adds a run to a group, unless the same training is there: two studies may hold one, and it counts once."""
-    if not any(setting(run) == setting(other) and run.config.seed == other.config.seed for other in group):
-        group.append(run)
-
-
-def _usual(default: Any, values: Sequence[Any]) -> Any:
-    """The value that needs no name: the default where any run has it, else what most have, of equals the first."""
-    return default if default in values else Counter(values).most_common(1)[0][0]
 
 
 def key_part(name: str, value: Any) -> str:

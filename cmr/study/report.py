@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas
@@ -28,13 +29,15 @@ def rows(found: Sequence[Run]) -> list[dict[str, Any]]:
     alike: dict[tuple[str, ...], list[Run]] = {}
     for run in found:
         alike.setdefault(about(run), []).append(run)
-    made = []
-    for where, members in sorted(alike.items()):
-        for group in same_setting(members):
-            table = tidy({group.key: group})
-            row = dict(zip(ABOUT, where, strict=True)) | {"method": group.title, "seeds": len(group.runs)}
-            made.append(row | {name: _value(table, name) for name in METRICS})
-    return made
+    groups = [(where, group) for where, members in sorted(alike.items()) for group in same_setting(members)]
+    # Numbered, since groups on different data may have one key.
+    table = tidy({str(i): replace(group, key=str(i)) for i, (_, group) in enumerate(groups)})
+    return [
+        dict(zip(ABOUT, where, strict=True))
+        | {"method": group.title, "seeds": len(group.runs)}
+        | {name: _value(rows, name) for name in METRICS}
+        for (where, group), (_, rows) in zip(groups, table.groupby("key", sort=False), strict=True)
+    ]
 
 
 def about(run: Run) -> tuple[str, ...]:
