@@ -38,8 +38,8 @@ def component_boxes(scoremap: np.ndarray, threshold: float, smallest: float = 0.
     [levels] = quantise(np.asarray(scoremap)[None])
     labels, count = ndimage.label(levels > int(threshold * levels.max(initial=0)), EIGHT)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    order = np.argsort(-sizes, kind="stable")
-    order = [place for rank, place in enumerate(order) if not rank or sizes[place] >= smallest * levels.size]
+    ranked = np.argsort(-sizes, kind="stable").tolist()
+    order = [place for rank, place in enumerate(ranked) if not rank or sizes[place] >= smallest * levels.size]
     found = ndimage.find_objects(labels)
     boxes = [(found[i][1].start, found[i][0].start, found[i][1].stop, found[i][0].stop) for i in order]
     return np.array(boxes, np.int64).reshape(-1, 4)

@@ -23,7 +23,8 @@ def used_classes(rows: Rows) -> dict[int, str]:
 def write_coco(out: Path, rows: Rows) -> None:
     """Writes `coco.json`: images, annotations (`bbox` is x, y, width, height), categories numbered from 1."""
     categories = {index: number for number, index in enumerate(used_classes(rows), start=1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, row in enumerate(rows, start=1):
         images.append({"id": number, "file_name": row["image"], "width": row["width"], "height": row["height"]})
         for one in row["objects"]:

@@ -135,7 +135,7 @@ def _timm(name: str, weights: str) -> Any:
     if weights == "imagenet":
         return _fetched(name, lambda: timm.create_model(name, pretrained=True))
     state = read_weights(weights)
-    bare = timm.create_model(name)
+    bare: Any = timm.create_model(name)
     key = bare.pretrained_cfg.get("classifier") or ""
     key = key if isinstance(key, str) else key[0]
     head = state.get(f"{key}.weight")
