@@ -1,6 +1,8 @@
 """Tables from run records: mean and standard deviation over seeds, never over different settings."""
 
+import csv
 import html
+import io
 import json
 import re
 import statistics
@@ -10,6 +12,7 @@ from typing import Any
 
 import pandas
 
+from cmr.errors import unknown
 from cmr.study import runs
 from cmr.study.compare import NBSP, difference
 from cmr.study.identity import determining
@@ -57,16 +60,18 @@ def rows_of(found: Sequence[Run]) -> list[dict[str, Any]]:
     for run in found:  # a seed counts once: two studies may hold the same training
         groups.setdefault(same_setting(run), {}).setdefault(run.config.seed, run)
     rows = []
-    for members in (list(group.values()) for group in groups.values()):
-        first = [next(iter(group.values())) for group in groups.values()]
-        same = [other for other in first if label(other) == label(members[0])]
+    flat = {name: _flat(next(iter(group.values()))) for name, group in groups.items()}
+    peers: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for name, group in groups.items():
+        peers.setdefault(label(next(iter(group.values()))), []).append(flat[name])
+    for setting, members in ((name, list(group.values())) for name, group in groups.items()):
         data, backbone, size, method = label(members[0])
         row: dict[str, Any] = {
             "data": data,
             "backbone": backbone,
             "size": size,
             "method": method,
-            "variant": _variant(members[0], same),
+            "variant": _variant(flat[setting], peers[label(members[0])]),
         }
         fallen = sum(bool(run.diverged) for run in members)
         row["seeds"] = len({run.record["config"]["seed"] for run in members})
@@ -88,9 +93,8 @@ def _flat(run: Run) -> dict[str, Any]:
     return {**config, **config["settings"], **config["data_settings"], "settings": None, "data_settings": None}
 
 
-def _variant(run: Run, same: Sequence[Run]) -> str:
-    mine = _flat(run)
-    differing = [name for name in mine if any(_flat(other).get(name) != mine[name] for other in same)]
+def _variant(mine: dict[str, Any], same: Sequence[dict[str, Any]]) -> str:
+    differing = [name for name in mine if any(other.get(name) != mine[name] for other in same)]
     return ", ".join(f"{name}={mine[name]}" for name in differing if mine[name] not in ("", None))
 
 
@@ -126,18 +130,80 @@ def cell(row: Mapping[str, Any], metric: str) -> str:
     return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
 
 
-def render(rows: Sequence[dict[str, Any]], form: str = "text") -> str:
-    """The table as text in columns or as JSON."""
+def kept(rows: Sequence[dict[str, Any]], data: str = "", method: str = "") -> list[dict[str, Any]]:
+    """The rows on one data set and of one method, whatever the case; "" keeps all.
+
+    Args:
+        rows: as of `table`.
+        data: as the table names it ("CUB-50"), or its beginning ("cub").
+        method: as the table names it.
+
+    Raises:
+        UserError: there are rows, and none on this data set or of this method.
+
+    Example:
+        >>> rows = [{"data": "CUB-50", "method": "cam"}, {"data": "ToyBirds", "method": "cmr"}]
+        >>> kept(rows, data="cub"), kept(rows, method="CMR")
+        ([{'data': 'CUB-50', 'method': 'cam'}], [{'data': 'ToyBirds', 'method': 'cmr'}])
+    """
+    for name, asked in (("data", data), ("method", method)):
+        wanted = asked.casefold()
+        left = [
+            row
+            for row in rows
+            if row[name].casefold() == wanted or (name == "data" and row[name].casefold().startswith(wanted))
+        ]
+        if asked and rows and not left:
+            raise unknown(name, asked, {row[name] for row in rows})
+        rows = left if asked else rows
+    return list(rows)
+
+
+def render(rows: Sequence[dict[str, Any]], form: str = "text", width: int = 0) -> str:
+    """The table in print.
+
+    Args:
+        rows: as of `table`.
+        form: "text" in columns, "markdown", "csv" or "json".
+        width: of the terminal; what a variant has beyond it is cut. 0 for any.
+
+    Returns:
+        The text. CSV and JSON hold mean and standard deviation apart, and nothing is cut in them.
+    """
     if form == "json":
         return json.dumps(list(rows), indent=1)
+    names = ["data", "backbone", "size", "method", "variant", "seeds", *METRICS]
+    if form == "csv":
+        return _csv(rows, names)
     if not rows:
         return "no runs found"
-    names = ["data", "backbone", "size", "method", "variant", "seeds", *METRICS]
     lines = [names] + [[cell(row, name) if name in METRICS else str(row[name]) for name in names] for row in rows]
+    if form == "markdown":
+        lines.insert(1, ["---"] * len(names))
+        return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    place = names.index("variant")
+    if width:
+        widths[place] = max(12, min(widths[place], width - (sum(widths) - widths[place]) - 2 * (len(names) - 1)))
+    for line in lines:
+        line[place] = line[place] if len(line[place]) <= widths[place] else line[place][: widths[place] - 3] + "..."
     return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(text.ljust(size) for text, size in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([part for name in names for part in ([name, f"{name} sd"] if name in METRICS else [name])])
+    for row in rows:
+        cells: list[Any] = []
+        for name in names:
+            value = row.get(name)
+            pair = value if isinstance(value, tuple) else (value, None)
+            cells += [pair[0], pair[1]] if name in METRICS else [value]
+        table.writerow(cells)
+    return text.getvalue().rstrip("\n")
 
 
 def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str] = METRICS) -> pandas.DataFrame:

@@ -1,5 +1,7 @@
 """The command line as a person uses it: what it prints, what it leaves, how it fails."""
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -205,6 +207,28 @@ def test_report(capsys, trained, tmp_path):
     with pytest.raises(SystemExit):
         cli.main(["report", "no/such/folder"])
     assert "no/such/folder: there is no such folder" in capsys.readouterr().err
+
+
+def test_report_keeps_one_data_set_and_one_method_in_any_form(capsys, trained):
+    place = trained.path.parent
+    asked = ["--data", "toy", "--method", trained.config.method.upper()]
+    [row] = csv.DictReader(io.StringIO(call(capsys, "report", place, *asked, "--format", "csv")))
+    assert float(row["GT-known Loc"]) == trained.result["GT-known Loc"] and row["GT-known Loc sd"] == ""
+    head, line, first = call(capsys, "report", place, "--format", "markdown").splitlines()
+    assert head.startswith("| data | backbone |") and set(line) <= set("|- ") and first.startswith("| ToyBirds |")
+    assert "unknown data 'cub'" in fail(capsys, "report", place, "--data", "cub")
+    assert "unknown method 'has'" in fail(capsys, "report", place, "--method", "has")
+
+
+def test_notebook_lists_its_parameters_and_runs_nothing(capsys, tmp_path):
+    import nbformat
+
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("epochs = 3\nmethod = 'cam'", metadata={"tags": ["parameters"]})]
+    )
+    nbformat.write(book, tmp_path / "a.ipynb")
+    assert call(capsys, "notebook", "--parameters", tmp_path / "a.ipynb") == "epochs = 3\nmethod = 'cam'\n"
+    assert "say where the executed notebook goes" in fail(capsys, "notebook", tmp_path / "a.ipynb")
 
 
 def test_report_goes_on_beside_a_record_that_is_none(capsys, trained, tmp_path):
