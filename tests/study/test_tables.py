@@ -126,6 +126,14 @@ def test_a_metric_without_a_run_says_so(tmp_path):
     assert "not run" in text  # Top-1 Loc and others
 
 
+def test_a_terminal_gets_no_line_longer_than_itself(tmp_path):
+    rows = tables.rows_of([record(tmp_path, "a", 10.0)])
+    rows[0]["variant"] = "setting=value, " * 20
+    lines = tables.render(rows, width=160).splitlines()
+    assert max(map(len, lines)) <= 160 and "..." in lines[1]
+    assert "setting=value, " * 20 in tables.render(rows, "csv").replace('"', "")
+
+
 def test_baselines_stand_beside_the_methods(tmp_path):
     rows = tables.baselines([record(tmp_path, "a", 10.0)])
     assert [row["method"] for row in rows] == ["centred box", "full image"]
