@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cmr.metrics import PartCoverage, PxAP, WSOLMetrics, box_iou, gt_boxes
     from cmr.nets.backbones import build_backbone
     from cmr.network import ComplementaryNet
-    from cmr.study.pictures import localize_pictures as localize
+    from cmr.pictures.localizer import Localizer, localize
     from cmr.study.runs import find as find_runs
     from cmr.study.runs import read as read_run
     from cmr.study.training import train as run
@@ -61,7 +61,9 @@ _HOMES = {
     "run": "cmr.study.training:train",  # `cmr.train` is the module of the loop
     "read_run": "cmr.study.runs:read",
     "find_runs": "cmr.study.runs:find",
-    "localize": "cmr.study.pictures:localize_pictures",
+    # one's own pictures
+    "localize": "cmr.pictures.localizer",
+    "Localizer": "cmr.pictures.localizer",
     "UserError": "cmr.errors",
 }
 
@@ -71,6 +73,7 @@ __all__ = [
     "SSAM",
     "ComplementaryNet",
     "Config",
+    "Localizer",
     "PartCoverage",
     "PxAP",
     "UserError",

@@ -62,7 +62,7 @@ def prepare() -> None:
     for name in COMMANDS:
         __import__(f"cmr.cli.{name}")
     import cmr.study.notebooks
-    import cmr.study.pictures
+    import cmr.pictures.folder
     import cmr.study.reevaluate
     import cmr.study.score
     import cmr.study.sweep

@@ -1,5 +1,6 @@
 """`cmr report`: a table of all recorded runs."""
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,12 @@ class Report:
 
     # folders that hold runs
     roots: tyro.conf.Positional[tuple[str, ...]] = ("results", "runs")
-    # text or json
-    format: Literal["text", "json"] = "text"
+    # only runs on this data set, by the name in the table or its beginning: cub
+    data: str = ""
+    # only runs of this method
+    method: str = ""
+    # text, markdown, csv or json; text fits the terminal
+    format: Literal["text", "markdown", "csv", "json"] = "text"
 
 
 def command(arguments: list[str]) -> None:
@@ -30,7 +35,9 @@ def command(arguments: list[str]) -> None:
         if not Path(root).is_dir() and asked.roots != Report.roots:
             raise UserError(f"report: {root}: there is no such folder")
     good, bad = runs.find_good(*asked.roots)
-    print(report.render(report.rows(good), asked.format))
+    rows = report.rows(report.kept(good, asked.data, asked.method))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    print(report.render(rows, asked.format, width))
     if bad:
         print(f"cmr: {len(bad)} left out:", *bad, sep="\n  ", file=sys.stderr)
         sys.exit(1)

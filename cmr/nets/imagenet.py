@@ -28,12 +28,14 @@ class Classifier(nn.Module):
         self.head = head
         self.relu = relu
 
-    def cam(self, images: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def cam(self, images: Tensor, classes: Tensor | None = None, positive: bool = False) -> tuple[Tensor, Tensor]:
         """Computes logits and class activation maps.
 
         Args:
             images: (B, 3, H, W) float, normalised.
             classes: (B, M) int64, the classes of each image whose maps are wanted; None for all.
+            positive: maps of the head's positive weights alone; the features are never negative, so a negative weight
+                only takes away where another class has its evidence (Bae et al., ECCV 2020). The logits stay.
 
         Returns:
             logits (B, K), and raw maps (B, M, h, w), (B, K, h, w) for all, without the head's bias: a ResNet's logit is
@@ -46,6 +48,8 @@ class Classifier(nn.Module):
         else:
             maps = F.conv2d(features, self.head.weight)
             logits = maps.mean((2, 3)) + self.head.bias  # type: ignore[operator]  # it has a bias
+        if positive:
+            maps = F.conv2d(features, self.head.weight.clamp(min=0))
         if classes is not None:
             maps = maps[torch.arange(len(maps), device=maps.device)[:, None], classes]  # (B, M, h, w)
         return logits, maps

@@ -1,5 +1,7 @@
 """The table of all recorded runs that `cmr report` prints."""
 
+import csv
+import io
 import json
 import statistics
 from collections.abc import Sequence
@@ -8,11 +10,32 @@ from typing import Any
 
 import pandas
 
+from cmr.errors import unknown
 from cmr.study.groups import same_setting
 from cmr.study.runs import Run, tested_on
 from cmr.study.tables import METRICS, cell, tidy
 
 ABOUT = ["data", "backbone", "size"]  # what rows must share to compare
+
+
+def kept(found: Sequence[Run], data: str = "", method: str = "") -> list[Run]:
+    """The runs on one data set and of one method, whatever the case; "" keeps all.
+
+    Args:
+        found: runs.
+        data: as the table names it ("CUB-50"), or its beginning ("cub").
+        method: as configurations name it ("cmr").
+
+    Raises:
+        UserError: there are runs, and none on this data set or of this method.
+    """
+    names = [run for run in found if about(run)[0].casefold().startswith(data.casefold())]
+    if found and not names:
+        raise unknown("data", data, {about(run)[0] for run in found})
+    left = [run for run in names if method.casefold() in ("", run.config.method)]
+    if names and not left:
+        raise unknown("method", method, {run.config.method for run in names})
+    return left
 
 
 def rows(found: Sequence[Run]) -> list[dict[str, Any]]:
@@ -53,18 +76,50 @@ def _value(table: pandas.DataFrame, metric: str) -> tuple[float, float | None] |
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def render(made: Sequence[dict[str, Any]], form: str = "text") -> str:
-    """The rows as text in columns or as JSON."""
+def render(made: Sequence[dict[str, Any]], form: str = "text", width: int = 0) -> str:
+    """The rows in print.
+
+    Args:
+        made: as of `rows`.
+        form: "text" in columns, "markdown", "csv" or "json".
+        width: of the terminal; what a method's name has beyond it is cut. 0 for any.
+
+    Returns:
+        The text. CSV and JSON hold mean and standard deviation apart, and nothing is cut in them.
+    """
     if form == "json":
         return json.dumps(list(made), indent=1)
+    names = [*ABOUT, "method", "seeds", *METRICS]
+    if form == "csv":
+        return _csv(made, names)
     if not made:
         return "no runs found"
-    names = [*ABOUT, "method", "seeds", *METRICS]
     lines = [names] + [[_said(row[name]) for name in names] for row in made]
+    if form == "markdown":
+        lines.insert(1, ["---"] * len(names))
+        return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    place = names.index("method")
+    if width:
+        widths[place] = max(12, min(widths[place], width - (sum(widths) - widths[place]) - 2 * (len(names) - 1)))
+    for line in lines:
+        line[place] = line[place] if len(line[place]) <= widths[place] else line[place][: widths[place] - 3] + "..."
     return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(text.ljust(size) for text, size in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def _csv(made: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([part for name in names for part in ([name, f"{name} sd"] if name in METRICS else [name])])
+    for row in made:
+        cells: list[Any] = []
+        for name in names:
+            pair = row[name] if isinstance(row[name], tuple) else (row[name], None)
+            cells += pair if name in METRICS else [row[name]]
+        table.writerow(cells)
+    return text.getvalue().rstrip("\n")
 
 
 def _said(value: Any) -> str:

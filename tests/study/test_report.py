@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cmr.errors import UserError
 from cmr.study import report, runs
 from tests.study.records import record
 
@@ -42,3 +43,25 @@ def test_what_a_row_is_about_knows_the_holdout(tmp_path, holdout):
     if holdout:
         run.record["data"] = {"holdout": {"name": "ToyBirds", "images": 9, "fingerprint": "g"}}
     assert report.about(run) == ("ToyBirds", "tiny", "32 px")
+
+
+def test_runs_are_kept_by_data_and_method(tmp_path):
+    found = [record(tmp_path, "a", 10.0, method="cam"), record(tmp_path, "b", 10.0)]
+    assert report.kept(found) == report.kept(found, "toy") == found
+    assert report.kept(found, "TOYBIRDS", "CMR") == found[1:]
+    with pytest.raises(UserError, match="unknown method 'can': did you mean 'cam'"):
+        report.kept(found, method="can")
+    with pytest.raises(UserError, match="unknown data 'cub'"):
+        report.kept(found, "cub")
+
+
+def test_a_terminal_gets_no_line_longer_than_itself(tmp_path):
+    rows = report.rows([record(tmp_path, "a", 10.0)])
+    rows[0]["method"] = "setting value, " * 20
+    lines = report.render(rows, width=160).splitlines()
+    assert max(map(len, lines)) <= 160 and "..." in lines[1]
+    head, line = report.render(rows, "csv").splitlines()
+    assert "setting value, " * 20 in line.replace('"', "") and head.count(",") == line.replace(
+        "setting value,", ""
+    ).count(",")
+    assert report.render(rows, "markdown").splitlines()[1].startswith("| --- |")

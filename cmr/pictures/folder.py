@@ -1,0 +1,206 @@
+"""`cmr localize`: pictures and folders in, annotated pictures and boxes out."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from cmr.data.images import threads
+from cmr.data.pictures import READ_ERRORS, read_rgb
+from cmr.data.split import reason
+from cmr.errors import UserError, require_known
+from cmr.figures.fonts import legible, without_font
+from cmr.files import write_aside
+from cmr.pictures import formats, sheet
+from cmr.pictures.find import check_out, drawn_names, picture_files, seen_from, stem
+from cmr.pictures.localizer import BATCH, Localizer
+from cmr.pictures.result import Localization
+from cmr.pictures.store import Store, opened
+
+AHEAD = 3 * BATCH  # pictures decoded before the network has room for them
+EVERY = 20.0  # seconds between two states of localizations.json
+SPOKEN = 20  # pictures that are named one by one at the end
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One picture to be localized."""
+
+    file: Path
+    name: str
+    path: str  # seen from the results
+    drawn: str
+
+
+def localize_pictures(
+    path: str | Path | Sequence[str | Path],
+    out: str | Path = "localized",
+    maps: bool = False,
+    contact_sheet: bool = True,
+    format: Sequence[str] = (),
+    **options: Any,
+) -> list[dict]:
+    """Localizes pictures and folders of pictures, and writes what was found.
+
+    Args:
+        path: a picture, or a folder whose pictures are taken in the order of their names, with those of the folders in
+            it; or several of both.
+        out: folder for the annotated pictures (`name.cmr.png`), localizations.json and the rest. What an earlier call
+            found stays there; pictures that are done under the same settings and have not changed are not done again.
+        maps: write each first class's map to `maps/NAME.npy`, as `cmr score` reads them.
+        contact_sheet: write `sheet.html`, one page with all pictures.
+        format: more files with the boxes of all pictures in the folder: "coco", "yolo", "voc", "csv".
+        options: of `cmr.pictures.localizer.Localizer`.
+
+    Returns:
+        One dict per picture that was asked for, as localizations.json has them.
+
+    Raises:
+        UserError: a setting out of range, no picture there, or an `out` that cannot be used; or, after all others,
+            pictures that cannot be read.
+    """
+    for name in format:
+        require_known(name, "format", formats.FORMATS)
+    out = Path(out)
+    given = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
+    files = picture_files(given, out)
+    check_out(out, [*given, *(file.parent for file in files)])
+    localizer = Localizer(**options)
+    places = {file: seen_from(out, file) for file in files}
+    store = opened(out, _about(localizer), places.values())
+    todo = [file for file in files if not _done(store, file, places[file], maps)]
+    taken = [row["picture"] for place, row in store.rows.items() if place not in {places[file] for file in todo}]
+    names = drawn_names({file: files[file] for file in todo}, taken)
+    work = [_Work(file, files[file], places[file], names[file]) for file in todo]
+    bad, cards = _work_off(localizer, store, work, maps)
+    if not store.rows:
+        with suppress(OSError):  # it was there before and holds something
+            out.rmdir()
+        raise UserError("localize: " + "\n".join(bad))
+    store.write()
+    for name in format:
+        formats.FORMATS[name](out, list(store.rows.values()))
+    if contact_sheet:
+        sheet.write(out, list(store.rows.values()), cards, localizer.model.rule.threshold)
+    found = [store.rows[place] for place in places.values() if place in store.rows]
+    _tell(out, found, len(files) - len(todo), contact_sheet)
+    if bad:
+        raise UserError(f"localize: {len(bad)} of {len(files)} pictures left out:\n  " + "\n  ".join(bad))
+    return found
+
+
+def _about(localizer: Localizer) -> dict[str, Any]:
+    rule = localizer.model.rule
+    wanted = localizer.wanted if len(localizer.wanted) < len(localizer.model.classes) else "all"
+    return {
+        "model": localizer.model.name,
+        "positive": rule.positive,
+        "mirror": rule.mirror,
+        "normalise": rule.normalise,
+        "threshold": rule.threshold,
+        "objects_asked": localizer.objects,
+        "top": localizer.top,
+        "classes_asked": wanted,
+    }
+
+
+def _stamp(file: Path) -> list[int]:
+    about = file.stat()
+    return [about.st_size, about.st_mtime_ns]
+
+
+def _done(store: Store, file: Path, place: str, maps: bool) -> bool:
+    row = store.rows.get(place)
+    if row is None or row.get("stamp") != _stamp(file) or not (store.out / row["picture"]).is_file():
+        return False
+    return not maps or ("map" in row and (store.out / row["map"]).is_file())
+
+
+def _work_off(localizer: Localizer, store: Store, work: list[_Work], maps: bool) -> tuple[list[str], dict[str, dict]]:
+    """Localizes what is left to do; the pictures that cannot be read, and the cards of the sheet by path."""
+    bad: list[str] = []
+    cards: dict[str, dict] = {}
+    written = time.monotonic()
+    bar = tqdm(total=len(work), desc="localize", unit=" pictures", disable=len(work) < 2)
+    with bar, ThreadPoolExecutor(threads()) as pool:
+        for batch in _batches(localizer, work, pool, bad, bar):
+            items, pictures, images = zip(*batch, strict=True)
+            named = [(item.name, picture) for item, picture in zip(items, pictures, strict=True)]
+            results = localizer.batch(named, torch.stack(images))
+            saved = [pool.submit(_save, store.out, *pair, maps) for pair in zip(items, results, strict=True)]
+            for item, done in zip(items, saved, strict=True):
+                store.rows[item.path], cards[item.path] = done.result()
+            bar.update(len(batch))
+            if time.monotonic() - written > EVERY:  # what is done need not be done again after a stop
+                store.write()
+                written = time.monotonic()
+    return bad, cards
+
+
+def _batches(
+    localizer: Localizer, work: list[_Work], pool: ThreadPoolExecutor, bad: list[str], bar: Any
+) -> Iterator[list[tuple[_Work, Image.Image, Tensor]]]:
+    """Batches of decoded pictures; threads decode ahead of the network."""
+
+    def decode(item: _Work) -> tuple[Image.Image, Tensor]:
+        picture = read_rgb(item.file)
+        return picture, localizer.seen(picture)
+
+    waiting = iter(work)
+    ahead: deque[tuple[_Work, Future]] = deque()
+    batch: list[tuple[_Work, Image.Image, Tensor]] = []
+    while True:
+        while len(ahead) < AHEAD and (item := next(waiting, None)):
+            ahead.append((item, pool.submit(decode, item)))
+        if not ahead:
+            break
+        item, decoded = ahead.popleft()
+        try:
+            batch.append((item, *decoded.result()))
+        except READ_ERRORS as error:
+            bad.append(f"{item.file}: cannot be read as a picture ({reason(error)})")
+            bar.update()
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _save(out: Path, item: _Work, result: Localization, maps: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Writes what belongs to one picture; its row, and its card for the sheet."""
+    write_aside(out / item.drawn, partial(result.drawn.save, format="PNG", compress_level=1))
+    first = result.to_dict()["objects"][0]
+    row = {"path": item.path, **result.to_dict(), "class": first["class"], "score": first["score"], "box": first["box"]}
+    row |= {"picture": item.drawn, "stamp": _stamp(item.file)}
+    if maps:
+        row["map"] = f"maps/{stem(item.drawn)}.npy"
+        write_aside(out / row["map"], partial(np.save, arr=result.scoremap.astype(np.float16)))
+    return row, sheet.card(result)
+
+
+def _tell(out: Path, found: list[dict[str, Any]], skipped: int, contact_sheet: bool) -> None:
+    names = [one["class"] for row in found for one in row["objects"]]
+    lacking = list(dict.fromkeys(name for name in names if legible(name)[0] != name))
+    if lacking:
+        print(f"localize: {without_font(lacking)}", file=sys.stderr)
+    for row in found[:SPOKEN]:
+        for one in row["objects"]:
+            print(f"{row['image']}: {one['class']} ({one['score']:.2f}), box {one['box']}")
+    if len(found) > SPOKEN:
+        print(f"... and {len(found) - SPOKEN} more pictures")
+    if skipped:
+        print(f"{skipped} of {len(found)} were done before and have not changed")
+    print(f"written: {out / 'sheet.html' if contact_sheet else out}")

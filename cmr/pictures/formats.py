@@ -1,0 +1,104 @@
+"""The boxes as other tools read them: COCO, YOLO, Pascal VOC, and a table."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from cmr.files import write_aside, write_json
+from cmr.pictures.find import stem
+
+Rows = Sequence[dict[str, Any]]
+COLUMNS = ("image", "width", "height", "class", "score", "x0", "y0", "x1", "y1")
+
+
+def used_classes(rows: Rows) -> dict[int, str]:
+    """Numbers and names of the classes that occur, in the order of their numbers."""
+    return dict(sorted({one["index"]: one["class"] for row in rows for one in row["objects"]}.items()))
+
+
+def write_coco(out: Path, rows: Rows) -> None:
+    """Writes `coco.json`: images, annotations (`bbox` is x, y, width, height), categories numbered from 1."""
+    categories = {index: number for number, index in enumerate(used_classes(rows), start=1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, row in enumerate(rows, start=1):
+        images.append({"id": number, "file_name": row["image"], "width": row["width"], "height": row["height"]})
+        for one in row["objects"]:
+            x0, y0, x1, y1 = one["box"]
+            width, height = round(x1 - x0, 1), round(y1 - y0, 1)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": categories[one["index"]],
+                    "bbox": [x0, y0, width, height],
+                    "area": round(width * height, 2),
+                    "iscrowd": 0,
+                    "score": one["score"],
+                }
+            )
+    named = [{"id": categories[index], "name": name} for index, name in used_classes(rows).items()]
+    write_json(out / "coco.json", {"images": images, "annotations": annotations, "categories": named})
+
+
+def write_yolo(out: Path, rows: Rows) -> None:
+    """Writes `yolo/labels/NAME.txt`, lines of class, centre and size as shares of the picture; and `yolo/data.yaml`."""
+    classes = used_classes(rows)
+    numbers = {index: number for number, index in enumerate(classes)}
+    for row in rows:
+        lines = []
+        for one in row["objects"]:
+            x0, y0, x1, y1 = one["box"]
+            width, height = row["width"], row["height"]
+            place = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height)
+            lines.append(" ".join([str(numbers[one["index"]]), *(f"{value:.6f}" for value in place)]))
+        write_aside(out / "yolo" / "labels" / f"{stem(row['picture'])}.txt", ("\n".join(lines) + "\n").encode())
+    # JSON text is YAML text too, so names need no quoting of their own
+    names = "".join(f"  {numbers[index]}: {json.dumps(name, ensure_ascii=False)}\n" for index, name in classes.items())
+    write_aside(out / "yolo" / "data.yaml", f"path: .\ntrain: images\nval: images\nnames:\n{names}".encode())
+
+
+def write_voc(out: Path, rows: Rows) -> None:
+    """Writes `voc/NAME.xml`: whole pixels counted from 1, both ends inside the box."""
+    for row in rows:
+        root = ElementTree.Element("annotation")
+        ElementTree.SubElement(root, "filename").text = row["image"]
+        size = ElementTree.SubElement(root, "size")
+        for name, value in (("width", row["width"]), ("height", row["height"]), ("depth", 3)):
+            ElementTree.SubElement(size, name).text = str(value)
+        for one in row["objects"]:
+            item = ElementTree.SubElement(root, "object")
+            ElementTree.SubElement(item, "name").text = one["class"]
+            for name in ("truncated", "difficult"):
+                ElementTree.SubElement(item, name).text = "0"
+            box = ElementTree.SubElement(item, "bndbox")
+            x0, y0, x1, y1 = (round(value) for value in one["box"])
+            whole = (min(x0 + 1, row["width"]), min(y0 + 1, row["height"]), max(x1, x0 + 1), max(y1, y0 + 1))
+            for name, value in zip(("xmin", "ymin", "xmax", "ymax"), whole, strict=True):
+                ElementTree.SubElement(box, name).text = str(value)
+        ElementTree.indent(root)
+        content = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+        write_aside(out / "voc" / f"{stem(row['picture'])}.xml", content)
+
+
+def write_csv(out: Path, rows: Rows) -> None:
+    """Writes `boxes.csv`: one line an object, boxes half-open in the picture's pixels."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for row in rows:
+        for one in row["objects"]:
+            table.writerow([row["image"], row["width"], row["height"], one["class"], one["score"], *one["box"]])
+    write_aside(out / "boxes.csv", text.getvalue().encode())
+
+
+FORMATS: dict[str, Callable[[Path, Rows], None]] = {
+    "coco": write_coco,
+    "yolo": write_yolo,
+    "voc": write_voc,
+    "csv": write_csv,
+}

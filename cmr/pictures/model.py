@@ -1,0 +1,154 @@
+"""Where classes and maps come from: an ImageNet classifier, any of timm's, a trained run, or a module of one's own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cmr.config import Range
+from cmr.data.images import MEAN, STD
+from cmr.errors import UserError, unknown
+from cmr.maps.anynet import Read, mirrored, of_all, reader
+from cmr.maps.multiscale import at_scales
+from cmr.nets.imagenet import CLASSIFIERS, build_classifier, imagenet_classes
+from cmr.nets.weights import load_weights, read_weights
+from cmr.pictures.rule import Rule, changed
+from cmr.study import runs
+
+SIDES = Range(32, 8192)
+SIDE = 224
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that names what a picture shows and says where.
+
+    Attributes:
+        name: for localizations.json.
+        module: what is moved to the device.
+        read: images and a choice of classes in, logits and maps out (`cmr.maps.anynet.Read`).
+        classes: K names.
+        side: of the square images that it takes.
+        rule: how its maps become boxes.
+        mean, std: of each channel, taken out of RGB in [0, 1].
+    """
+
+    name: str
+    module: nn.Module
+    read: Read
+    classes: tuple[str, ...]
+    side: int
+    rule: Rule
+    mean: tuple[float, ...] = tuple(MEAN.tolist())
+    std: tuple[float, ...] = tuple(STD.tolist())
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """uint8 images (B, 3, H, W) as the network takes them."""
+        mean, std = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (self.mean, self.std))
+        return (images.float() / 255 - mean) / std
+
+
+def of_run(folder: str | Path, normalise: str | None = None, threshold: float | None = None) -> Model:
+    """The model of a trained run, under the test that its record names: its normaliser, threshold, scales and mirror.
+
+    Raises:
+        UserError: there is no finished run, or its folder holds no model.
+    """
+    finished = runs.read(folder)
+    config, classes = finished.config, tuple(finished.record["classes"])
+    method = runs.load_method(finished, len(classes))
+    call = at_scales(method.localize, config.test_scales, config.test_flip)
+    rule = changed(Rule(False, config.test_flip, config.normalise, config.threshold), normalise, threshold)
+    return Model(Path(folder).resolve().name, method, of_all(call), classes, config.image_size, rule)
+
+
+def of_classifier(
+    backbone: str, weights: str, rule: Rule, side: int = 0, layer: str = "", classes: Sequence[str] = ()
+) -> Model:
+    """An ImageNet classifier of this project, or any classifier of timm by its name.
+
+    Args:
+        backbone: "resnet50", "resnet18", "squeezenet1_1", or a name of timm's ("convnext_tiny").
+        weights: "imagenet" (fetched once) or a file with the classifier's weights.
+        rule: from map to box.
+        side: of the images; 0 for the network's own, 224 for most.
+        layer: the module whose output is taken as features, where that is not the last map.
+        classes: names, where they are not ImageNet's 1,000.
+
+    Raises:
+        UserError: an unknown name, weights that are missing or do not fit, classes that are not as many as the logits,
+            or a network out of which no map can be read.
+    """
+    if side and side not in SIDES:
+        raise UserError(f"image_size: {side} is out of range; give {SIDES}")
+    if weights == "none":
+        raise UserError("weights: a classifier needs weights; give imagenet or a file")
+    if backbone in CLASSIFIERS and not layer:
+        net = build_classifier(backbone, weights)
+        side = side or SIDE
+        call = at_scales(partial(net.cam, positive=rule.positive), flip=rule.mirror)
+        read, known = of_all(call), _names(classes, len(imagenet_classes()))
+        return Model(f"{backbone}, {Path(weights).name}, {side} pixels", net, read, known, side, rule)
+    module = _timm(backbone, weights)
+    own = module.pretrained_cfg
+    side = side or own["input_size"][-1]
+    with torch.no_grad():
+        made = of_module(module, rule, side, layer, classes, f"{backbone}, {Path(weights).name}, {side} pixels")
+    return Model(**{**vars(made), "mean": tuple(own["mean"]), "std": tuple(own["std"])})
+
+
+def of_module(
+    module: nn.Module,
+    rule: Rule,
+    side: int = SIDE,
+    layer: str = "",
+    classes: Sequence[str] = (),
+    name: str = "",
+) -> Model:
+    """A module of one's own: images (B, 3, H, W), ImageNet's mean and deviation taken out, to logits (B, K).
+
+    Raises:
+        UserError: as `cmr.maps.anynet.reader`, or classes that are not as many as the logits.
+    """
+    read = reader(module, side, layer, rule.positive)
+    with torch.no_grad():
+        count = module(torch.zeros(2, 3, side, side)).shape[1]
+    read = mirrored(read) if rule.mirror else read
+    return Model(name or type(module).__name__, module, read, _names(classes, count), side, rule)
+
+
+def _names(given: Sequence[str], count: int) -> tuple[str, ...]:
+    if given and len(given) != count:
+        raise UserError(f"classes: {len(given)} names for a network of {count} classes; give one name a class")
+    return tuple(given) or (imagenet_classes() if count == 1000 else tuple(f"class {i}" for i in range(count)))
+
+
+def _timm(name: str, weights: str) -> Any:
+    import timm
+
+    if name not in timm.list_models():
+        raise unknown("backbone", name, timm.list_models())
+    if weights == "imagenet":
+        return _fetched(name, lambda: timm.create_model(name, pretrained=True))
+    state = read_weights(weights)
+    bare: Any = timm.create_model(name)
+    key = bare.pretrained_cfg.get("classifier") or ""
+    key = key if isinstance(key, str) else key[0]
+    head = state.get(f"{key}.weight")
+    module = bare if head is None or len(head) == bare.num_classes else timm.create_model(name, num_classes=len(head))
+    load_weights(module, state, weights)
+    return module
+
+
+def _fetched(name: str, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except Exception as error:  # the hub's client lets the errors of its HTTP library through
+        raise UserError(
+            f"weights: the weights of '{name}' are not on this machine and cannot be fetched ({type(error).__name__}). "
+            "With a network, run once: they stay in the hub's cache (HF_HOME). Without, give a file as weights"
+        ) from error

@@ -1,0 +1,79 @@
+"""localizations.json: what was found, in a folder to which later calls add."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cmr.errors import UserError
+from cmr.files import read_regular, write_json
+from cmr.pictures.find import ROWS
+
+BOX = "xyxy, half-open, the picture's own pixels"
+
+
+@dataclass
+class Store:
+    """What a folder of results holds.
+
+    Attributes:
+        out: the folder.
+        about: what all its rows have in common: the model and the rule.
+        rows: by the path of the picture, seen from the folder, what was found.
+    """
+
+    out: Path
+    about: dict[str, Any]
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def write(self) -> None:
+        """Writes localizations.json, whole or not at all."""
+        write_json(self.out / ROWS, {"box": BOX, **self.about, "localizations": list(self.rows.values())})
+
+
+def opened(out: Path, about: dict[str, Any], asked: Iterable[str]) -> Store:
+    """What earlier calls left in a folder.
+
+    Args:
+        out: the folder; it need not be there.
+        about: the model and the rule of this call.
+        asked: paths, seen from the folder, of the pictures that will be localized anew if model or rule differ.
+
+    Returns:
+        The rows that hold for this model and rule.
+
+    Raises:
+        UserError: a file that is none of ours, or rows of other pictures under another model or rule.
+    """
+    content = _read(out / ROWS)
+    rows = {row["path"]: row for row in content["localizations"]}
+    other = ", ".join(f"{name} {content.get(name)}" for name, value in about.items() if content.get(name) != value)
+    if not other:
+        return Store(out, about, rows)
+    kept = rows.keys() - set(asked)
+    if kept:
+        raise UserError(f"out: {out / ROWS} holds other pictures ({len(kept)}) with {other}; name another folder")
+    return Store(out, about)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_regular(path).decode())
+        rows = [_row(row) for row in content["localizations"]]
+        return content | {"localizations": rows}
+    except FileNotFoundError:
+        return {"localizations": []}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"out: {path} is not what cmr localize writes; name another folder, or take it away") from None
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    found = row | {"path": row["path"]}
+    if not all(isinstance(found[name], str) for name in ("path", "picture", "image")):
+        raise ValueError("a name is no text")
+    for one in found["objects"]:
+        if not isinstance(one["class"], str) or len([float(value) for value in one["box"]]) != 4:
+            raise ValueError("an object without class or box")
+    int(found["width"]), int(found["height"])
+    return found

@@ -1,0 +1,256 @@
+"""`cmr localize` as a person uses it: folders, second calls, pictures that are broken, every file that it writes."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmr import cli
+from cmr.data import cub
+from cmr.errors import UserError
+from cmr.pictures import folder as folder_module
+from cmr.pictures.folder import localize_pictures
+from cmr.study import runs
+
+
+def call(capsys, *arguments):
+    cli.main([str(argument) for argument in arguments])
+    return capsys.readouterr().out
+
+
+def fail(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([str(argument) for argument in arguments])
+    assert stopped.value.code == 2
+    said = capsys.readouterr()
+    return said.err + said.out
+
+
+def rows(out):
+    return json.loads(Path(out, "localizations.json").read_text())["localizations"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    cli.main(["train", "--preset", "tiny", "--method", "cam", "--device", "cpu", "--epochs", "1", "--out", str(out)])
+    [run] = runs.find(out)
+    return run
+
+
+@pytest.fixture
+def asked(trained):
+    return ["--run", trained.path, "--device", "cpu"]
+
+
+def noise(path, width, height, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_pictures_of_any_shape_get_boxes_in_their_own_pixels(capsys, trained, asked, tmp_path):
+    noise(tmp_path / "in" / "a.jpg", 60, 40)
+    noise(tmp_path / "in" / "b.png", 30, 50)
+    call(capsys, "localize", tmp_path / "in", *asked, "--out", tmp_path / "out")
+    found = rows(tmp_path / "out")
+    assert [row["image"] for row in found] == ["a.jpg", "b.png"]
+    for row, (width, height) in zip(found, [(60, 40), (30, 50)], strict=True):
+        x0, y0, x1, y1 = row["box"]
+        assert 0 <= x0 < x1 <= width == row["width"]
+        assert 0 <= y0 < y1 <= height == row["height"]
+        assert row["class"] in trained.record["classes"]
+        assert 0 < row["score"] <= 1
+        assert row["objects"][0]["box"] == row["box"]
+        with Image.open(tmp_path / "out" / row["picture"]) as drawn:
+            assert drawn.size == (width, height)
+
+
+def test_what_is_no_picture_is_refused(capsys, asked, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"not a picture")
+    said = fail(capsys, "localize", tmp_path / "broken.jpg", *asked, "--out", tmp_path / "out")
+    assert "broken.jpg: cannot be read as a picture" in said
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "empty").mkdir()
+    assert "no picture there" in fail(capsys, "localize", tmp_path / "empty", *asked)
+
+
+def test_one_bad_picture_does_not_end_the_rest_and_names_stay_apart(capsys, asked, tmp_path):
+    pictures = tmp_path / "in"
+    for name in ("a.jpg", "a.png", "sub/a.jpg", "tiny.png", "._a.jpg"):
+        side = 2 if name == "tiny.png" else 40
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side)).save(pictures / name)
+    (pictures / "broken.jpg").write_bytes(b"not a picture")
+    said = fail(capsys, "localize", pictures, *asked, "--out", tmp_path / "out")
+    assert "1 of 5 pictures left out" in said and "broken.jpg: cannot be read as a picture" in said
+    found = {row["image"]: row["picture"] for row in rows(tmp_path / "out")}
+    assert found == {
+        "a.jpg": "a.cmr.png",
+        "a.png": "a-2.cmr.png",
+        "sub/a.jpg": "sub/a.cmr.png",
+        "tiny.png": "tiny.cmr.png",
+    }
+    assert all((tmp_path / "out" / name).is_file() for name in found.values())
+    assert "is the folder of the pictures" in fail(capsys, "localize", pictures, *asked, "--out", pictures)
+
+
+def test_a_second_call_adds_and_never_loses(capsys, asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.tif", "c.gif", "d.jfif", "deep/a.jpg"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30)).save(path, format="JPEG" if name.endswith("jfif") else None)
+    for name in ("e.txt", ".hidden.jpg", "deep/notes.txt"):
+        (tmp_path / "in" / name).write_text("")
+    call(capsys, "localize", "in/a.jpg", "in/b.tif", "in/../in/a.jpg", *asked, "--out", "out")
+    assert [row["path"] for row in rows("out")] == ["../in/a.jpg", "../in/b.tif"]
+    call(capsys, "localize", "in/deep", *asked, "--out", "out")
+    assert [row["path"] for row in rows("out")] == ["../in/a.jpg", "../in/b.tif", "../in/deep/a.jpg"]
+    assert [row["picture"] for row in rows("out")] == ["a.cmr.png", "b.cmr.png", "a-2.cmr.png"]
+    said = fail(capsys, "localize", "in/deep", *asked, "--out", "out", "--threshold", "0.5")
+    assert "localizations.json holds other pictures (2) with threshold 0.2; name another folder" in said
+    every = ["in/a.jpg", "in/b.tif", "in/deep/a.jpg"]
+    call(capsys, "localize", *every, *asked, "--out", "out", "--threshold", "0.5")
+    assert len(rows("out")) == 3
+
+    for _ in range(2):  # the results lie in the folder of the pictures and are not taken for some
+        cli.main(["localize", "in", *map(str, asked), "--out", "in/out"])
+        assert "in: no pictures by their names: deep/notes.txt, e.txt" in capsys.readouterr().err
+        assert [row["image"] for row in rows("in/out")] == ["a.jpg", "b.tif", "c.gif", "d.jfif", "deep/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"localizations": 3}',
+        '{"localizations": [{"path": "a", "image": "a"}]}',
+        "\x00",
+        '{"localizations": [7]}',
+    ],
+)
+def test_a_foreign_file_of_that_name_is_left_as_it_is(capsys, asked, tmp_path, content):
+    noise(tmp_path / "in" / "a.png", 9, 9)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "localizations.json").write_text(content)
+    said = fail(capsys, "localize", tmp_path / "in", *asked, "--out", tmp_path / "out")
+    assert "is not what cmr localize writes" in said
+    assert (tmp_path / "out" / "localizations.json").read_text() == content
+
+
+def test_what_is_done_and_unchanged_is_not_done_again(capsys, trained, tmp_path, monkeypatch):
+    for name in ("a.png", "b.png", "c.png"):
+        noise(tmp_path / "in" / name, 20, 20)
+    options = {"out": tmp_path / "out", "run": trained.path, "device": "cpu"}
+    localize_pictures(tmp_path / "in", **options)
+    done: list[str] = []
+    save = folder_module._save
+    monkeypatch.setattr(
+        folder_module, "_save", lambda out, item, *rest: done.append(item.name) or save(out, item, *rest)
+    )
+    assert len(localize_pictures(tmp_path / "in", **options)) == 3
+    assert done == []
+    assert "3 of 3 were done before and have not changed" in capsys.readouterr().out
+    noise(tmp_path / "in" / "b.png", 22, 20, seed=1)
+    (tmp_path / "out" / "c.cmr.png").unlink()
+    found = localize_pictures(tmp_path / "in", **options)
+    assert sorted(done) == ["b.png", "c.png"]
+    assert [row["width"] for row in found] == [20, 22, 20]
+    assert len(rows(tmp_path / "out")) == 3
+
+
+def test_a_stop_between_two_batches_loses_nothing_that_is_done(trained, tmp_path, monkeypatch):
+    for number in range(4):
+        noise(tmp_path / "in" / f"{number}.png", 20, 20)
+    monkeypatch.setattr(folder_module, "BATCH", 2)
+    monkeypatch.setattr(folder_module, "EVERY", 0.0)
+    save = folder_module._save
+
+    def stops(out, item, *rest):
+        if item.name == "2.png":
+            raise KeyboardInterrupt
+        return save(out, item, *rest)
+
+    monkeypatch.setattr(folder_module, "_save", stops)
+    with pytest.raises(KeyboardInterrupt):
+        localize_pictures(tmp_path / "in", tmp_path / "out", run=trained.path, device="cpu")
+    assert [row["image"] for row in rows(tmp_path / "out")] == ["0.png", "1.png"]
+
+
+def test_maps_are_read_by_score(capsys, asked, tmp_path):
+    names = ["a.png", "deep/b.png"]
+    for name in names:
+        noise(tmp_path / "in" / name, 40, 30)
+    call(capsys, "localize", tmp_path / "in", *asked, "--out", tmp_path / "out", "--maps")
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "image_ids.txt").write_text("".join(f"{name}\n" for name in names))
+    (lists / "class_labels.txt").write_text("".join(f"{name},0\n" for name in names))
+    (lists / "image_sizes.txt").write_text("".join(f"{name},40,30\n" for name in names))
+    boxes = {row["image"]: row["box"] for row in rows(tmp_path / "out")}
+    (lists / "localization.txt").write_text(
+        "".join(f"{name},{','.join(str(round(value)) for value in boxes[name])}\n" for name in names)
+    )
+    scores = tmp_path / "scores.json"
+    call(capsys, "score", "--scoremaps", tmp_path / "out/maps", "--metadata", lists, "--out", scores)
+    assert json.loads(scores.read_text())["result"]["GT-known Loc"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.png", "--image-size", "9"], "image_size: 9 is out of range; give 32 to 8,192"),
+        (["a.png", "--threshold", "nan"], "threshold: nan is outside [0, 1)"),
+        (["a.png", "--top", "0"], "top: 0 is not a number of classes; give 1 or more"),
+        (["a.png", "--backbone", "resnet51"], "unknown backbone 'resnet51': did you mean 'resnet"),
+        (["a.png", "--weights", "none"], "weights: a classifier needs weights; give imagenet or a file"),
+        (["a.png", "--classes", "no.txt"], "classes: no.txt cannot be read"),
+        (["a.png", "--out", "b.png"], "b.png is a file; name a folder for what is drawn"),
+        (["a.png", "--out", "b.png/c"], "b.png is a file; name a folder for what is drawn"),
+        (["a.png", "--out", "."], "out: . is the folder of the pictures; name another"),
+        (["a.png", "--device", "tpu"], "device: 'tpu' is not one of auto, cpu, cuda, cuda:N, mps"),
+        (["a.png", "--device", "cuda:x"], "device: 'cuda:x' is not one of"),
+        (["a.png", "--device", "cuda:99"], "device: cuda:99 was asked for, but torch sees"),
+        ([], "no picture was named; give pictures or folders"),
+    ],
+)
+def test_a_mistake_is_told_before_the_work(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (9, 9)).save(name)
+    said = fail(capsys, "localize", *arguments)
+    assert message in said and said.count("\n") == 1
+    assert sorted(os.listdir()) == ["a.png", "b.png"]
+
+
+def test_a_run_without_its_model_is_told(trained, tmp_path):
+    noise(tmp_path / "a.png", 9, 9)
+    shutil.copytree(trained.path, tmp_path / "run")
+    (tmp_path / "run" / runs.MODEL).unlink()
+    with pytest.raises(UserError, match="only the record was kept"):
+        localize_pictures(tmp_path / "a.png", tmp_path / "out", run=tmp_path / "run", device="cpu")
+
+
+def test_a_real_bird(capsys, shared, tmp_path):
+    bird = shared / "data/CUB_200_2011_first50/images/017.Cardinal/Cardinal_0001_17057.jpg"
+    weights = shared / "weights/resnet18_imagenet_pq_fp16.safetensors.xz"
+    asked = ["--backbone", "resnet18", "--weights", weights, "--device", "cpu", "--out", tmp_path]
+    call(capsys, "localize", bird, *asked)
+    [row] = rows(tmp_path)
+    split = next(s for s in (cub.load(bird.parents[2], name) for name in ("train", "test")) if bird_of(s, bird) >= 0)
+    [truth] = split.boxes[bird_of(split, bird)]
+    x0, y0, x1, y1 = np.concatenate([np.maximum(row["box"][:2], truth[:2]), np.minimum(row["box"][2:], truth[2:])])
+    shared_area = max(0, x1 - x0) * max(0, y1 - y0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (row["box"], truth))
+    assert shared_area / (areas - shared_area) > 0.4
+    assert (x1 - x0) * (y1 - y0) < 0.9 * row["width"] * row["height"]
+
+
+def bird_of(split, bird):
+    return next((i for i, name in enumerate(split.ids) if name.endswith(bird.name)), -1)
