@@ -61,8 +61,8 @@ def prepare() -> None:
     torch.set_num_threads(1)
     for name in COMMANDS:
         __import__(f"cmr.cli.{name}")
-    import cmr.study.notebooks
     import cmr.pictures.folder
+    import cmr.study.notebooks
     import cmr.study.reevaluate
     import cmr.study.score
     import cmr.study.sweep
