@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import numpy as np
 import safetensors.numpy
@@ -27,7 +27,10 @@ from cmr.study.grid import typed
 from cmr.study.runs import OUTCOMES, Run, now, rounded
 from cmr.study.tables import METRICS, metric_lines
 
-S = TypeVar("S")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
 RECORD = "frozen.json"
 NEEDED = ("id", "kind", "title", "uses", "settings", "data", "weights", "environment", "command", "result")
 VERSION = 1  # part of every id; raise it when the same settings give other numbers
