@@ -8,7 +8,7 @@ import torch
 
 from cmr.assemble import batches_for_test, make, splits
 from cmr.data.images import Batches
-from cmr.evaluate import evaluate, target_boxes
+from cmr.evaluate import Scores, evaluate, target_boxes
 from cmr.maps import of_labels
 
 CONFIG = make("tiny", device="cpu")
@@ -57,6 +57,23 @@ def test_a_flat_map_scores_as_no_box(split):
     assert result["GT-known Loc"] == 0
     assert (outcomes["box"] == 0).all()
     assert result["parts"]["head"] == 0
+
+
+def test_maps_without_logits_are_scored_as_with_them(split):
+    """The boxes are the same; what names a class is left out."""
+    raw = torch.rand(len(split), 4, 4)
+    labels, index = torch.from_numpy(split.labels), np.arange(len(split))
+    given = {}
+    for name, logits in (("with", torch.zeros(len(split), 4)), ("without", None)):
+        scores = Scores(split, CONFIG, torch.device("cpu"))
+        scores.update(raw[:20], None if logits is None else logits[:20], labels[:20], index[:20])
+        scores.update(raw[20:], None if logits is None else logits[20:], labels[20:], index[20:])
+        given[name] = scores.compute(), scores.outcomes()
+    (result, outcomes), (bare, bare_outcomes) = given["with"], given["without"]
+    assert set(result) - set(bare) >= {"Top-1 Loc", "Top-1 Clas"}
+    assert set(outcomes) - set(bare_outcomes) == {"top5", "score"}
+    assert all(result[name] == bare[name] for name in ("GT-known Loc", "MaxBoxAccV2", "PxAP", "parts", "baselines"))
+    assert all((outcomes[name] == bare_outcomes[name]).all() for name in bare_outcomes)
 
 
 def test_target_boxes_of_both_crops(split):

@@ -88,7 +88,7 @@ def bridge(groups: Mapping[str, Group], tests: Sequence[Run], split: Split) -> l
         split: the test split; records keep the raw maps of 32 of its images.
 
     Returns:
-        One row for each group, seed and reading: "key", "title", "seed", "reading", "images", and `METRICS` in percent.
+        One row for each group, seed and reading: "title", "seed", "reading", "images", and `METRICS` in percent.
     """
     mean_free = {
         run.record["trained"]["id"]: run for run in tests if getattr(run.config.settings, "test_map", "") == "mean_free"
@@ -102,7 +102,6 @@ def bridge(groups: Mapping[str, Group], tests: Sequence[Run], split: Split) -> l
                 seed = run.config.seed
                 rows.append(
                     {
-                        "key": group.key,
                         "title": group.title,
                         "seed": seed,
                         "reading": name,

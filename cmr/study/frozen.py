@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import numpy as np
+import pandas
 import safetensors.numpy
 import torch
 
@@ -21,13 +22,16 @@ from cmr.assemble import make
 from cmr.config import Config
 from cmr.errors import UserError, require_known
 from cmr.files import write_aside, write_json
-from cmr.study import machine
+from cmr.study import machine, tables
 from cmr.study.grid import typed
 from cmr.study.groups import Group, key_part
 from cmr.study.provenance import metric_lines
 from cmr.study.runs import OUTCOMES, Run, now, rounded
 
-S = TypeVar("S")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
 RECORD = "frozen.json"
 NEEDED = ("id", "kind", "title", "uses", "settings", "data", "weights", "environment", "command", "result")
 VERSION = 1  # part of every id; raise it when the same settings give other numbers
@@ -174,6 +178,21 @@ def groups(found: Sequence[Run]) -> dict[str, Group]:
         random = ", random weights" if members[0].record["weights"] == "none" else ""
         named[key] = Group(key, members[0].record["title"] + random, tuple(members))
     return named
+
+
+def tidy(found: Sequence[Run]) -> pandas.DataFrame:
+    """The table of `cmr.study.tables`, with "network" and with what each measurement "uses": nothing, labels, boxes."""
+    named = groups(found)
+    uses = {key: group.runs[0].record["uses"] for key, group in named.items()}
+    table = tables.tidy(named)
+    return beside(table, named, "").assign(uses=table["key"].map(uses))
+
+
+def beside(table: pandas.DataFrame, named: Mapping[str, Group], uses: str) -> pandas.DataFrame:
+    """A tidy table of runs with the columns of `tidy`: "network", with the side of its images, and what all use."""
+    first = {key: group.runs[0].config for key, group in named.items()}
+    networks = {key: f"{config.backbone}, {config.image_size} px" for key, config in first.items()}
+    return table.assign(network=table["key"].map(networks), uses=uses)
 
 
 def _counted(run: Run) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cmr.study.groups import Group
 from cmr.study.identity import essence
 from cmr.study.runs import Run
 
@@ -58,11 +59,11 @@ def epoch(run: Run) -> dict[str, float]:
     return {"fixed": run.result[LOC], "test boxes": max([*tested, run.result[LOC]])} if tested else {}
 
 
-def normaliser(run: Run, retests: Sequence[Run]) -> dict[str, float]:
+def normaliser(run: Run, tests: Sequence[Run]) -> dict[str, float]:
     """GT-known Loc under min-max, and under the normaliser that is best on the test boxes, at one threshold."""
     same = [
         one.result[LOC]
-        for one in retests
+        for one in tests
         if one.record.get("trained", {}).get("id") == run.id
         and not one.record.get("maps")
         and essence(replace(one.config, normalise=run.config.normalise)) == essence(run.config)
@@ -70,36 +71,34 @@ def normaliser(run: Run, retests: Sequence[Run]) -> dict[str, float]:
     return {"fixed": run.result[LOC], "test boxes": max([*same, run.result[LOC]])} if same else {}
 
 
-def worth(
-    found: Mapping[str, Sequence[Run]], searches: Sequence[Run] = (), retests: Sequence[Run] = ()
-) -> list[dict[str, Any]]:
+def worth(groups: Mapping[str, Group], searches: Sequence[Run] = (), tests: Sequence[Run] = ()) -> list[dict[str, Any]]:
     """What each choice is worth, for each method, in points of GT-known Loc.
 
     Args:
-        found: title -> finished runs that differ in seed only.
+        groups: of `cmr.study.groups`.
         searches: runs that were tested on held-out training images.
-        retests: trained runs, tested again.
+        tests: trained runs, tested again.
 
     Returns:
-        One row for each title, choice (of `CHOICES`) and source of boxes: "method", "choice", "chosen on" ("held-out
+        One row for each group, choice (of `CHOICES`) and source of boxes: "method", "choice", "chosen on" ("held-out
         boxes" or "test boxes"), "points" more than by the fixed rule, "fixed" and "seeds"; means over the seeds.
         A choice of which the records know nothing has no row.
     """
     rows = []
-    for title, members in found.items():
+    for group in groups.values():
         for choice in CHOICES:
-            of_seeds = [_chosen(choice, run, searches, retests) for run in members]
+            of_seeds = [_chosen(choice, run, searches, tests) for run in group.runs]
             for source in ("held-out boxes", "test boxes"):
                 known = [one for one in of_seeds if source in one]
                 if known:
                     points = statistics.fmean(one[source] - one["fixed"] for one in known)
                     fixed = statistics.fmean(one["fixed"] for one in known)
-                    about = {"method": title, "choice": choice, "chosen on": source}
+                    about = {"method": group.title, "choice": choice, "chosen on": source}
                     rows.append({**about, "points": points, "fixed": fixed, "seeds": len(known)})
     return rows
 
 
-def _chosen(choice: str, run: Run, searches: Sequence[Run], retests: Sequence[Run]) -> dict[str, float]:
+def _chosen(choice: str, run: Run, searches: Sequence[Run], tests: Sequence[Run]) -> dict[str, float]:
     if choice == "threshold":
         return threshold(run, searches)
-    return epoch(run) if choice == "epoch" else normaliser(run, retests)
+    return epoch(run) if choice == "epoch" else normaliser(run, tests)

@@ -64,17 +64,23 @@ def printed(table: pandas.DataFrame, columns: Sequence[str] = COLUMNS) -> pandas
 
     Args:
         table: of `tidy`.
-        columns: "seeds", and of `METRICS`.
+        columns: "seeds", of `METRICS`, and columns of the table's own, of which a group's first row speaks.
 
     Returns:
         Cells as `cell` words them, under the groups' titles.
     """
-    rows = {}
-    for title, group in table.groupby("title", sort=False):
-        kind = group["kind"].iloc[0]
-        seeds = {"run": len(group), "missing": "not run", "blind": "–"}[kind]
-        rows[title] = {name: seeds if name == "seeds" else cell(group, name) for name in columns}
-    return pandas.DataFrame.from_dict(rows, orient="index", columns=list(columns))
+    titles, rows = [], []
+    for (_, title), group in table.groupby(["key", "title"], sort=False):
+        first = group.iloc[0]
+        seeds = {"run": len(group), "missing": "not run", "blind": "–"}[first["kind"]]
+        titles.append(title)
+        rows.append(
+            {
+                name: seeds if name == "seeds" else cell(group, name) if name in METRICS else first[name]
+                for name in columns
+            }
+        )
+    return pandas.DataFrame(rows, titles, list(columns))
 
 
 def cell(group: pandas.DataFrame, metric: str) -> str:

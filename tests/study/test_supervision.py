@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cmr.assemble import make
+from cmr.study.groups import Group
 from cmr.study.supervision import at_tau, held_out, worth
 
 
@@ -19,17 +20,21 @@ def run(loc, taus=(0.1, 0.2, 0.3), curve=(10.0, 20.0, 15.0), history=(), about=N
     return SimpleNamespace(id="a", config=config, result=result, history=list(history), record=about or {})
 
 
+def cam(*runs):
+    return {"cam": Group("cam", "CAM", runs)}
+
+
 def points(rows):
     return {(row["choice"], row["chosen on"]): row["points"] for row in rows}
 
 
 def test_a_threshold_chosen_on_test_boxes_gains_the_way_to_the_top():
-    assert points(worth({"CAM": [run(17.0)]})) == {("threshold", "test boxes"): 3.0}
+    assert points(worth(cam(run(17.0)))) == {("threshold", "test boxes"): 3.0}
 
 
 def test_a_threshold_chosen_on_held_out_boxes_is_read_off_the_test_curve():
     search = run(0.0, curve=(5.0, 6.0, 9.0), holdout=0.2, seed=7)
-    found = points(worth({"CAM": [run(17.0)]}, [search]))
+    found = points(worth(cam(run(17.0)), [search]))
     assert found[("threshold", "held-out boxes")] == pytest.approx(-2.0)  # at 0.3 the test curve has 15
     for other in (run(0.0, holdout=0.2, lr=0.5), run(0.0, seed=7)):
         assert held_out(run(17.0), [other]) == []
@@ -37,8 +42,8 @@ def test_a_threshold_chosen_on_held_out_boxes_is_read_off_the_test_curve():
 
 def test_the_best_epoch_is_at_least_the_last():
     tested = [{"epoch": 1, "GT-known Loc": 19.0}, {"epoch": 2, "loss": 1.0}, {"epoch": 3, "GT-known Loc": 12.0}]
-    assert points(worth({"CAM": [run(17.0, history=tested)]}))[("epoch", "test boxes")] == 2.0
-    assert points(worth({"CAM": [run(21.0, history=tested)]}))[("epoch", "test boxes")] == 0.0
+    assert points(worth(cam(run(17.0, history=tested))))[("epoch", "test boxes")] == 2.0
+    assert points(worth(cam(run(21.0, history=tested))))[("epoch", "test boxes")] == 0.0
 
 
 def test_normalisers_count_where_nothing_else_differs():
@@ -46,13 +51,13 @@ def test_normalisers_count_where_nothing_else_differs():
     other_maps = run(90.0, about={"trained": {"id": "a"}, "maps": "layercam"}, normalise="ivr")
     mirrored = run(90.0, about={"trained": {"id": "a"}}, normalise="ivr", test_flip=True)
     stranger = run(90.0, about={"trained": {"id": "b"}}, normalise="ivr")
-    found = points(worth({"CAM": [run(17.0)]}, (), [again, other_maps, mirrored, stranger]))
+    found = points(worth(cam(run(17.0)), (), [again, other_maps, mirrored, stranger]))
     assert found[("normaliser", "test boxes")] == 8.0
-    assert ("normaliser", "test boxes") not in points(worth({"CAM": [run(17.0)]}, (), [stranger]))
+    assert ("normaliser", "test boxes") not in points(worth(cam(run(17.0)), (), [stranger]))
 
 
 def test_seeds_are_averaged():
-    (row,) = worth({"CAM": [run(17.0), run(19.0, seed=1)]})
+    (row,) = worth(cam(run(17.0), run(19.0, seed=1)))
     assert (row["points"], row["fixed"], row["seeds"]) == (2.0, 18.0, 2)
 
 
