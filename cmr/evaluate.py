@@ -66,6 +66,8 @@ def evaluate(
     keep = np.unique(np.linspace(0, len(split) - 1, MAPS_KEPT).round().astype(int))
     gathered = _Gathered()
     mine = torch.arange(rank, len(split), world)
+    if not len(mine):  # a process without images: the first call of a method is one of all processes
+        localize(*_first(batches, config))
     total, hidden = -(-len(mine) // batches.batch_size), not progress or rank > 0
     for images, labels, places in tqdm(batches.epoch(mine), total=total, desc="test", disable=hidden, leave=False):
         if config.test_crop == "classic":
@@ -81,6 +83,13 @@ def evaluate(
         gathered.add(index, labels, outcomes, raw, np.isin(index, keep))
     result = metrics.compute() | {"baselines": box_baselines(boxes, config.image_size)} | areas.compute()
     return result, gathered.arrays(world)
+
+
+def _first(batches: Batches, config: Config) -> tuple[Tensor, Tensor]:
+    """The first image and its label, as the method wants them."""
+    images, labels, _ = next(iter(batches.epoch(torch.zeros(1, dtype=torch.long))))
+    images = centre_crop(images, config.image_size) if config.test_crop == "classic" else images
+    return normalise(images), labels
 
 
 class _Areas:
