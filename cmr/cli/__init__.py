@@ -2,12 +2,14 @@
 
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, shown, unknown
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 COMMANDS = {
     "train": "train a method, test it, and leave one folder with record, outcomes and model",
     "sweep": "run a grid of trainings, on this machine or on a dask cluster",
@@ -68,4 +70,7 @@ def run(arguments: list[str]) -> None:
         return
     if arguments[0] not in COMMANDS:
         raise unknown("command", arguments[0], COMMANDS)
+    for word in arguments:
+        if CONTROL.search(word) and "=" not in word:  # a text that a notebook gets may have several lines
+            raise UserError(f"{arguments[0]}: {shown(word)} holds a line break or another control character; rename it")
     importlib.import_module(f"cmr.cli.{arguments[0]}").command(arguments[1:])

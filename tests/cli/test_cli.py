@@ -312,6 +312,7 @@ def test_data_make_leaves_its_folder_whole_or_not_at_all(capsys, tmp_path, monke
         (["train", "--test-crop", "a"], "invalid choice 'a' for argument '--test-crop'"),
         (["notebook"], "notebook: Missing from cmr notebook: STR the notebook (required) STR where"),
         (["score", "--threshold", "a" * 5000], "score: "),
+        (["train", "--weights", "a\nb"], "train: 'a\\nb' holds a line break or another control character; rename it"),
     ],
 )
 def test_a_mistake_in_an_option_is_one_line_without_a_frame(capsys, arguments, message):
