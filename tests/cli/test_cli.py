@@ -207,7 +207,7 @@ def test_localize_takes_many_and_keeps_what_an_earlier_call_found(capsys, traine
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.png", "--image-size", "0"], "image_size: 0 is out of range; give 32 to 8192"),
+        (["a.png", "--image-size", "0"], "image_size: 0 is out of range; give 32 to 8,192"),
         (["a.png", "--threshold", "nan"], "threshold: nan is outside [0, 1)"),
         (["a.png", "--out", "b.png"], "b.png is a file; name a folder for what is drawn"),
         (["a.png", "--out", "b.png/c"], "b.png is a file; name a folder for what is drawn"),
@@ -319,6 +319,12 @@ def test_a_mistake_in_an_option_is_one_line_without_a_frame(capsys, arguments, m
     said = fail(capsys, *arguments)
     assert message in said and said.count("\n") == 1 and len(said) < 1000
     assert not set("╭│╰─") & set(said)
+
+
+def test_what_a_file_brings_along_moves_no_cursor(capsys, tmp_path):
+    (tmp_path / "images.csv").write_text("path,la\x1b[2Jbel\u2028\na.png,a\n")
+    said = fail(capsys, "data", "check", "--data", "folder", "--data-root", tmp_path)
+    assert "la\\x1b[2Jbel" in said and "\x1b" not in said and len(said.splitlines()) == 1
 
 
 def test_a_link_that_leads_to_itself_is_told_in_one_line(capsys, tmp_path):
