@@ -73,7 +73,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
         >>> print(unknown("method", "cmrr", ["cam", "has", "cmr"]))
         unknown method 'cmrr': did you mean 'cmr'? Known: cam, cmr, has
     """
-    names = sorted(known)
+    names, name = sorted(known), name if isinstance(name, str) else shown(name)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(names)}")

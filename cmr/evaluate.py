@@ -62,6 +62,8 @@ def evaluate(
     """
     scores = Scores(split, config, batches.device)
     mine = torch.arange(rank, len(split), world)
+    if not len(mine):  # a process without images: the first call of a method is one of all processes
+        localize(*_first(batches, config))
     total, hidden = -(-len(mine) // batches.batch_size), not progress or rank > 0
     for images, labels, places in tqdm(batches.epoch(mine), total=total, desc="test", disable=hidden, leave=False):
         if config.test_crop == "classic":
@@ -114,6 +116,13 @@ class Scores:
     def outcomes(self, world: int = 1) -> dict[str, np.ndarray]:
         """What came of each image, as `evaluate` returns it, over all `world` processes."""
         return self.gathered.arrays(world)
+
+
+def _first(batches: Batches, config: Config) -> tuple[Tensor, Tensor]:
+    """The first image and its label, as the method wants them."""
+    images, labels, _ = next(iter(batches.epoch(torch.zeros(1, dtype=torch.long))))
+    images = centre_crop(images, config.image_size) if config.test_crop == "classic" else images
+    return normalise(images), labels
 
 
 class _Areas:

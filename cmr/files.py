@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,10 @@ try:
     import fcntl
 except ImportError:  # not on Windows, where two processes in a folder are the user's care
     fcntl = None  # type: ignore[assignment]
+
+
+_HERE = f"{zlib.crc32(socket.gethostname().encode()):08x}-"  # machines that share a disk have processes of one number
+_SWEPT: set[Path] = set()  # folders that this process has looked through
 
 
 def write_aside(path: str | Path, content: bytes | memoryview | Callable[[BinaryIO], object]) -> Path:
@@ -44,7 +49,8 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
         with open(path, "wb", opener=_without_waiting) as file:
             file.write(content) if not callable(content) else content(file)
         return path
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes do not write into one another's
+    _sweep(path.parent)
+    aside = path.with_name(f".{path.name}.{_HERE}{os.getpid()}.part")  # two processes do not write into one another's
     try:
         with open(aside, "wb") as file:
             if callable(content):
@@ -61,6 +67,30 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
         raise
     _flush_folder(path.parent)
     return path
+
+
+def _sweep(folder: Path) -> None:
+    """Clears away what processes of this machine that died while they wrote have left in a folder, once a process."""
+    if folder in _SWEPT:
+        return
+    _SWEPT.add(folder)
+    for left in folder.glob(f".*.{_HERE}*.part"):
+        number = left.name.removesuffix(".part").rpartition("-")[2]
+        if number.isdigit() and not _alive(int(number)):
+            with suppress(OSError):
+                left.unlink()
+
+
+def _alive(process: int) -> bool:
+    if os.name != "posix":  # asking would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
 
 
 def read_regular(path: str | Path) -> bytes:

@@ -132,6 +132,7 @@ def start(command: Sequence[str] | Callable[[], object], before: Callable[[], ob
         os.setpgid(0, 0)
         for number, handle in enumerate(handles, 1):
             os.dup2(handle, number)
+        _own_bars()
         if before:
             before()
         status = _command(command)
@@ -145,6 +146,15 @@ def start(command: Sequence[str] | Callable[[], object], before: Callable[[], ob
         finally:
             os._exit(status)
     raise AssertionError("a copy never comes here")
+
+
+def _own_bars() -> None:
+    """A lock for this copy's bars alone: theirs is shared by all copies, and one that is killed may hold it."""
+    import threading
+
+    import tqdm
+
+    tqdm.tqdm.set_lock(threading.RLock())
 
 
 def _command(command: Sequence[str] | Callable[[], object]) -> int:

@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from stress import materials
-from stress.attempt import TRAIN, Case, Skipped, attempt, nobody, wrong
+from stress.attempt import TRAIN, Case, Outcome, Skipped, attempt, nobody, wrong
 from stress.runs import age, copied, differs, left_over, reference
 from stress.traps import full, moments
 
@@ -79,12 +79,16 @@ def _fill(place: Path, room: int) -> Path:
     return path
 
 
-def _after(command: list[str], place: Path, before: dict[str, object]) -> str:
+def _after(command: list[str], place: Path, before: dict[str, object], ended: Outcome) -> str:
     """Whether all that was there is there, and the next call, with nothing in its way, ends well."""
+    if said := wrong(ended):
+        return said
     now = materials.contents(place)
     lost = [path for path, content in before.items() if now.get(path) != content]
     if lost:
         return f"{lost[0]} was lost"
+    if ended.status == 0:  # there was room enough
+        return _left(place)
     again = [*command, "--resume"] if command[0] == "train" else command
     return wrong(attempt(again), success=True) or _left(place)
 
@@ -98,9 +102,9 @@ def _small_disk(name: str, room: int, folder: Path) -> str:
     with _disk(folder) as place:
         command, before = COMMANDS[name](place), materials.contents(place)
         filling = _fill(place, room)
-        said = wrong(attempt(command))
+        ended = attempt(command)
         filling.unlink()
-        return said or _after(command, place, before)
+        return _after(command, place, before, ended)
 
 
 def _limit(name: str, kilobytes: int, folder: Path) -> str:
@@ -110,31 +114,31 @@ def _limit(name: str, kilobytes: int, folder: Path) -> str:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
 
-    return wrong(attempt(command, limited)) or _after(command, folder, before)
+    return _after(command, folder, before, attempt(command, limited))
 
 
 def _full_from(name: str, at: int, folder: Path) -> str:
     command, before = COMMANDS[name](folder), materials.contents(folder)
-    return wrong(attempt(command, full(folder, at))) or _after(command, folder, before)
+    return _after(command, folder, before, attempt(command, full(folder, at)))
 
 
 def _read_only_disk(name: str, folder: Path) -> str:
     with _disk(folder) as place:
         command, before = COMMANDS[name](place), materials.contents(place)
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-        said = wrong(attempt(command), success=False)
+        ended = attempt(command)
         subprocess.run(["mount", "-o", "remount,rw", str(place)], check=True)
-        return said or _after(command, place, before)
+        return wrong(ended, success=False) or _after(command, place, before, ended)
 
 
 def _no_rights(name: str, folder: Path) -> str:
     command, before = COMMANDS[name](folder), materials.contents(folder)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    said = wrong(attempt(command, nobody), success=False)
+    ended = attempt(command, nobody)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    return said or _after(command, folder, before)
+    return wrong(ended, success=False) or _after(command, folder, before, ended)
 
 
 def _odd_place(name: str, kind: str, folder: Path) -> str:
@@ -163,8 +167,11 @@ def _odd_place(name: str, kind: str, folder: Path) -> str:
         target.symlink_to(target.name)
     at = command.index(option) + 1
     before = materials.contents(folder)
-    said = wrong(attempt([*command[:at], str(target), *command[at + 1 :]]), success=False)
-    return said or ("something was lost" if materials.contents(folder) != before else "")
+    # A link to itself that stands for a file is replaced by the file.
+    success = None if (kind, what) == ("a loop", "file") else False
+    said = wrong(attempt([*command[:at], str(target), *command[at + 1 :]]), success)
+    now = materials.contents(folder)
+    return said or ("something was lost" if any(now.get(path) != content for path, content in before.items()) else "")
 
 
 def _rerun(room: int, folder: Path) -> str:

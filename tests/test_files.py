@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cmr import files
 from cmr.errors import UserError
 from cmr.files import alone, clear, read_regular, require_room, write_aside
 
@@ -78,6 +79,23 @@ def test_the_folder_of_the_call_itself_can_be_locked(tmp_path, monkeypatch):
     with alone("."):
         assert (tmp_path / ".here.lock").exists()
     assert list(tmp_path.rglob("*")) == [tmp_path / "here"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are asked for as POSIX has it")
+def test_what_a_dead_process_left_is_swept_once_and_a_living_ones_stays(tmp_path, monkeypatch):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    here = files._HERE
+    names = {f".a.{here}{gone.pid}.part": False, f".a.{here}{os.getppid()}.part": True}
+    names |= {f".a.00000000-{gone.pid}.part": True, ".a.part": True, f".a.{here}x.part": True, "a.part": True}
+    for name in names:
+        (tmp_path / name).touch()
+    looked = []
+    monkeypatch.setattr(files, "_alive", lambda process: looked.append(process) or process != gone.pid)
+    for _ in range(3):
+        write_aside(tmp_path / "b", b"new")
+    assert {name for name in names if (tmp_path / name).exists()} == {name for name, stays in names.items() if stays}
+    assert sorted(looked) == sorted([gone.pid, os.getppid()])  # the folder is looked through once
 
 
 def test_room_is_asked_of_the_first_folder_that_is_there(tmp_path, monkeypatch):

@@ -2,12 +2,15 @@
 
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, shown, unknown
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 COMMANDS = {
     "train": "train a method, test it, and leave one folder with record, outcomes and model",
     "sweep": "run a grid of trainings, on this machine or on a dask cluster",
@@ -31,28 +34,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         run(given)
     except UserError as error:
-        _end_bars()
-        print(f"cmr: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(f"{error}")
     except BrokenPipeError:  # whoever read the output has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        _end_bars()
         where = f"{error.filename}: " if error.filename else ""
-        print(f"cmr: {where}{error.strerror or error}; what was written before stays", file=sys.stderr)
-        sys.exit(2)
+        _end(f"{where}{error.strerror or error}; what was written before stays")
     except RuntimeError as error:
         if not str(error).startswith("Symlink loop"):  # what pathlib raised until Python 3.13, where it is an OSError
             raise
-        _end_bars()
-        print(f"cmr: {error}; what was written before stays", file=sys.stderr)
-        sys.exit(2)
+        _end(f"{error}; what was written before stays")
     except KeyboardInterrupt:
-        _end_bars()
-        hint = "; the same command with --resume goes on" if given[:1] == ["train"] else ""
-        print(f"cmr: stopped{hint}", file=sys.stderr)
-        sys.exit(130)
+        _end("stopped; the same command with --resume goes on" if given[:1] == ["train"] else "stopped", 130)
+
+
+def _end(message: str, status: int = 2) -> NoReturn:
+    """Ends with a message, in which what a file or a name brought along cannot move a terminal's cursor."""
+    _end_bars()
+    told = CONTROL.sub(lambda found: found[0] if found[0] == "\n" else repr(found[0])[1:-1], message)
+    print(f"cmr: {told}", file=sys.stderr)
+    sys.exit(status)
 
 
 def _end_bars() -> None:
@@ -70,4 +72,7 @@ def run(arguments: list[str]) -> None:
         return
     if arguments[0] not in COMMANDS:
         raise unknown("command", arguments[0], COMMANDS)
+    for word in arguments:
+        if CONTROL.search(word) and "=" not in word:  # a text that a notebook gets may have several lines
+            raise UserError(f"{arguments[0]}: {shown(word)} holds a line break or another control character; rename it")
     importlib.import_module(f"cmr.cli.{arguments[0]}").command(arguments[1:])

@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import re
 from contextlib import redirect_stderr
 from typing import Any, TypeVar
 
@@ -39,8 +38,11 @@ def unframed(text: str) -> str:
         >>> unframed("╭─ Value ─╮\\n│ Error at --lr: │\\n│ 'a' │\\n│ ─── │\\n│ See --help │\\n╰───╯")
         "Error at --lr: 'a'; See --help"
     """
-    lines = [re.sub("[│╭╮╰╯─]+", " ", line).strip() for line in text.splitlines() if line[:1] not in "╭╰"]
+    # A terminal without the letters of frames gets rules of - alone.
+    lines = [line.strip().strip("│|").strip() for line in text.splitlines() if line[:1] not in ("╭", "╰", "+")]
+    lines = [line if line.strip("─-") else "" for line in lines]
     parts = [" ".join(part) for part in _split(lines)]
+    parts = parts if text[:1] in ("╭", "+") else parts[1:]  # without a frame a title stands first
     kept = [part for part in parts if part and not part.startswith("Argument helptext")]
     return "; ".join(part if len(part) <= LONGEST else f"{part[:LONGEST]}..." for part in kept)
 

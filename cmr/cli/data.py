@@ -18,7 +18,7 @@ from cmr.cli.arguments import Flat, parse, peek
 from cmr.data import DATASETS, load
 from cmr.data.boxes import resize_boxes
 from cmr.errors import UserError, require_known
-from cmr.files import alone, write_aside
+from cmr.files import alone, clear, write_aside
 
 C = TypeVar("C")
 
@@ -107,6 +107,7 @@ def make(data: str, root: str, split: str, settings: Any, out: str) -> None:
     if not out:
         raise UserError("out: say which folder to write (--out DIR)")
     if Path(out).exists():
+        clear(out)
         raise UserError(f"{out}: is there already; give another folder, or remove it")
     with alone(out):
         aside = Path(os.path.abspath(out)).with_name(f".{Path(out).name}.part")  # what is left of a call cut short goes

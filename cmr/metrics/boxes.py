@@ -96,15 +96,18 @@ def box_arrays(boxes: Sequence[Any], where: str, ids: Sequence[Any] | None = Non
         >>> [array.shape for array in box_arrays([[1, 2, 3, 4], [], np.zeros((2, 4))], "boxes")]
         [(1, 4), (0, 4), (2, 4)]
     """
-    try:
-        each = list(boxes)
-    except TypeError:
-        raise UserError(f"{where}: boxes: {shown(boxes)} is no list with the boxes of each image") from None
     found = []
-    for i, of_image in enumerate(each):
+    for i, of_image in enumerate(_each(boxes, where)):
         what = f"{where}: the boxes of image {i if ids is None else repr(ids[i])}"
         found.append(_rows(as_array(of_image, what), 4, what))
     return found
+
+
+def _each(boxes: Any, where: str) -> list[Any]:
+    try:
+        return list(boxes)
+    except TypeError:
+        raise UserError(f"{where}: boxes: {shown(boxes)} is no list with the boxes of each image") from None
 
 
 def _rows(array: np.ndarray, columns: int, what: str) -> np.ndarray:
@@ -157,6 +160,7 @@ def on_grid(boxes: Sequence[np.ndarray], grid: tuple[int, int], ids: Sequence[st
         UserError: one list an image is not given, or a box is none, or ends outside the grid. `gt_boxes` may end at the
             first pixel beyond it.
     """
+    boxes = _each(boxes, "true boxes")
     if len(boxes) != len(ids):
         raise UserError(f"{len(ids)} images come with the boxes of {len(boxes)}; give one list an image")
     arrays = box_arrays(boxes, "true boxes", ids)

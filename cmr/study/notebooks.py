@@ -47,8 +47,10 @@ def read_notebook(path: str | Path) -> Any:
         )
     try:
         return nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
-        raise UserError(f"{path}: is not a notebook: {str(error).splitlines()[0]}") from error
+    except OSError:
+        raise
+    except Exception as error:  # what is no notebook makes nbformat raise a dozen kinds
+        raise UserError(f"{path}: is not a notebook: {(str(error) or type(error).__name__).splitlines()[0]}") from error
 
 
 def notebook_parameters(path: str | Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cmr.config import PLACE, Config
-from cmr.errors import UserError, require_known
+from cmr.errors import UserError, require_known, shown
 from cmr.methods import METHODS
 from cmr.study import runs
 from cmr.study.grid import GENERAL, Grid, label, load, names_of, once
@@ -123,8 +123,9 @@ def _checked(grid: Grid, where: str) -> tuple[str, list[str], str]:
         if name not in grid.choose:
             raise UserError(f"{where}: {name} is missing; it needs {', '.join(KEYS)}")
         kind, words = (list, "a list of names") if name == "by" else (str, "text")
-        if not isinstance(grid.choose[name], kind):
-            raise UserError(f"{where}: {name}: {grid.choose[name]!r} is not {words}")
+        given = grid.choose[name]
+        if not isinstance(given, kind) or not all(isinstance(item, str) for item in given):
+            raise UserError(f"{where}: {name}: {shown(given)} is not {words}")
     field, by = grid.choose["field"], grid.choose["by"]
     names = GENERAL.union(*(names_of(METHODS[config.method].Settings) for config in grid.configs))
     for name in (field, *by):

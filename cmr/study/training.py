@@ -5,7 +5,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def train(
     first, again = fabric.global_rank == 0, folder.with_name(f"{folder.name}{runs.RERUN}")
     if not rerun and (folder / runs.RECORD).is_file():
         if first:
-            clear(folder)
+            _tidy(folder)
         return runs.read(folder)  # whole, whoever works beside it
     with alone(folder) if first else nullcontext():
         if first:
@@ -199,6 +199,15 @@ def _settle(again: Path, folder: Path) -> None:
         if (again / name).is_file() and not (whole and name in (runs.CHECKPOINT, runs.DIVERGED)):
             (again / name).replace(folder / name)
     shutil.rmtree(again, ignore_errors=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Takes away what a process that was killed at its very end left beside a finished run; not what another holds."""
+    with suppress(UserError, OSError):
+        if (folder / runs.CHECKPOINT).is_file():
+            with alone(folder):
+                (folder / runs.CHECKPOINT).unlink(missing_ok=True)
+        clear(folder)
 
 
 def _before(folder: Path, resume: bool) -> runs.Run | None:

@@ -206,12 +206,14 @@ def test_other_sizes_show_the_same_picture(size):
         ({"body": True}, "ToyBirds body: True is not a probability"),
         ({"classes": 1}, "ToyBirds classes: 1 is not a whole number in range; give 2 to 20"),
         ({"classes": 21}, "ToyBirds classes: 21 is not a whole number in range; give 2 to 20"),
-        ({"train": 0}, "ToyBirds train: 0 is not a whole number in range; give 1 or more"),
-        ({"test": 2.5}, "ToyBirds test: 2.5 is not a whole number in range; give 1 or more"),
-        ({"size": 8}, "ToyBirds size: 8 is not a whole number in range; give 16 or more"),
+        ({"train": 0}, "ToyBirds train: 0 is not a whole number in range; give 1 to 10,000,000"),
+        ({"test": 2.5}, "ToyBirds test: 2.5 is not a whole number in range; give 1 to 10,000,000"),
+        ({"size": 8}, "ToyBirds size: 8 is not a whole number in range; give 16 to 4,096"),
         ({"classes": 61, "flock": "others"}, "ToyBirds classes: 61 is not a whole number in range; give 2 to 60"),
         ({"flock": "other"}, "unknown ToyBirds flock 'other': did you mean 'others'"),
-        ({"seed": -1}, "ToyBirds seed: -1 is not a whole number in range; give 0 or more"),
+        ({"seed": -1}, "ToyBirds seed: -1 is not a whole number in range; give 0 to 9,223,372,036,854,775,807"),
+        ({"train": 10**30}, "ToyBirds train: 1000000000000000000000000000000 is not a whole number in range"),
+        ({"test": 10**5000}, "ToyBirds test: a number of thousands of digits is not a whole number in range"),
     ],
 )
 def test_bad_settings_are_refused_by_name_and_value(wrong, message):

@@ -104,6 +104,15 @@ def test_a_run_whose_making_again_was_cut_short_says_where_it_is(copy):
         runs.read(copy.path)
 
 
+def test_what_a_kill_at_the_very_end_left_is_cleared_by_the_next_call(copy, finished):
+    (copy.path / runs.CHECKPOINT).write_bytes(b"the last")
+    lock = copy.path.with_name(f".{copy.id}.lock")
+    lock.touch()
+    again = training.train(CONFIG, copy.path.parent, progress=False)
+    assert again.record == finished.record
+    assert not lock.exists() and not (copy.path / runs.CHECKPOINT).exists()
+
+
 def test_a_run_without_room_for_its_checkpoints_is_refused_before_it_trains(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"total": 10**9, "free": 1000}))
     monkeypatch.setattr(training, "fit", None)

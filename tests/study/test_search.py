@@ -196,6 +196,7 @@ def test_a_setting_of_one_method_is_chosen_for_that_method_only(place):
         (('field = "lr"', 'field = "lrr"'), "unknown parameter in grid.toml: [choose] 'lrr': did you mean 'lr'?"),
         (('["method"]', '["metod"]'), "unknown parameter in grid.toml: [choose] 'metod': did you mean 'method'?"),
         (('["method"]', '"method"'), "[choose]: by: 'method' is not a list of names"),
+        (('["method"]', "[3]"), "[choose]: by: [3] is not a list of names"),
         (('"search.toml"', "3"), "[choose]: sweep: 3 is not text"),
         (('"search.toml"', '"grid.toml"'), "[choose]: sweep: grid.toml is this file; name the search's"),
         (('"search.toml"', '"other.toml"'), "other.toml: there is no such grid file"),

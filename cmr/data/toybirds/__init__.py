@@ -22,7 +22,7 @@ from cmr.data.toybirds.others import others
 from cmr.data.toybirds.pose import PARTS, draw_pose
 from cmr.data.toybirds.scene import draw_background, draw_foreground
 from cmr.data.toybirds.species import SPECIES, Species
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, shown, unknown
 
 #: Goes up whenever the same settings give other pixels.
 VERSION = 1
@@ -66,13 +66,14 @@ class Settings:
         if self.flock not in FLOCKS:
             raise unknown("ToyBirds flock", self.flock, FLOCKS)
         most = len(FLOCKS[self.flock]())
-        ranges = {"train": (1, None), "test": (1, None), "classes": (2, most), "size": (16, None)}
-        for name, (low, high) in {**ranges, "seed": (0, None)}.items():
+        ranges = {"train": (1, 10**7), "test": (1, 10**7), "classes": (2, most), "size": (16, 4096)}
+        for name, (low, high) in {**ranges, "seed": (0, 2**63 - 1)}.items():
             value = getattr(self, name)
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not whole or value < low or (high is not None and value > high):
-                top = f" to {high}" if high is not None else " or more"
-                raise UserError(f"ToyBirds {name}: {value!r} is not a whole number in range; give {low}{top}")
+            if not whole or not low <= value <= high:
+                raise UserError(
+                    f"ToyBirds {name}: {shown(value)} is not a whole number in range; give {low} to {high:,}"
+                )
         for name in PARTS:
             value = getattr(self, name)
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
