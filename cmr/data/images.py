@@ -30,7 +30,7 @@ CHUNK = 256
 
 
 def threads() -> int:
-    """Counts the threads worth starting to decode images: one a usable core, at most 16."""
+    """Counts the threads worth starting to decode images: one per usable core, at most 16."""
     return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

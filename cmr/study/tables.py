@@ -183,7 +183,7 @@ def slug(title: str) -> str:
 
 
 def labelled(runs_by_label: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
-    """Rows as of `table`, one a label, which stands in place of the method; its runs differ in seed only."""
+    """Rows as of `table`, one per label, which takes the place of the method; its runs differ in seed only."""
     return [row | {"method": name} for name, found in runs_by_label.items() for row in rows_of(found)]
 
 
