@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+pytest.importorskip("websocket", reason="websocket-client is not installed; the pages are not looked at")
 from browser import Browser, defects, executable, links
 
 ROOT = Path(__file__).resolve().parents[2]
