@@ -73,6 +73,8 @@ def curves(
                 # several runs: colour tells the run, dash and marker the key, unless there is one key only
                 look = by_run[label] if several and len(wanted) == 1 else by_key[key]
                 look = look | ({"color": by_run[label]["color"]} if several else {})
+                if several and wanted.index(key) % 2:  # hollow markers tell it from the first key
+                    look = look | {"markerfacecolor": "white"}
                 look = look if len(points) <= 30 else look | {"marker": ""}
                 names = [method_label(label)] * several + [_name(key)] * (not several or len(wanted) > 1)
                 ax.plot(*zip(*points, strict=True), **look, markersize=4.5, label=", ".join(names))
