@@ -3,6 +3,8 @@
 python -m book.build            what `make book` does; warnings are errors, and nothing is replaced until all is well
 python -m book.build --draft    pages only, into book/_build/draft: notebooks as they last ran (or not run), what is
                                 missing left out, warnings allowed
+
+BOOK_REPOSITORY, if it is set, is the repository's address; each page then has a button that leads there.
 """
 
 import argparse
@@ -140,6 +142,9 @@ def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formula
     extensions = sorted((stage / "book" / "_ext").glob("*.py"))
     config["sphinx"]["local_extensions"] = {file.stem: "book/_ext" for file in extensions}
     config["sphinx"]["config"]["extensions"] += [file.stem for file in extensions]
+    if address := os.environ.get("BOOK_REPOSITORY"):
+        config["repository"] = {"url": address.rstrip("/")}
+        config["html"]["use_repository_button"] = True
     if formulas:
         shutil.copytree(formulas, stage / "book" / "_static" / "mathjax")
         config["sphinx"]["config"]["mathjax_path"] = "mathjax/tex-svg-full.js"

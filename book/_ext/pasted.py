@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 from docutils import nodes
-from docutils.parsers.rst.directives.images import Figure
+from sphinx.directives.patches import Figure  # docutils' own names the image, so that no {numref} finds the figure
 from sphinx.util.docutils import SphinxDirective
 
 FOLDER = "_pasted"  # of the staged tree, where the pictures become files

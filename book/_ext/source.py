@@ -2,8 +2,9 @@
 
     ```{source} cmr/views.py::complementary_views
     ```
-shows a function, method or class without its docstrings; `:from:` and `:to:` cut it at the first lines that contain
-these texts. Code that has outgrown the book's 40 lines is a warning.
+shows a function, method or class without its docstrings; comments that would stick out of the box go above their lines.
+`:from:` and `:to:` cut it at the first lines that contain these texts. Code that has outgrown the book's 40 lines is a
+warning.
 
     ```{settings} cmr/methods/cmr.py::CMRSettings
     ```
@@ -18,7 +19,10 @@ warnings fail the build.
 
 import abc
 import ast
+import contextlib
+import io
 import textwrap
+import tokenize
 from pathlib import Path
 
 from docutils import nodes
@@ -26,6 +30,7 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 LONGEST = 40
+WIDTH = 84  # columns that a code box of the book holds; a comment behind a longer line goes above it
 MARKS = {"paper": "paper", "ours": "ours", "other": "other", "not run": "notrun"}
 
 
@@ -51,6 +56,24 @@ def without_docstrings(lines: list[str], node: ast.AST) -> list[tuple[int, str]]
                 dropped.add(after)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     return [(i, lines[i - 1]) for i in range(first, node.end_lineno + 1) if i not in dropped]
+
+
+def narrow(code: str) -> str:
+    """The code with each comment that makes its line wider than the book put on a line of its own, above."""
+    comments = {}
+    with contextlib.suppress(tokenize.TokenError, IndentationError):  # a cut may end inside a bracket
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type == tokenize.COMMENT:
+                comments[token.start[0]] = token.start[1]
+    lines = []
+    for number, line in enumerate(code.splitlines(), 1):
+        at = comments.get(number, 0)
+        before = line[:at].rstrip()
+        if len(line) > WIDTH and before:
+            lines += [before[: len(before) - len(before.lstrip())] + line[at:], before]
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def dataclass_fields(lines: list[str], node: ast.ClassDef) -> list[tuple[str, str, str, str]]:
@@ -107,7 +130,7 @@ class Source(FromSource):
                 kept = kept[at:] if option == "from" else kept[: at + 1]
         if len(kept) > LONGEST:
             return [self.problem(f"{path}::{name} has {len(kept)} lines without docstrings, more than {LONGEST}")]
-        code = textwrap.dedent("\n".join(text for _, text in kept))
+        code = narrow(textwrap.dedent("\n".join(text for _, text in kept)))
         label = f"{path}, lines {kept[0][0]} to {kept[-1][0]}, without docstrings"
         return [
             nodes.paragraph(label, label, classes=["cmr-source-path"]),

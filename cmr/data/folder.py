@@ -9,7 +9,7 @@ spreadsheets do (numbers may then have a decimal comma):
     owl/b.png,owl,,,,,train
 
 - `path`: relative to the root, with forward slashes. An image with several boxes has several lines.
-- `label`: the class, any text. K and the order come from `<root>/classes.txt` (one class a line) where it exists,
+- `label`: the class, any text. K and the order come from `<root>/classes.txt` (one class per line) where it exists,
   otherwise from the labels of the whole CSV in alphabetical order.
 - `x0,y0,x1,y1`: optional, the box in pixels of the image as a viewer shows it (EXIF orientation applied): left, top,
   and the first pixel beyond right and bottom (x1 = x0 + width). Empty where an image has no box; only testing needs
@@ -93,7 +93,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
 
 
 def _entries(path: Path, test_percent: int, notes: list[str]) -> dict[str, _Entry]:
-    """Reads the list: one entry an image, in the order of the first lines."""
+    """Reads the list: one entry per image, in the order of the first lines."""
     entries: dict[str, _Entry] = {}
     rows = []
     for number, row in _rows(path):

@@ -30,7 +30,7 @@ CHUNK = 256
 
 
 def threads(most: int = 16) -> int:
-    """Counts the threads worth starting to decode images: one for each usable core, at most so many."""
+    """Counts the threads worth starting to decode images: one per usable core, at most `most`."""
     return min(most, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

@@ -17,7 +17,7 @@ from cmr.files import read_regular
 
 
 def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ()) -> Iterator[tuple[int, list[str]]]:
-    """Reads a list file: one record a line, empty lines skipped.
+    """Reads a list file: one record per line, empty lines skipped.
 
     Args:
         path: the file, UTF-8.
@@ -52,7 +52,7 @@ def lines(path: Path, separator: str | None = ",", counts: tuple[int, ...] = ())
 
 
 def _text(content: bytes, path: Path) -> str:
-    if b"\0" in content:  # no list has one, and UTF-16 has one a letter
+    if b"\0" in content:  # no list has one, and UTF-16 has one per letter
         raise UserError(f"{path}: cannot be read as UTF-8 text; it looks like UTF-16: save it again as UTF-8")
     try:
         text = content.decode("utf-8-sig")

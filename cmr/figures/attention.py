@@ -221,7 +221,7 @@ def fusion_sequence(rows: Sequence[Mapping]) -> Figure:
     """What the fusion loss does to the two classifiers' maps (figure 5, eq. 14).
 
     Args:
-        rows: one record a row: `image` (H, W, 3) uint8; `map_x`, `map_xt` and `map_fused`, each
+        rows: one record per row: `image` (H, W, 3) uint8; `map_x`, `map_xt` and `map_fused`, each
             (H, W) in [0, 1]; and, optionally, `epoch` (any number or text) and `loss` (the fusion
             loss of the pair), which are written at the left and under the maps.
 

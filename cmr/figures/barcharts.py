@@ -147,7 +147,7 @@ def part_coverage(rows: Sequence[Mapping], value: str = "coverage") -> Figure:
         value: the key of the number.
 
     Returns:
-        The figure: parts from top to bottom in order of appearance, one bar a method.
+        The figure: parts from top to bottom in order of appearance, one bar per method.
 
     Raises:
         UserError: no row holds the number; a row without method or part.

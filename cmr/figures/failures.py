@@ -25,7 +25,7 @@ _LABELLED = 5.0  # percent; a shorter piece of a bar has no room for its figure
 
 @themed
 def size_bars(results: Mapping[str, Mapping], metric: str = "GT-known Loc") -> Figure:
-    """Accuracy by size of the object: one group a size, one bar a run.
+    """Accuracy by size of the object: one group per size, one bar per run.
 
     Args:
         results: label -> a run's result, whose "sizes" holds {size: {"images": count, metric: percent}}.
@@ -73,7 +73,7 @@ def error_bars(results: Mapping[str, Mapping]) -> Figure:
         results: label -> a run's result, whose "errors" holds {kind: percent}.
 
     Returns:
-        The figure, one bar a run from top to bottom; kinds in the order of the first result.
+        The figure, one bar per run from top to bottom; kinds in the order of the first result.
 
     Raises:
         UserError: no run, a result without the numbers, or shares that do not add up to 100.

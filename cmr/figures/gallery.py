@@ -38,7 +38,7 @@ def gallery(
     """Images with their maps and boxes; several methods side by side (figure 6 of the paper).
 
     Args:
-        items: one record a tile, or one list of records a row (the same image under several
+        items: one record per tile, or one list of records per row (the same image under several
             methods; the titles of the first row become the columns' headings). A record holds
             `image` (H, W, 3) uint8; and, each optional: `scoremap` (H, W) in [0, 1];
             `gt_boxes` (k, 4) and `box` (4,), both xyxy, pixels of `image`, half-open;
@@ -124,7 +124,7 @@ def contact_sheet(
         columns: images per row.
 
     Returns:
-        The figure, one axes an image.
+        The figure, one axes per image.
 
     Raises:
         UserError: no image, wrong shapes, lists of different lengths.
@@ -168,7 +168,7 @@ def cover(
     """The picture of the README and of the book's cover: a title beside a mosaic of birds.
 
     Args:
-        items: one a tile: an image (H, W, 3) uint8, or a record as in `gallery` (`image`, and
+        items: one per tile: an image (H, W, 3) uint8, or a record as in `gallery` (`image`, and
             optionally `scoremap`, `box`, `gt_boxes`), so that plain birds, half-hidden birds,
             maps and boxes can be mixed. Tiles are cut square.
         columns: tiles a row.
@@ -176,7 +176,7 @@ def cover(
         subtitle: small text.
 
     Returns:
-        The figure, on a dark card; one axes a tile.
+        The figure, on a dark card; one axes per tile.
 
     Raises:
         UserError: no item, wrong shapes.

@@ -27,7 +27,7 @@ def curves(
     """Training over the epochs: losses, accuracies, the attention's scalars.
 
     Args:
-        history: one record an epoch, or label -> such records, to compare runs. A key that
+        history: one record per epoch, or label -> such records, to compare runs. A key that
             a record lacks (evaluation every so many epochs) is skipped there.
         panels: title -> keys to draw in it. None sorts the numeric keys by their names: "delta..." and
             "alpha..." are scalars of the attention, names with "Top-", "Loc", "Acc" are percent,
@@ -36,7 +36,7 @@ def curves(
         x: key of the horizontal axis.
 
     Returns:
-        The figure, one axes a panel.
+        The figure, one axes per panel.
 
     Raises:
         UserError: no record, no key to draw, a record without `x`.
@@ -73,6 +73,8 @@ def curves(
                 # several runs: colour tells the run, dash and marker the key, unless there is one key only
                 look = by_run[label] if several and len(wanted) == 1 else by_key[key]
                 look = look | ({"color": by_run[label]["color"]} if several else {})
+                if several and wanted.index(key) % 2:  # hollow markers tell it from the first key
+                    look = look | {"markerfacecolor": "white"}
                 look = look if len(points) <= 30 else look | {"marker": ""}
                 names = [method_label(label)] * several + [_name(key)] * (not several or len(wanted) > 1)
                 ax.plot(*zip(*points, strict=True), **look, markersize=4.5, label=", ".join(names))
@@ -131,7 +133,7 @@ def tau_curves(
 
     Args:
         results: label -> IoU (0.5, or 50) -> (taus (T,) in [0, 1], accuracy (T,) in percent).
-        baseline: accuracy in percent of the centred box, one for all panels or one an IoU; None: not drawn.
+        baseline: accuracy in percent of the centred box, one for all panels or one per IoU; None: not drawn.
         fixed: the fixed threshold of Top-1 Loc and GT-known Loc, marked; None: not drawn.
         baseline_label: the baseline's name in the legend.
 

@@ -30,7 +30,7 @@ def posthoc_call(method: "Method", kind: str) -> LocalizeLabels:
     Returns:
         A function of normalised images (B, 3, H, W) and labels (B,) int64: logits (B, K), and raw maps (B, 1, h, w) of
         these labels, never negative. One backward pass from the logits to the features gives the whole batch, but one
-        class an image: `cmr.evaluate.evaluate` takes it.
+        class per image: `cmr.evaluate.evaluate` takes it.
 
     Raises:
         UserError: an unknown kind, or torchcam is not installed.

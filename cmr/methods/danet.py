@@ -136,7 +136,7 @@ class DivergentHead(nn.Module):
         return functional.linear(features.mean((2, 3)), self.weight.mean(1), self.bias.mean(1))
 
     def maps_of(self, features: Tensor, labels: Tensor) -> Tensor:
-        """The maps of one class an image: (B, C, h, w), (B,) -> (B, maps, h, w)."""
+        """The maps of one class per image: (B, C, h, w), (B,) -> (B, maps, h, w)."""
         maps = torch.einsum("bchw,bmc->bmhw", features, self.weight[labels].to(features.dtype))
         return maps + self.bias[labels][..., None, None]
 

@@ -166,6 +166,15 @@ def test_pages_that_would_fetch_from_elsewhere_are_found(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("address", ["", "https://example.org/me/cmr/"])
+def test_pages_lead_to_the_repository_where_its_address_is_known(root, formulas, tmp_path, monkeypatch, address):
+    monkeypatch.setenv("BOOK_REPOSITORY", address)
+    book.stage_tree(root, tmp_path / "stage", {}, [], formulas)
+    config = yaml.safe_load((tmp_path / "stage" / "_config.yml").read_text())
+    assert config["html"]["use_repository_button"] == bool(address)
+    assert config.get("repository") == ({"url": address.rstrip("/")} if address else None)
+
+
 def test_a_table_of_contents_is_walked_and_pruned():
     toc = {
         "format": "jb-book",

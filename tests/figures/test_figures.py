@@ -243,6 +243,16 @@ def test_the_rows_of_a_full_table_all_differ_and_a_variant_keeps_its_colour_in_e
         assert 1.05 / (luminance(colour) + 0.05) >= 3
 
 
+def test_two_keys_of_one_run_share_its_colour_and_differ_in_dash_and_marker():
+    rows = [{"epoch": e, "delta_x": 0.1 * e, "alpha_x": 0.2 * e} for e in (1, 2)]
+    (ax,) = figures.curves({"CMR (literal)": rows, "CMR (positive parts)": rows}).axes
+    looks = [
+        (to_hex(x.get_color()), x.get_linestyle(), x.get_marker(), to_hex(x.get_markerfacecolor())) for x in ax.lines
+    ]
+    assert len(set(looks)) == 4 and len({look[0] for look in looks}) == 2
+    assert [look[3] == "#ffffff" for look in looks] == [False, True] * 2
+
+
 def test_a_figure_says_in_its_file_whether_it_shows_pictures(drawn):
     kinds = {name: Image.open(io.BytesIO(figure._repr_png_())).info["Description"] for name, figure in drawn.items()}
     pictured = {"overview", "views_grid", "channel_attention", "spatial_attention", "fusion_sequence", "gallery"}

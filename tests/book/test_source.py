@@ -1,0 +1,30 @@
+"""Code on the pages: comments that would stick out of the box go above their lines; nothing else changes."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def source():
+    """The extension, which Sphinx loads by its path: book/_ext is no package."""
+    spec = importlib.util.spec_from_file_location("source", ROOT / "book" / "_ext" / "source.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_long_comment_goes_above_and_a_short_one_stays(source):
+    long = "# " + "why " * 20
+    code = f"def f(a):\n    b = a  {long}\n    c = '# no comment {'x' * 80}'\n    return b  # short\n{long}"
+    assert source.narrow(code) == (
+        f"def f(a):\n    {long}\n    b = a\n    c = '# no comment {'x' * 80}'\n    return b  # short\n{long}"
+    )
+
+
+@pytest.mark.parametrize("code", ["return torch.where(", "x = (\n  1", "    indented\nless", "a = 1"])
+def test_a_cut_piece_of_code_stays_as_it_is(source, code):
+    assert source.narrow(code) == code
