@@ -189,8 +189,8 @@ def draw_boxes(ax: Axes, boxes: np.ndarray, kind: str) -> None:
         )
 
 
-def box_legend(figure: Figure) -> None:
-    """Puts the legend of the two kinds of box at the foot of a figure (0.4 inches)."""
+def box_legend(figure: Figure, predicted: bool = True) -> None:
+    """Puts the legend of the kinds of box that are drawn at the foot of a figure (0.4 inches)."""
     dark = [patheffects.withStroke(linewidth=4.2, foreground="black", alpha=0.75)]
     handles = [
         Line2D([], [], color=GT_COLOUR, linewidth=2.4, label="ground truth"),
@@ -204,7 +204,7 @@ def box_legend(figure: Figure) -> None:
             label="prediction",
         ),
     ]
-    figure.legend(handles=handles, loc="lower center", ncols=2, handlelength=3.4, borderaxespad=0.3)
+    figure.legend(handles=handles[: 1 + predicted], loc="lower center", ncols=2, handlelength=3.4, borderaxespad=0.3)
 
 
 def badge(ax: Axes, text: str, good: bool | None = None) -> None:

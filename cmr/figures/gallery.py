@@ -90,7 +90,7 @@ def gallery(
             row_name(grid[i, 0], names[i])
         for ax in grid[i, len(row) :]:
             ax.remove()
-    box_legend(figure)
+    box_legend(figure, predicted=any(item.get("box") is not None for item in flat))
     return figure
 
 
