@@ -722,7 +722,7 @@ def test_slider_names_what_is_wrong(change, message):
 
 
 def test_gallery_names_only_the_kinds_of_box_that_it_draws():
-    item = {"image": np.zeros((8, 8, 3)), "gt_boxes": [[1, 1, 5, 5]]}
-    for more, labels in (({}, ["ground truth"]), ({"box": [0, 0, 4, 4]}, ["ground truth", "prediction"])):
+    item = {"image": IMAGE, "gt_boxes": [BOX]}
+    for more, labels in (({}, ["ground truth"]), ({"box": BOX}, ["ground truth", "prediction"])):
         [legend] = figures.gallery([item | more]).legends
         assert [text.get_text() for text in legend.get_texts()] == labels
