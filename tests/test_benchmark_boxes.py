@@ -55,8 +55,16 @@ def test_the_choice_wants_most_right_among_few_whole_pictures():
     assert script.chosen(tables, [a]) == a
 
 
-def test_the_rule_in_use_is_the_one_that_was_chosen():
-    chosen = json.loads(RECORD.read_text())["chosen"]
+def test_the_rule_in_use_is_the_best_of_one_class_on_the_images_that_choose():
+    record = json.loads(RECORD.read_text())
+
+    def mean(row, what):
+        return sum(row[f"{net} ILSVRC-20"][what] for net in script.NETS) / 2
+
+    fit = [r for r in record["rows"] if r["map"] in ("cam", "positive", "mean-free") and mean(r, "whole") <= 3]
+    best = max(fit, key=lambda row: mean(row, "right"))
     rule = RULES["boxes"]
     asked = ("positive" if rule.positive else "cam", rule.mirror, rule.normalise, rule.threshold)
-    assert (chosen["map"], chosen["mirror"], chosen["normalise"], float(chosen["threshold"])) == asked
+    assert (best["map"], best["mirror"], best["normalise"], float(best["threshold"])) == asked
+    # the average over five classes, which has no map of its own for a class, was ahead by less than a point
+    assert 0 <= mean(record["chosen"], "right") - mean(best, "right") < 1

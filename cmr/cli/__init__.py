@@ -18,10 +18,23 @@ COMMANDS = {
     "ddt": "localize without training and without a class, on a data set",
     "boxes": "fit a box regressor on frozen features, told by DDT's boxes or by true ones",
     "score": "score a folder of score maps from any method against boxes",
-    "localize": "draw boxes on your own pictures",
+    "localize": "find the objects in your own pictures, and draw boxes",
     "data": "make a data set's pictures, check a data set, or show some of it",
     "report": "print a table of all recorded runs",
     "notebook": "run one notebook with other parameters",
+}
+
+EXAMPLES = {
+    "train": "cmr train --preset toybirds --method cam",
+    "sweep": "cmr sweep study/cpu/1-toybirds-random.toml --out results/mine",
+    "evaluate": "cmr evaluate --run runs/RUN --normalise max",
+    "ddt": "cmr ddt --data folder --data-root pictures --backbone resnet50 --weights imagenet --image-size 224",
+    "boxes": "cmr boxes --truth true --boxed 5",
+    "score": "cmr score --scoremaps maps --metadata lists --out scores.json",
+    "localize": "cmr localize bird.jpg holiday/ --objects all",
+    "data": "cmr data check --data folder --data-root pictures",
+    "report": "cmr report results --data cub --format markdown",
+    "notebook": "cmr notebook notebooks/train.ipynb out.ipynb -p method=cam",
 }
 
 
@@ -67,7 +80,7 @@ def _end_bars() -> None:
 def run(arguments: list[str]) -> None:
     """Finds the command and hands over to it."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        listed = "\n".join(f"  cmr {name:9} {line}" for name, line in COMMANDS.items())
+        listed = "\n".join(f"  cmr {name:9} {line}\n{'':16}{EXAMPLES[name]}" for name, line in COMMANDS.items())
         print(f"{listed}\n\nEach command explains its options: cmr COMMAND --help")
         return
     if arguments[0] not in COMMANDS:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cmr.figures.fonts import legible
-
 COLOURS = ((0, 200, 60), (255, 150, 0), (60, 160, 255), (240, 80, 160), (190, 200, 0))  # one a class
 
 
@@ -53,10 +51,18 @@ def _box(
     line = max(2, round(min(picture.size) / 120))
     x0, y0, x1, y1 = box
     draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
-    text, file = legible(text)
-    size = max(11, min(picture.size) // 22)
-    font = ImageFont.load_default(size) if text.isascii() else ImageFont.truetype(file, size)
+    text, font = _written(text, max(11, min(picture.size) // 22))
     left, _, right, bottom = draw.textbbox((0, 0), text, font=font)
     at = (min(x0, max(0, picture.width - right - 8)), y0 - bottom - 6 if y0 > bottom + 6 else y0)
     draw.rectangle((at[0], at[1], at[0] + right - left + 8, at[1] + bottom + 6), fill=tuple(c // 2 for c in colour))
     draw.text((at[0] + 4, at[1] + 2), text, fill="white", font=font)
+
+
+def _written(text: str, size: int) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
+    """The text as it can be drawn here, and a font with its letters."""
+    if text.isascii():
+        return text, ImageFont.load_default(size)
+    from cmr.figures.fonts import legible  # matplotlib's list of fonts takes seconds to load
+
+    text, file = legible(text)
+    return text, ImageFont.truetype(file, size)

@@ -21,7 +21,6 @@ from cmr.data.images import threads
 from cmr.data.pictures import READ_ERRORS, read_rgb
 from cmr.data.split import reason
 from cmr.errors import UserError, require_known
-from cmr.figures.fonts import legible, without_font
 from cmr.files import write_aside
 from cmr.pictures import formats, sheet
 from cmr.pictures.find import check_out, drawn_names, picture_files, seen_from, stem
@@ -192,10 +191,13 @@ def _save(out: Path, item: _Work, result: Localization, maps: bool) -> tuple[dic
 
 
 def _tell(out: Path, found: list[dict[str, Any]], skipped: int, contact_sheet: bool) -> None:
-    names = [one["class"] for row in found for one in row["objects"]]
-    lacking = list(dict.fromkeys(name for name in names if legible(name)[0] != name))
-    if lacking:
-        print(f"localize: {without_font(lacking)}", file=sys.stderr)
+    foreign = {one["class"]: None for row in found for one in row["objects"] if not one["class"].isascii()}
+    if foreign:
+        from cmr.figures.fonts import legible, without_font
+
+        lacking = [name for name in foreign if legible(name)[0] != name]
+        if lacking:
+            print(f"localize: {without_font(lacking)}", file=sys.stderr)
     for row in found[:SPOKEN]:
         for one in row["objects"]:
             print(f"{row['image']}: {one['class']} ({one['score']:.2f}), box {one['box']}")

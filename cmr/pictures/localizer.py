@@ -79,6 +79,9 @@ class Localizer:
         made = rule_of(rule, normalise, threshold)
         self.device = device_of(device)
         if run:
+            own = {"rule": rule != "boxes", "layer": layer, "classes": classes, "image_size": image_size}
+            if useless := [name for name, value in own.items() if value]:
+                raise UserError(f"run: a run brings its own {', '.join(useless)}; leave that out, or leave out the run")
             self.model: Model = of_run(run, normalise, threshold)
         elif isinstance(backbone, nn.Module):
             self.model = of_module(backbone, made, image_size or SIDE, layer, classes)

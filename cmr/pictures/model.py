@@ -17,7 +17,6 @@ from cmr.maps.multiscale import at_scales
 from cmr.nets.imagenet import CLASSIFIERS, build_classifier, imagenet_classes
 from cmr.nets.weights import load_weights, read_weights
 from cmr.pictures.rule import Rule, changed
-from cmr.study import runs
 
 SIDES = Range(32, 8192)
 SIDE = 224
@@ -58,6 +57,8 @@ def of_run(folder: str | Path, normalise: str | None = None, threshold: float | 
     Raises:
         UserError: there is no finished run, or its folder holds no model.
     """
+    from cmr.study import runs  # the apparatus of training takes seconds to load, and a classifier needs none of it
+
     finished = runs.read(folder)
     config, classes = finished.config, tuple(finished.record["classes"])
     method = runs.load_method(finished, len(classes))

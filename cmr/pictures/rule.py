@@ -23,7 +23,8 @@ class Rule:
     threshold: float
 
 
-# `boxes` was chosen on ILSVRC-20 and judged on CUB-50 by benchmarks/boxes.py; results/benchmarks/boxes.json has both.
+# `boxes` is the best rule for the map of one class on ILSVRC-20, judged on CUB-50, by benchmarks/boxes.py; the record
+# results/benchmarks/boxes.json has both.
 RULES = {
     "boxes": Rule(positive=True, mirror=True, normalise="pas", threshold=0.5),
     "cam": Rule(positive=False, mirror=False, normalise="minmax", threshold=0.2),

@@ -101,8 +101,12 @@ def test_help_explains_every_field(capsys, command):
             assert explained in words
 
 
-def test_overview(capsys):
-    assert "cmr COMMAND --help" in call(capsys)
+def test_overview_has_a_line_and_an_example_for_each_command(capsys):
+    said = call(capsys)
+    assert "cmr COMMAND --help" in said
+    for name, line in cli.COMMANDS.items():
+        assert f"cmr {name:9} {line}\n" in said
+        assert cli.EXAMPLES[name].startswith(f"cmr {name} ") and cli.EXAMPLES[name] in said
 
 
 def test_evaluate_repeats_the_record(capsys, trained, tmp_path):

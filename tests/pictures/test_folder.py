@@ -229,6 +229,13 @@ def test_a_mistake_is_told_before_the_work(capsys, tmp_path, monkeypatch, argume
     assert sorted(os.listdir()) == ["a.png", "b.png"]
 
 
+@pytest.mark.parametrize("option", [["--rule", "cam"], ["--layer", "head"], ["--image-size", "64"]])
+def test_what_a_run_brings_itself_is_not_taken_beside_it(capsys, asked, tmp_path, option):
+    noise(tmp_path / "a.png", 9, 9)
+    said = fail(capsys, "localize", tmp_path / "a.png", *asked, *option, "--out", tmp_path / "out")
+    assert f"run: a run brings its own {option[0][2:].replace('-', '_')}; leave that out" in said
+
+
 def test_a_run_without_its_model_is_told(trained, tmp_path):
     noise(tmp_path / "a.png", 9, 9)
     shutil.copytree(trained.path, tmp_path / "run")
