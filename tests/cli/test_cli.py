@@ -51,7 +51,9 @@ def test_train_prints_the_metrics_and_leaves_one_folder(capsys, tmp_path):
     assert "cam on ToyBirds (32 test images)" in said
     assert "GT-known Loc" in said
     [folder] = tmp_path.iterdir()
-    assert {path.name for path in folder.iterdir()} == {runs.RECORD, runs.OUTCOMES, runs.MODEL}
+    own = {runs.RECORD, runs.OUTCOMES, runs.MODEL}
+    assert {path.name for path in folder.iterdir()} == own | {"history.csv", "curves.png"}
+    assert f"curves: {folder / 'curves.png'}\non pictures: cmr localize PICTURES --run {folder}" in said
     assert call(capsys, "train", *asked) == said  # finished: the same table at once
 
 
