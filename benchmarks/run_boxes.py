@@ -1,7 +1,7 @@
 """Which rule makes the better boxes out of trained runs: `python -m benchmarks.run_boxes runs/RUN ...`.
 
-Each run localizes its own test images as `cmr localize --run` does, by the rule for boxes and by the test that its record
-names. Both are judged: neither was chosen on these images. A box is right at an IoU of 0.5 or more with a true box, for
+Each run localizes its own test images as `cmr localize --run` does, by the rule for boxes and by the test that its
+record names. Both are judged: neither was chosen on these images. A box is right at an IoU of 0.5 or more with a true box, for
 the likeliest class, whatever that class is; it is whole if it covers more than 90 % of the picture. `--data-root` says
 where data that is not generated lies; `--out` keeps the numbers, and where they come from, as JSON.
 """
@@ -30,15 +30,14 @@ RULES = {"run's test": "run", "boxes": "boxes"}
 def judged(localizer: Localizer, split: Split) -> dict[str, float]:
     """Percent of the images whose first box is right, and whose first box is the whole picture."""
     pictures = ((split.ids[i], Image.fromarray(split.read(i))) for i in range(len(split)))
-    boxes = np.array(
-        [np.array(found.box) / (*found.picture.size, *found.picture.size) for found in localizer.stream(pictures)]
-    )
+    results = [(found.box, 2 * found.picture.size) for found in localizer.stream(pictures)]
+    boxes = np.array([box for box, _ in results]) / np.array([size for _, size in results])
     owner = np.repeat(np.arange(len(split)), [len(true) for true in split.boxes])
     truth = np.concatenate([true / np.tile(size, 2) for true, size in zip(split.boxes, split.sizes, strict=True)])
     best = np.zeros(len(split))
     np.maximum.at(best, owner, iou(boxes[owner], truth))
     whole = (boxes[:, 2:] - boxes[:, :2]).prod(1) > 0.9
-    return {"right": round(100 * (best >= 0.5).mean(), 2), "whole": round(100 * whole.mean(), 2)}
+    return {"right": round(100 * float((best >= 0.5).mean()), 2), "whole": round(100 * float(whole.mean()), 2)}
 
 
 def row_of(folder: str, data_root: str = "") -> dict:
