@@ -1,9 +1,9 @@
 """Which rule makes the better boxes out of trained runs: `python -m benchmarks.run_boxes runs/RUN ...`.
 
 Each run localizes its own test images as `cmr localize --run` does, by the rule for boxes and by the test that its
-record names. Both are judged: neither was chosen on these images. A box is right at an IoU of 0.5 or more with a true box, for
-the likeliest class, whatever that class is; it is whole if it covers more than 90 % of the picture. `--data-root` says
-where data that is not generated lies; `--out` keeps the numbers, and where they come from, as JSON.
+record names. Both are judged: neither was chosen on these images. A box is right at an IoU of 0.5 or more with a true
+box, for the likeliest class, whatever that class is; it is whole if it covers more than 90 % of the picture.
+`--data-root` says where data that is not generated lies; `--out` keeps the numbers, and where they come from, as JSON.
 """
 
 import argparse

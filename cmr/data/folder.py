@@ -20,7 +20,9 @@ spreadsheets do (numbers may then have a decimal comma):
 
 Without a CSV the folders are the classes, with all pictures below them: `<root>/heron/a.jpg`, `<root>/owl/2024/b.png`.
 Where all folders of the root are called train, val or test, they are the splits, and the classes are the folders in
-them. There are no boxes then, so testing says only which classes are right.
+them. Boxes come from `<root>/boxes.json`, a COCO file whose file names are these paths, or else from VOC files beside
+the pictures, `<root>/heron/a.xml`; what they call the classes is not read. Without boxes testing says only which
+classes are right.
 """
 
 import csv
@@ -31,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cmr.data.annotations import COCO, coco_boxes, voc_boxes
 from cmr.data.lists import check_box, cut, file_bytes, headers, hidden, inside, lines, reals, repeated
 from cmr.data.pictures import suffixes
 from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, split_of_files
@@ -54,7 +57,7 @@ class _Entry:
     line: int
     label: str
     split: str
-    boxes: list[tuple[int, list[float]]]
+    boxes: list[tuple[int | str, list[float]]]  # with their line in the list, or their place in words
 
 
 def load(root: str | Path, split: str, settings: Settings | None = None) -> Split:
@@ -88,16 +91,17 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     places = None if by_folder else np.array([entry.line for entry in chosen.values()])
     files = ImageFiles(root, tuple(chosen), None if by_folder else path, places, upright=True)
     sizes = headers(files)
+    source = root if by_folder else path
     index = {name: k for k, name in enumerate(classes)}
     labels = np.array([index[entry.label] for entry in chosen.values()], np.int64)
     boxes = tuple(
-        np.array([check_box(box, (width, height), path, line) for line, box in entry.boxes])
+        np.array([check_box(box, (width, height), source, line) for line, box in entry.boxes])
         if entry.boxes
         else NO_BOXES
         for entry, (width, height) in zip(chosen.values(), sizes.tolist(), strict=True)
     )
     given = [box for entry in chosen.values() for _, box in entry.boxes]
-    notes += cut(given, [box for some in boxes for box in some.tolist()], path)
+    notes += cut(given, [box for some in boxes for box in some.tolist()], source)
     name, content = root.resolve().name, file_bytes(files)
     return split_of_files(name, split, files, labels, sizes, boxes, classes, content, notes=notes)
 
@@ -153,7 +157,25 @@ def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str,
     entries = {"/".join(parts): _Entry(0, parts[split], parts[0] if split else "", []) for parts in found}
     if not split:
         _divide(entries, test_percent)
+    _annotate(root, entries)
     return entries
+
+
+def _annotate(root: Path, entries: dict[str, _Entry]) -> None:
+    """Gives the pictures of class folders the boxes of the COCO file where there is one, else of their VOC files."""
+    if (root / COCO).exists():
+        known = coco_boxes(root / COCO)
+        if stray := next((name for name in known if name not in entries), None):
+            raise UserError(
+                f"{root / COCO}: {unknown('picture', stray, entries)}; a file_name is like {next(iter(entries))}"
+            )
+        for name, boxes in known.items():
+            entries[name].boxes = [(f"{COCO}, picture '{name}'", box) for box in boxes]
+        return
+    for name, entry in entries.items():
+        beside = (root / name).with_suffix(".xml")
+        if beside.exists():
+            entry.boxes = [(beside.relative_to(root).as_posix(), box) for box in voc_boxes(beside)]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
