@@ -1,7 +1,6 @@
 """`cmr train`: one run."""
 
 import os
-import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -38,8 +37,7 @@ def command(arguments: list[str]) -> None:
     kind: Any = Train[Config[type(base.settings), type(base.data_settings)]]  # type: ignore[misc]  # made at run time
     asked = parse(kind, arguments, "train", Train(base, preset=preset))
     config = checked(asked.config)
-    from cmr.study.course import write_course
-    from cmr.study.provenance import summary
+    from cmr.study.course import closing
     from cmr.study.training import train
 
     first = os.environ.get("RANK", "0") == "0"  # under torchrun one process reports
@@ -47,11 +45,7 @@ def command(arguments: list[str]) -> None:
         print(_why(config))
     finished = train(config, asked.out, asked.resume, asked.rerun)
     if first:
-        written = write_course(finished)
-        print(summary(finished))
-        for what, path in zip(("history", "curves"), written, strict=True):
-            print(f"{what}: {path}")
-        print(f"on pictures: cmr localize PICTURES --run {shlex.quote(str(finished.path))}")
+        print(closing(finished))
 
 
 def _why(config: Config) -> str:

@@ -75,12 +75,14 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         UserError: when the list is missing, empty or wrong, an image is missing, a class is unknown or a box lies
             outside its image, naming file and line.
     """
-    root, settings = Path(root), settings or Settings()
+    named, root, settings = str(root), Path(root), settings or Settings()
     if not 0 <= settings.test_percent <= 100:
         raise UserError(f"test_percent: {settings.test_percent} is not a percentage; give 0 to 100")
     path = root / settings.csv
     notes: list[str] = []
     by_folder = settings.csv == Settings.csv and not path.exists()
+    if by_folder and not named:  # or all pictures below the place where one happens to be
+        raise UserError("data_root: which folder holds your pictures was not said; name it (. for this one)")
     entries = (_class_folders if by_folder else _entries)(root if by_folder else path, settings.test_percent, notes)
     classes = _classes(root / "classes.txt", path, entries)
     chosen = {name: entry for name, entry in entries.items() if entry.split == split}

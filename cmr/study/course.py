@@ -2,10 +2,12 @@
 
 import csv
 import io
+import shlex
 from pathlib import Path
 
 from cmr import figures
 from cmr.files import write_aside
+from cmr.study.provenance import summary
 from cmr.study.runs import Run
 
 TABLE, PICTURE = "history.csv", "curves.png"
@@ -37,7 +39,15 @@ def write_course(run: Run) -> list[Path]:
     table = csv.DictWriter(text, names, lineterminator="\n")
     table.writeheader()
     table.writerows(run.history)
-    return [
-        write_aside(run.path / TABLE, text.getvalue().encode()),
-        figures.save(figures.curves(run.history), run.path / PICTURE),
-    ]
+    write_aside(run.path / TABLE, text.getvalue().encode())
+    figures.save(figures.curves(run.history), run.path / PICTURE)
+    return [run.path / TABLE, run.path / PICTURE]
+
+
+def closing(run: Run) -> str:
+    """Writes the history, and says what `cmr train` prints at its end: the result, the paths and what to do next."""
+    table, picture = write_course(run)
+    return (
+        f"{summary(run)}\nhistory: {table}\ncurves: {picture}\n"
+        f"on pictures: cmr localize PICTURES --run {shlex.quote(str(run.path))}"
+    )

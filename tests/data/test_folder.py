@@ -18,6 +18,9 @@ heron/c.png,heron,,,,,train
 """
 
 
+ALL = folder.Settings(test_percent=100)
+
+
 @pytest.fixture
 def root(tmp_path):
     path = tmp_path / "garden"
@@ -258,6 +261,13 @@ def test_folders_named_as_splits_hold_the_class_folders(classes, tmp_path):
     Image.new("RGB", (9, 9)).save(root / "test" / "b.png")
     with pytest.raises(UserError, match=r"test/b.png: lies in no class folder; put it into test/CLASS, as test and tr"):
         folder.load(root, "train")
+
+
+def test_no_folder_named_is_not_the_working_folder(classes, monkeypatch):
+    monkeypatch.chdir(classes)
+    with pytest.raises(UserError, match="data_root: which folder holds your pictures was not said"):
+        folder.load("", "train")
+    assert len(folder.load(".", "test", ALL)) == 8
 
 
 def test_what_is_no_folder_of_pictures_is_told(classes, tmp_path):
