@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,10 @@ def test_own_preset_is_a_pretrained_network_with_steps_for_few_pictures():
     config = make("own")
     assert (config.data, config.method, config.backbone, config.weights) == ("folder", "cam", "resnet50", "imagenet")
     assert steps_of_epoch(6, config) == 1  # what is left of eight pictures without a test
+    page = (Path(__file__).resolve().parents[1] / "book/start/use.md").read_text(encoding="utf-8")
+    said = ("network", f"`{config.backbone}`"), ("method", f"`{config.method}`"), ("images per step", config.batch_size)
+    for what, value in (*said, ("learning rate", config.lr), ("epochs", config.epochs)):
+        assert f"| {what} | {value}" in page
     assert [preset_for(data) for data in ("folder", "cub", None)] == ["own", "toybirds", "toybirds"]
 
 
