@@ -1,6 +1,7 @@
 """Objects of other kinds than expected: weights, pictures, arrays."""
 
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -32,15 +33,18 @@ class Foreign:
     """A class that no reader knows."""
 
 
+def _quantised(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    with warnings.catch_warnings(action="ignore"):  # torch will drop them, and files stay
+        return {n: torch.quantize_per_tensor(t.float(), 0.1, 0, torch.qint8) for n, t in state.items()}
+
+
 WEIGHTS: dict[str, Callable[[dict[str, torch.Tensor]], Any]] = {
     "a list": lambda state: list(state.values()),
     "a tensor": lambda _state: torch.zeros(3),
     "keys that are numbers": lambda state: dict(enumerate(state.values())),
     "sparse": lambda state: {name: tensor.to_sparse() for name, tensor in state.items()},
     "meta": lambda state: {name: tensor.to("meta") for name, tensor in state.items()},
-    "quantised": lambda state: {
-        name: torch.quantize_per_tensor(tensor.float(), 0.1, 0, torch.qint8) for name, tensor in state.items()
-    },
+    "quantised": _quantised,
     "complex": lambda state: {name: tensor.to(torch.complex64) for name, tensor in state.items()},
     "whole numbers": lambda state: {name: tensor.to(torch.int32) for name, tensor in state.items()},
     "NaN": lambda state: {name: tensor * torch.nan for name, tensor in state.items()},

@@ -86,7 +86,8 @@ def _sweeps(folder: Path) -> str:
     out = folder / "out"
     words = [sys.executable, "-m", "cmr", "sweep", str(materials.grid(folder)), "--out", str(out), "--threads", "1"]
     place = {**os.environ, "PYTHONPATH": _library()}
-    both = [subprocess.Popen(words, cwd=folder, env=place, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(words, cwd=folder, env=place, **quiet) for _ in range(2)]
     ended = [Outcome(one.wait(600), "", one.communicate()[1]) for one in both]
     done = [path.parent for path in out.glob("*/record.json")]
     said = _judged(ended) or ("" if len(done) == materials.SEEDS else f"{len(done)} runs")

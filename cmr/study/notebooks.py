@@ -225,7 +225,8 @@ def _own_kernel(sockets: Path) -> type:
 
     library = str(Path(cmr.__file__).resolve().parent.parent)
     paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    found = get_kernel_dict()
+    # Its log would write a traceback of its own where a notebook is stopped; what fails in a cell comes as a message.
+    found = get_kernel_dict(["--log-level=CRITICAL"])
     found["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(str(Path(p).resolve()) for p in paths))}
     spec = KernelSpec(**found)
 
