@@ -54,9 +54,11 @@ class Head(nn.Module):
         """
         return torch.einsum("bchw,bc->bhw", features, self._weight(mean_free)[labels].to(features.dtype))
 
-    def class_maps(self, features: Tensor, mean_free: bool = False) -> Tensor:
-        """The maps of all classes: (B, C, H, W) -> (B, K, H, W)."""
-        return torch.einsum("bchw,kc->bkhw", features, self._weight(mean_free).to(features.dtype))
+    def class_maps(self, features: Tensor, mean_free: bool = False, positive: bool = False) -> Tensor:
+        """The maps of all classes, or of their positive weights alone: (B, C, H, W) -> (B, K, H, W)."""
+        weight = self._weight(mean_free)
+        weight = weight.clamp(min=0) if positive else weight
+        return torch.einsum("bchw,kc->bkhw", features, weight.to(features.dtype))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The logits and the maps of all classes: (B, C, H, W) -> (B, K), (B, K, H, W)."""

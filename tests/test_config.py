@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 
-from cmr.assemble import PRESETS, from_dict, make, splits
+from cmr.assemble import PRESETS, from_dict, make, preset_for, splits
 from cmr.config import Config
 from cmr.errors import UserError
 from cmr.methods import METHODS
+from cmr.train import steps_of_epoch
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
@@ -31,6 +33,17 @@ def test_paper_preset_is_section_4_2():
     assert config.settings.beta == 50
     assert config.settings.hide_probability == 0.5
     assert (config.image_size, config.resize, config.epochs, config.lr_step) == (224, 256, 50, 15)
+
+
+def test_own_preset_is_a_pretrained_network_with_steps_for_few_pictures():
+    config = make("own")
+    assert (config.data, config.method, config.backbone, config.weights) == ("folder", "cam", "resnet50", "imagenet")
+    assert steps_of_epoch(6, config) == 1  # what is left of eight pictures without a test
+    page = (Path(__file__).resolve().parents[1] / "book/start/use.md").read_text(encoding="utf-8")
+    said = ("network", f"`{config.backbone}`"), ("method", f"`{config.method}`"), ("images per step", config.batch_size)
+    for what, value in (*said, ("learning rate", config.lr), ("epochs", config.epochs)):
+        assert f"| {what} | {value}" in page
+    assert [preset_for(data) for data in ("folder", "cub", None)] == ["own", "toybirds", "toybirds"]
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ class Localize:
     only: Annotated[str, tyro.conf.arg(name="class")] = ""
     # file with the names of the classes, one a line, where they are not ImageNet's
     classes: str = ""
-    # boxes: chosen for its boxes; cam: the class map as published, minmax and 0.2. A run has its record's
-    rule: Literal["boxes", "cam"] = "boxes"
+    # boxes: chosen for its boxes; cam: the class map as published, minmax and 0.2; run: the test of a run's record
+    rule: Literal["boxes", "cam", "run"] = "boxes"
     # minmax, max, pas or ivr; none: the rule's
     normalise: Normaliser | None = None
     # tau: the share of the map's maximum above which a pixel counts as object; none: the rule's

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from cmr.assemble import PRESETS, checked, make
+from cmr.assemble import PRESETS, checked, make, preset_for
 from cmr.cli.arguments import Flat, parse, peek
 from cmr.config import Config
 from cmr.errors import require_known
@@ -17,8 +17,8 @@ class Train(Generic[C]):
     """Train a method, test it, and leave one folder with the record, the outcomes and the model."""
 
     config: Annotated[C, Flat]
-    # where the defaults come from: tiny (seconds), toybirds (minutes) or paper
-    preset: Literal["tiny", "toybirds", "paper"] = "toybirds"
+    # where the defaults come from: tiny (seconds), toybirds (minutes), own (what --data folder takes) or paper
+    preset: Literal["tiny", "toybirds", "own", "paper"] = "toybirds"
     # folder in which the run gets its folder
     out: str = "runs"
     # go on from the last checkpoint of the same run
@@ -29,16 +29,30 @@ class Train(Generic[C]):
 
 def command(arguments: list[str]) -> None:
     """Reads the command line, trains, and prints the result."""
-    chosen = peek(arguments, preset="toybirds", method=None, data=None)
-    require_known(chosen["preset"], "preset", PRESETS)
-    base = make(chosen["preset"], **{name: chosen[name] for name in ("method", "data") if chosen[name] is not None})
+    chosen = peek(arguments, preset=None, method=None, data=None)
+    preset: Any = chosen["preset"] or preset_for(chosen["data"])
+    require_known(preset, "preset", PRESETS)
+    base = make(preset, **{name: chosen[name] for name in ("method", "data") if chosen[name] is not None})
     # The method and the data set have settings of their own, so the type to be read is made for them.
     kind: Any = Train[Config[type(base.settings), type(base.data_settings)]]  # type: ignore[misc]  # made at run time
-    asked = parse(kind, arguments, "train", Train(base, preset=chosen["preset"]))
+    asked = parse(kind, arguments, "train", Train(base, preset=preset))
     config = checked(asked.config)
-    from cmr.study.provenance import summary
+    from cmr.study.course import closing
     from cmr.study.training import train
 
+    first = os.environ.get("RANK", "0") == "0"  # under torchrun one process reports
+    if first and preset == "own" and not chosen["preset"]:
+        print(_why(config))
     finished = train(config, asked.out, asked.resume, asked.rerun)
-    if os.environ.get("RANK", "0") == "0":  # under torchrun one process reports
-        print(summary(finished))
+    if first:
+        print(closing(finished))
+
+
+def _why(config: Config) -> str:
+    """What is trained on one's own pictures where no preset was named, and why."""
+    known = "" if config.weights == "none" else ". The weights know pictures, so few of yours and a small rate will do"
+    return (
+        f"preset own, for a small set of your own pictures: {config.method} on {config.backbone}, weights "
+        f"{config.weights}, {config.image_size} pixels, {config.epochs} epochs, {config.batch_size} images a step, lr "
+        f"{config.lr:g}{known}"
+    )

@@ -1,4 +1,4 @@
-"""One's own images: a folder with a CSV that says what is on each.
+"""One's own images: a folder with a CSV that says what is on each, or with a folder for each class.
 
 `<root>/images.csv` starts with a header line; columns stand in any order, divided by commas, or by semicolons as some
 spreadsheets do (numbers may then have a decimal comma):
@@ -15,7 +15,14 @@ spreadsheets do (numbers may then have a decimal comma):
   and the first pixel beyond right and bottom (x1 = x0 + width). Empty where an image has no box; only testing needs
   boxes.
 - `split`: optional, train, val or test. Without this column `test_percent` of the images are `test` and the others
-  `train`, chosen by a hash of the path: the choice stays when images are added.
+  `train`, chosen by a hash of the path: the choice stays when images are added. Where that leaves a split empty, the
+  image with the lowest hash is `test`, or the one with the highest `train`.
+
+Without a CSV the folders are the classes, with all pictures below them: `<root>/heron/a.jpg`, `<root>/owl/2024/b.png`.
+Where all folders of the root are called train, val or test, they are the splits, and the classes are the folders in
+them. Boxes come from `<root>/boxes.json`, a COCO file whose file names are these paths, or else from VOC files beside
+the pictures, `<root>/heron/a.xml`; what they call the classes is not read. Without boxes testing says only which
+classes are right.
 """
 
 import csv
@@ -26,7 +33,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cmr.data.lists import check_box, cut, file_bytes, headers, inside, lines, reals, repeated
+from cmr.data.annotations import COCO, coco_boxes, voc_boxes
+from cmr.data.lists import check_box, cut, file_bytes, headers, hidden, inside, lines, reals, repeated
+from cmr.data.pictures import suffixes
 from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, split_of_files
 from cmr.errors import UserError, unknown
 
@@ -48,11 +57,11 @@ class _Entry:
     line: int
     label: str
     split: str
-    boxes: list[tuple[int, list[float]]]
+    boxes: list[tuple[int | str, list[float]]]  # with their line in the list, or their place in words
 
 
 def load(root: str | Path, split: str, settings: Settings | None = None) -> Split:
-    """Loads one's own images from a folder with a CSV; the format stands at the top of this module.
+    """Loads one's own images from a folder with a CSV or class folders; the format stands at the top of this module.
 
     Args:
         root: the folder; its name is the data set's name.
@@ -66,28 +75,35 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
         UserError: when the list is missing, empty or wrong, an image is missing, a class is unknown or a box lies
             outside its image, naming file and line.
     """
-    root, settings = Path(root), settings or Settings()
+    named, root, settings = str(root), Path(root), settings or Settings()
     if not 0 <= settings.test_percent <= 100:
         raise UserError(f"test_percent: {settings.test_percent} is not a percentage; give 0 to 100")
     path = root / settings.csv
     notes: list[str] = []
-    entries = _entries(path, settings.test_percent, notes)
+    by_folder = settings.csv == Settings.csv and not path.exists()
+    if by_folder and not named:  # or all pictures below the place where one happens to be
+        raise UserError("data_root: which folder holds your pictures was not said; name it (. for this one)")
+    entries = (_class_folders if by_folder else _entries)(root if by_folder else path, settings.test_percent, notes)
     classes = _classes(root / "classes.txt", path, entries)
     chosen = {name: entry for name, entry in entries.items() if entry.split == split}
     if not chosen:
-        raise UserError(f"{path}: the list has no image of split {split}; fill the column 'split' or set test_percent")
-    files = ImageFiles(root, tuple(chosen), path, np.array([entry.line for entry in chosen.values()]), upright=True)
+        remedy = f"put its pictures into {split}/CLASS" if by_folder else "fill the column 'split'"
+        what = f"{root}: there is" if by_folder else f"{path}: the list has"
+        raise UserError(f"{what} no image of split {split}; {remedy}, or set test_percent")
+    places = None if by_folder else np.array([entry.line for entry in chosen.values()])
+    files = ImageFiles(root, tuple(chosen), None if by_folder else path, places, upright=True)
     sizes = headers(files)
+    source = root if by_folder else path
     index = {name: k for k, name in enumerate(classes)}
     labels = np.array([index[entry.label] for entry in chosen.values()], np.int64)
     boxes = tuple(
-        np.array([check_box(box, (width, height), path, line) for line, box in entry.boxes])
+        np.array([check_box(box, (width, height), source, line) for line, box in entry.boxes])
         if entry.boxes
         else NO_BOXES
         for entry, (width, height) in zip(chosen.values(), sizes.tolist(), strict=True)
     )
     given = [box for entry in chosen.values() for _, box in entry.boxes]
-    notes += cut(given, [box for some in boxes for box in some.tolist()], path)
+    notes += cut(given, [box for some in boxes for box in some.tolist()], source)
     name, content = root.resolve().name, file_bytes(files)
     return split_of_files(name, split, files, labels, sizes, boxes, classes, content, notes=notes)
 
@@ -101,24 +117,67 @@ def _entries(path: Path, test_percent: int, notes: list[str]) -> dict[str, _Entr
         name = inside(row["path"], path, number)
         if not row["label"]:
             raise UserError(f"{path}, line {number}: '{name}' has no label")
-        split = row.get("split")
-        if split is None:
-            split = _by_hash(name, test_percent)
-        elif split not in SPLITS:
+        split = row.get("split", "")
+        if "split" in row and split not in SPLITS:
             raise UserError(f"{path}, line {number}: {unknown('split', split, SPLITS)}")
         entry = entries.setdefault(name, _Entry(number, row["label"], split, []))
         if (entry.label, entry.split) != (row["label"], split):
-            raise UserError(
-                f"{path}, line {number}: '{name}' is {row['label']} of {split} here, "
-                f"but {entry.label} of {entry.split} in line {entry.line}"
-            )
+            said = (row["label"], split), (entry.label, entry.split)
+            here, before = (" of ".join(filter(None, words)) for words in said)
+            raise UserError(f"{path}, line {number}: '{name}' is {here} here, but {before} in line {entry.line}")
         corners = [row.get(side, "") for side in SIDES]
         if any(corners):
             entry.boxes.append((number, reals(corners, "box", path, number)))
     if not entries:
         raise UserError(f"{path}: the list is empty; it must name at least one image")
     notes += repeated(rows, path)
+    if not any(entry.split for entry in entries.values()):
+        _divide(entries, test_percent)
     return entries
+
+
+def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str, _Entry]:
+    """Takes classes, and splits where there are any, from the names of folders; in the order of the paths."""
+    if not root.is_dir():
+        raise UserError(f"{root}: there is no such folder; give the folder that holds your pictures (data_root)")
+    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in suffixes() and path.is_file()]
+    below = [parts for path in files if not any(map(hidden, parts := path.relative_to(root).parts))]
+    found = [parts for parts in below if len(parts) > 1]
+    if not found:
+        raise UserError(
+            f"{root}: there is neither a list {Settings.csv} nor a folder with pictures; write the list, or put the "
+            "pictures of each class into a folder with its name"
+        )
+    if aside := len(below) - len(found):
+        notes.append(f"{root}: {aside} picture{'s' * (aside > 1)} beside the class folders, left out")
+    split = int({parts[0] for parts in found} <= set(SPLITS))
+    if loose := next((parts for parts in found if len(parts) < 2 + split), None):
+        raise UserError(
+            f"{root / '/'.join(loose)}: lies in no class folder; put it into {'/'.join(loose[:-1])}/CLASS, as "
+            f"{' and '.join(sorted({parts[0] for parts in found}))} are taken for splits"
+        )
+    entries = {"/".join(parts): _Entry(0, parts[split], parts[0] if split else "", []) for parts in found}
+    if not split:
+        _divide(entries, test_percent)
+    _annotate(root, entries)
+    return entries
+
+
+def _annotate(root: Path, entries: dict[str, _Entry]) -> None:
+    """Gives the pictures of class folders the boxes of the COCO file where there is one, else of their VOC files."""
+    if (root / COCO).exists():
+        known = coco_boxes(root / COCO)
+        if stray := next((name for name in known if name not in entries), None):
+            raise UserError(
+                f"{root / COCO}: {unknown('picture', stray, entries)}; a file_name is like {next(iter(entries))}"
+            )
+        for name, boxes in known.items():
+            entries[name].boxes = [(f"{COCO}, picture '{name}'", box) for box in boxes]
+        return
+    for name, entry in entries.items():
+        beside = (root / name).with_suffix(".xml")
+        if beside.exists():
+            entry.boxes = [(beside.relative_to(root).as_posix(), box) for box in voc_boxes(beside)]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -156,9 +215,14 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         yield number, row
 
 
-def _by_hash(name: str, test_percent: int) -> str:
-    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
-    return "test" if 100 * share < test_percent else "train"
+def _divide(entries: dict[str, _Entry], test_percent: int) -> None:
+    """Gives every image its split, by a hash of its path; none of the two is empty if there are images for both."""
+    shares = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in entries}
+    for name, entry in entries.items():
+        entry.split = "test" if 100 * shares[name] < test_percent else "train"
+    if len(entries) > 1 and 0 < test_percent < 100:
+        entries[min(shares, key=lambda name: shares[name])].split = "test"
+        entries[max(shares, key=lambda name: shares[name])].split = "train"
 
 
 def _classes(path: Path, csv_path: Path, entries: dict[str, _Entry]) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def cut(given: Iterable[Iterable[float]], kept: Iterable[Iterable[float]], path:
 
 
 def check_box(
-    box: list[float], size: tuple[int, int], path: Path, number: int, clip: bool = False
+    box: list[float], size: tuple[int, int], path: Path, number: int | str, clip: bool = False
 ) -> tuple[float, float, float, float]:
     """Checks that a box has an area and lies in its image; what overshoots by at most half a pixel is cut off.
 
@@ -185,7 +185,7 @@ def check_box(
         box: x0, y0, x1, y1 in original pixels, half-open.
         size: width and height of the image.
         path: the list file.
-        number: the line in it.
+        number: the line in it, or the place in words.
         clip: the box may end beyond the last pixel and is cut there, to x1 <= width - 1 and y1 <= height - 1 as
             in the benchmark's lists (official annotations that are known to overshoot).
 
@@ -209,8 +209,9 @@ def check_box(
     return x0, y0, x1, y1
 
 
-def _wrong_box(box: list[float], path: Path, number: int, what: str) -> UserError:
-    return UserError(f"{path}, line {number}: box {','.join(f'{side:.10g}' for side in box)} {what}")
+def _wrong_box(box: list[float], path: Path, number: int | str, what: str) -> UserError:
+    place = number if isinstance(number, str) else f"line {number}"
+    return UserError(f"{path}, {place}: box {','.join(f'{side:.10g}' for side in box)} {what}")
 
 
 def headers(files: ImageFiles) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The one way in which a picture file is read: regular files only, upright, eight bits per channel, RGB."""
 
+import functools
 import stat
 import struct
 from pathlib import Path
@@ -11,6 +12,18 @@ from PIL import Image, ImageOps
 READ_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, OverflowError, Image.DecompressionBombError)
 ORIENTATION = 0x0112  # the EXIF field that says how the camera was held
 SIDEWAYS = (5, 6, 7, 8)  # its values that lay a picture on its side
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """The endings of all kinds of picture that Pillow reads here.
+
+    Example:
+        >>> {".jpg", ".png", ".webp", ".tif", ".gif", ".jfif"} <= suffixes(), ".pdf" in suffixes()
+        (True, False)
+    """
+    readable = Image.registered_extensions()
+    return frozenset(ending for ending, kind in readable.items() if kind in Image.OPEN and kind not in ("MPEG", "HDF5"))
 
 
 def read_rgb(path: str | Path, upright: bool = True) -> Image.Image:

@@ -30,9 +30,9 @@ def curves(
         history: one record per epoch, or label -> such records, to compare runs. A key that
             a record lacks (evaluation every so many epochs) is skipped there.
         panels: title -> keys to draw in it. None sorts the numeric keys by their names: "delta..." and
-            "alpha..." are scalars of the attention, names with "Top-", "Loc", "Acc" are percent,
-            "fusion" has a panel to itself, being far smaller than the other losses, which are "total",
-            "ce..." and names with "loss"; the rest is left out.
+            "alpha..." are scalars of the attention, "accuracy" is a share of the training images, other names with
+            "Top-", "Loc", "Acc" are percent, "fusion" has a panel to itself, being far smaller than the other losses,
+            which are "total", "ce..." and names with "loss"; the rest is left out.
         x: key of the horizontal axis.
 
     Returns:
@@ -106,13 +106,16 @@ def _name(key: str) -> str:
 
 
 def _sorted_keys(keys: Sequence[str], x: str) -> dict[str, list[str]]:
-    panels: dict[str, list[str]] = {"losses": [], "fusion loss": [], "held-out images, percent": [], "scalars": []}
+    titles = ("losses", "fusion loss", "training images, share right", "held-out images, percent", "scalars")
+    panels: dict[str, list[str]] = {title: [] for title in titles}
     for key in keys:
         name = key.lower()
         if key == x:
             continue
         if name.startswith(("delta", "alpha")):
             panels["scalars"].append(key)
+        elif name == "accuracy":
+            panels["training images, share right"].append(key)
         elif any(part in name for part in ("top-", "loc", "acc")):
             panels["held-out images, percent"].append(key)
         elif "fusion" in name:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmr.config import Range
+from cmr.maps import Localize
 from cmr.methods.method import Method
 from cmr.nets.backbones import Backbone
 from cmr.network import Head
@@ -64,6 +65,15 @@ class CAM(Method):
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and class maps (B, K, h, w), raw and signed, without the bias."""
         return self.head(self.conv(self.backbone(images)))
+
+    def localize_positive(self) -> Localize | None:
+        """A call as `localize`, with maps of the head's positive weights; the logits are the same."""
+
+        def call(images: Tensor) -> tuple[Tensor, Tensor]:
+            features = self.conv(self.backbone(images))
+            return self.head.logits(features), self.head.class_maps(features, positive=True)
+
+        return call
 
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:

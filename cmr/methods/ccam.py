@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from cmr.config import SHARE, Range
 from cmr.errors import UserError, unknown
+from cmr.maps import Localize
 from cmr.methods.cam import CAM
 from cmr.nets.backbones import Backbone, places
 
@@ -189,6 +190,10 @@ class CCAM(CAM):
         """Logits (B, K) and combinational maps (B, K, h, w), raw and signed."""
         logits, maps = self.head(self.features(images))
         return logits, combine(maps, logits, self.gamma)
+
+    def localize_positive(self) -> Localize | None:
+        """None: a combinational map takes away what the classes of the lower ranks have."""
+        return None
 
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:

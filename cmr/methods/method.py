@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from cmr.maps import Localize
 from cmr.nets.backbones import Backbone
 
 
@@ -26,3 +27,10 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """For testing: normalised images (B, 3, H, W) -> logits (B, K), raw maps of all classes (B, K, h, w)."""
+
+    def localize_positive(self) -> Localize | None:
+        """A call as `localize` whose maps come from the classifier's positive weights alone, as Bae et al. have it.
+
+        None where a class map is not the features weighed by the class's weights.
+        """
+        return None

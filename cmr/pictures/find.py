@@ -1,30 +1,16 @@
 """Which pictures were meant, what they are called, and where the results go."""
 
-import functools
 import itertools
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
+from cmr.data.pictures import suffixes
 from cmr.errors import UserError
 
 ROWS = "localizations.json"
 DRAWN = ".cmr.png"
-
-
-@functools.cache
-def suffixes() -> frozenset[str]:
-    """The endings of all kinds of picture that Pillow reads here.
-
-    Example:
-        >>> {".jpg", ".png", ".webp", ".tif", ".gif", ".jfif"} <= suffixes(), ".pdf" in suffixes()
-        (True, False)
-    """
-    readable = Image.registered_extensions()
-    return frozenset(ending for ending, kind in readable.items() if kind in Image.OPEN and kind not in ("MPEG", "HDF5"))
 
 
 def picture_files(given: Sequence[Path], out: Path) -> dict[Path, str]:

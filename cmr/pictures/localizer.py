@@ -32,7 +32,8 @@ class Localizer:
             turns images (B, 3, H, W), ImageNet's mean and deviation taken out, into logits (B, K).
         weights: "imagenet" (fetched once) or a file; a module has its own.
         run: folder of a trained run, in place of both.
-        rule: "boxes", or "cam" for the class map as published, min-max and tau 0.2. A run has the rule of its record.
+        rule: "boxes", or "cam" for the class map as published, min-max and tau 0.2. For a run, "boxes" holds where its
+            method's map is the head's weights on the features; elsewhere, and for "run" and "cam", its record's test.
         normalise, threshold: in place of the rule's own.
         objects: "one" box a class, or "all" components above the threshold, but none under 1 % of the picture.
         top: how many of the likeliest classes.
@@ -76,16 +77,17 @@ class Localizer:
             raise unknown("objects", objects, ["one", "all"])
         if top < 1:
             raise UserError(f"top: {top} is not a number of classes; give 1 or more")
-        made = rule_of(rule, normalise, threshold)
         self.device = device_of(device)
         if run:
-            own = {"rule": rule != "boxes", "layer": layer, "classes": classes, "image_size": image_size}
+            own = {"layer": layer, "classes": classes, "image_size": image_size}
             if useless := [name for name, value in own.items() if value]:
                 raise UserError(f"run: a run brings its own {', '.join(useless)}; leave that out, or leave out the run")
-            self.model: Model = of_run(run, normalise, threshold)
+            self.model: Model = of_run(run, normalise, threshold, rule)
         elif isinstance(backbone, nn.Module):
+            made = rule_of(rule, normalise, threshold)
             self.model = of_module(backbone, made, image_size or SIDE, layer, classes)
         else:
+            made = rule_of(rule, normalise, threshold)
             self.model = of_classifier(backbone, str(weights), made, image_size, layer, classes)
         self.objects, self.top = objects, top
         self.wanted = wanted_classes(only, self.model.classes)

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from cmr.config import Range
 from cmr.data.images import MEAN, STD
 from cmr.errors import UserError, unknown
+from cmr.maps import Localize
 from cmr.maps.anynet import Read, mirrored, of_all, reader
 from cmr.maps.multiscale import at_scales
 from cmr.nets.imagenet import CLASSIFIERS, build_classifier, imagenet_classes
 from cmr.nets.weights import load_weights, read_weights
-from cmr.pictures.rule import Rule, changed
+from cmr.pictures.rule import RULES, RUN, Rule, changed, require_rule
 
 SIDES = Range(32, 8192)
 SIDE = 224
@@ -51,20 +52,33 @@ class Model:
         return (images.float() / 255 - mean) / std
 
 
-def of_run(folder: str | Path, normalise: str | None = None, threshold: float | None = None) -> Model:
-    """The model of a trained run, under the test that its record names: its normaliser, threshold, scales and mirror.
+def of_run(
+    folder: str | Path, normalise: str | None = None, threshold: float | None = None, rule: str = "boxes"
+) -> Model:
+    """The model of a trained run.
+
+    Args:
+        folder: of the run.
+        normalise, threshold: in place of the rule's own.
+        rule: "boxes" where the method has a map of positive weights (`Method.localize_positive`); elsewhere, and for
+            "run" and "cam", the test that the record names: its normaliser, threshold, scales and mirror.
 
     Raises:
-        UserError: there is no finished run, or its folder holds no model.
+        UserError: an unknown rule, no finished run there, or its folder holds no model.
     """
+    require_rule(rule)
     from cmr.study import runs  # the apparatus of training takes seconds to load, and a classifier needs none of it
 
     finished = runs.read(folder)
     config, classes = finished.config, tuple(finished.record["classes"])
     method = runs.load_method(finished, len(classes))
-    call = at_scales(method.localize, config.test_scales, config.test_flip)
-    rule = changed(Rule(False, config.test_flip, config.normalise, config.threshold), normalise, threshold)
-    return Model(Path(folder).resolve().name, method, of_all(call), classes, config.image_size, rule)
+    look: Localize = method.localize
+    chosen = Rule(False, config.test_flip, config.normalise, config.threshold)
+    if rule not in (RUN, "cam") and (positive := method.localize_positive()):
+        look, chosen = positive, RULES[rule]
+    call = at_scales(look, config.test_scales, chosen.mirror)
+    name = Path(folder).resolve().name
+    return Model(name, method, of_all(call), classes, config.image_size, changed(chosen, normalise, threshold))
 
 
 def of_classifier(

@@ -23,6 +23,8 @@ class Rule:
     threshold: float
 
 
+RUN = "run"  # the rule of a trained run's record
+
 # `boxes` is the best rule for the map of one class on ILSVRC-20, judged on CUB-50, by benchmarks/boxes.py; the record
 # results/benchmarks/boxes.json has both.
 RULES = {
@@ -41,9 +43,16 @@ def rule_of(name: str, normalise: str | None = None, threshold: float | None = N
         >>> rule_of("cam", threshold=0.3)
         Rule(positive=False, mirror=False, normalise='minmax', threshold=0.3)
     """
-    if name not in RULES:
-        raise unknown("rule", name, RULES)
+    require_rule(name)
+    if name == RUN:
+        raise UserError("rule: run is the rule of a trained run's record; name the run, or take boxes or cam")
     return changed(RULES[name], normalise, threshold)
+
+
+def require_rule(name: str) -> None:
+    """Raises `UserError` for a name that is no rule's."""
+    if name not in RULES and name != RUN:
+        raise unknown("rule", name, [*RULES, RUN])
 
 
 def changed(rule: Rule, normalise: str | None = None, threshold: float | None = None) -> Rule:

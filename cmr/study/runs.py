@@ -116,7 +116,7 @@ def train_command(config: Config, preset: str = "toybirds") -> str:
 
     Args:
         config: the run.
-        preset: tiny, toybirds or paper; it changes the length of the command, not what it runs.
+        preset: tiny, toybirds, own or paper; it changes the length of the command, not what it runs.
 
     Returns:
         One line for a shell.

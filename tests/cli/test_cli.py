@@ -51,7 +51,9 @@ def test_train_prints_the_metrics_and_leaves_one_folder(capsys, tmp_path):
     assert "cam on ToyBirds (32 test images)" in said
     assert "GT-known Loc" in said
     [folder] = tmp_path.iterdir()
-    assert {path.name for path in folder.iterdir()} == {runs.RECORD, runs.OUTCOMES, runs.MODEL}
+    own = {runs.RECORD, runs.OUTCOMES, runs.MODEL}
+    assert {path.name for path in folder.iterdir()} == own | {"history.csv", "curves.png"}
+    assert f"curves: {folder / 'curves.png'}\non pictures: cmr localize PICTURES --run {folder}" in said
     assert call(capsys, "train", *asked) == said  # finished: the same table at once
 
 
@@ -197,6 +199,47 @@ def test_data_make_is_read_by_data_check(capsys, tmp_path):
     said = fail(capsys, "data", "check", "--data", "folder", "--data-root", made)
     assert "000001.png: cannot be read as an image" in said
     assert "images.csv, line 9" in said
+
+
+@pytest.fixture
+def garden(tmp_path):
+    """Eight small pictures in two class folders."""
+    for i in range(8):
+        path = tmp_path / "garden" / ("heron", "owl")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.linear_gradient("L").rotate(90 * (i % 2)).resize((40 + i, 36)).convert("RGB").save(path)
+    return tmp_path / "garden"
+
+
+TOY = ["--backbone", "tiny", "--weights", "none", "--image-size", "32", "--resize", "36", "--device", "cpu"]
+
+
+def test_from_a_folder_of_pictures_to_boxes_in_three_commands(capsys, garden, tmp_path):
+    own = ["--data", "folder", "--data-root", garden]
+    assert "garden train: 7 images, 2 classes, 0 boxes" in call(capsys, "data", "check", *own)
+    said = call(capsys, "train", *own, *TOY, "--epochs", "3", "--out", tmp_path / "runs")
+    assert said.startswith(
+        "preset own, for a small set of your own pictures: cam on tiny, weights none, 32 pixels, 3 epochs, "
+        "4 images a step, lr 0.0005\ncam on garden (1 test images)"
+    )
+    assert "Top-1 Clas" in said and "Loc" not in said  # there is no box to compare with
+    [run] = (tmp_path / "runs").iterdir()
+    found = tmp_path / "found"
+    call(capsys, "localize", garden, "--run", run, "--out", found, "--device", "cpu")
+    rows = json.loads((found / "localizations.json").read_text())["localizations"]
+    assert len(rows) == 8 and {row["class"] for row in rows} <= {"heron", "owl"}
+
+
+def test_own_pictures_take_the_preset_that_is_asked_for(capsys, garden, tmp_path):
+    own = ["--data", "folder", "--data-root", garden, "--preset", "tiny", "--batch-size", "2", "--epochs", "1"]
+    said = call(capsys, "train", *own, "--out", tmp_path / "runs", "--device", "cpu")
+    assert said.startswith("cmr on garden")
+
+
+def test_more_images_a_step_than_there_are_is_told_before_the_weights_are_read(capsys, garden, tmp_path):
+    own = ["--data", "folder", "--data-root", garden, "--batch-size", "8", "--out", tmp_path / "runs"]
+    assert "batch_size: 8 is more than the 7 training images; give at most that" in fail(capsys, "train", *own)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_data_show_writes_a_picture(capsys, tmp_path):

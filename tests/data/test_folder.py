@@ -18,6 +18,9 @@ heron/c.png,heron,,,,,train
 """
 
 
+ALL = folder.Settings(test_percent=100)
+
+
 @pytest.fixture
 def root(tmp_path):
     path = tmp_path / "garden"
@@ -216,3 +219,72 @@ def test_a_path_through_a_link_stays_a_path(root, tmp_path):
     (root / "linked").symlink_to(tmp_path / "store")
     (root / "images.csv").write_text("path,label,split\nlinked/d.png,heron,train\n")
     assert np.array_equal(folder.load(root, "train").sizes, [[4, 4]])
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Eight pictures in two class folders, one of them a level deeper."""
+    path = tmp_path / "birds"
+    names = [f"heron/{i}.png" for i in range(4)] + [f"owl/{i}.jpg" for i in range(3)] + ["owl/old/3.webp"]
+    for i, name in enumerate(names):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20 + i, 10), (i, 0, 0)).save(path / name)
+    return path
+
+
+def test_folders_are_classes_where_there_is_no_list(classes):
+    (classes / "owl" / "notes.txt").write_text("no picture")
+    (classes / "owl" / "._2.jpg").write_text("none either")
+    parts = [folder.load(classes, split) for split in ("train", "test")]
+    names = [name for part in parts for name in part.ids]
+    assert len(names) == 8 and {"heron/0.png", "owl/old/3.webp"} < set(names)
+    assert all(part.classes == ("heron", "owl") and len(part) for part in parts)
+    for part in parts:
+        assert part.labels.tolist() == [int(name.startswith("owl")) for name in part.ids]
+        assert all(len(boxes) == 0 for boxes in part.boxes)
+        assert check(part, progress=False) == []
+    alone = folder.load(classes, "test", folder.Settings(test_percent=100))
+    assert alone.ids == tuple(sorted(names)) and alone.sizes[0].tolist() == [20, 10]
+
+
+def test_folders_named_as_splits_hold_the_class_folders(classes, tmp_path):
+    root = tmp_path / "divided"
+    for split, names in {"train": ("heron", "owl"), "test": ("owl",)}.items():
+        for name in names:
+            (root / split / name).mkdir(parents=True)
+            Image.new("RGB", (9, 9)).save(root / split / name / "a.png")
+    train, test = folder.load(root, "train"), folder.load(root, "test")
+    assert (train.ids, test.ids) == (("train/heron/a.png", "train/owl/a.png"), ("test/owl/a.png",))
+    assert train.classes == test.classes == ("heron", "owl") and test.labels.tolist() == [1]
+    with pytest.raises(UserError, match=r"divided: there is no image of split val; put its pictures into val/CLASS"):
+        folder.load(root, "val")
+    Image.new("RGB", (9, 9)).save(root / "test" / "b.png")
+    with pytest.raises(UserError, match=r"test/b.png: lies in no class folder; put it into test/CLASS, as test and tr"):
+        folder.load(root, "train")
+
+
+def test_no_folder_named_is_not_the_working_folder(classes, monkeypatch):
+    monkeypatch.chdir(classes)
+    with pytest.raises(UserError, match="data_root: which folder holds your pictures was not said"):
+        folder.load("", "train")
+    assert len(folder.load(".", "test", ALL)) == 8
+
+
+def test_what_is_no_folder_of_pictures_is_told(classes, tmp_path):
+    Image.new("RGB", (9, 9)).save(classes / "loose.png")
+    assert folder.load(classes, "train").notes == (f"{classes}: 1 picture beside the class folders, left out",)
+    with pytest.raises(UserError, match="nowhere: there is no such folder"):
+        folder.load(tmp_path / "nowhere", "train")
+    (tmp_path / "empty" / "heron").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"empty: there is neither a list images.csv nor a folder with pictures"):
+        folder.load(tmp_path / "empty", "train")
+    (classes / "owl" / "1.jpg").write_text("no picture")
+    with pytest.raises(UserError, match=r"owl/1.jpg: cannot be read as an image \(.*\); replace the file or remove it"):
+        folder.load(classes, "test", folder.Settings(test_percent=100))
+
+
+@pytest.mark.parametrize("test_percent", [1, 99])
+def test_neither_training_nor_test_is_left_empty(classes, test_percent):
+    settings = folder.Settings(test_percent=test_percent)
+    sizes = {split: len(folder.load(classes, split, settings)) for split in ("train", "test")}
+    assert sizes == ({"train": 7, "test": 1} if test_percent == 1 else {"train": 1, "test": 7})

@@ -47,6 +47,23 @@ def test_localize_is_the_same_every_time(name):
     torch.testing.assert_close(method.localize(images()), method.localize(images()), atol=0, rtol=0)
 
 
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_maps_of_positive_weights_are_the_class_maps_less_what_speaks_against_the_class(name):
+    method = build(name).eval()
+    call = method.localize_positive()
+    if call is None:
+        assert name in ("acol", "ccam", "cmr", "danet")  # fused, combined, or of several heads
+        return
+    with torch.no_grad():
+        logits, maps = method.localize(images())
+        same, positive = call(images())
+        torch.testing.assert_close(same, logits, atol=0, rtol=0)
+        features = method.conv(method.backbone(images()))
+        against = torch.einsum("bchw,kc->bkhw", features, method.head.weight.clamp(max=0))
+    assert features.min() >= 0 > against.min()
+    torch.testing.assert_close(positive + against, maps, atol=1e-5, rtol=1e-4)
+
+
 def test_cam_total_is_the_cross_entropy():
     method = build("cam").eval()
     logits, _ = method.localize(images())

@@ -6,10 +6,12 @@ import timm
 import torch
 from PIL import Image
 
+from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.pictures.localizer import Localizer
 from cmr.pictures.model import of_classifier, of_run
-from cmr.pictures.rule import rule_of
+from cmr.pictures.rule import RULES, Rule, rule_of
+from cmr.study import runs
 from cmr.study.training import train
 
 
@@ -56,14 +58,51 @@ def test_what_cannot_be_is_told(weights, options, message):
         of_classifier(**given)
 
 
-def test_a_run_has_the_rule_of_its_record(tmp_path):
-    from cmr.assemble import make
+@pytest.fixture(scope="module")
+def toy_runs(tmp_path_factory):
+    """A run whose map is the head's weights on the features, and one whose map is not."""
+    out = tmp_path_factory.mktemp("runs")
+    configs = [make("tiny", method=name, epochs=1, device="cpu") for name in ("cam", "cmr")]
+    return {config.method: train(config, out, progress=False) for config in configs}
 
+
+def test_a_run_with_a_linear_head_takes_the_rule_for_boxes(toy_runs):
+    run = toy_runs["cam"]
+    model = of_run(run.path)
+    assert model.rule == RULES["boxes"]
+    assert of_run(run.path, "ivr", 0.6).rule == Rule(True, True, "ivr", 0.6)
+    images = torch.rand(2, 3, run.config.image_size, run.config.image_size)
+    logits, classes, maps = model.read(images, lambda logits: logits.topk(2, 1).indices)
+    method = runs.load_method(run, len(run.record["classes"]))
+    with torch.no_grad():
+        both = torch.cat((images, images.flip(3)))
+        weight = method.head.weight.clamp(min=0)
+        signed = method.localize(both)[0].unflatten(0, (2, 2)).mean(0)
+        found = torch.einsum("bchw,kc->bkhw", method.backbone(both), weight)
+    expected = (found[:2] + found[2:].flip(3)) / 2
+    torch.testing.assert_close(logits, signed)
+    torch.testing.assert_close(maps, torch.stack([expected[i, classes[i]] for i in range(2)]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("method", "rule"), [("cam", "run"), ("cam", "cam"), ("cmr", "boxes"), ("cmr", "run")])
+def test_other_runs_and_rules_have_the_test_of_the_record(toy_runs, method, rule):
+    assert of_run(toy_runs[method].path, rule=rule).rule == Rule(False, False, "minmax", 0.2)
+    assert Localizer(run=toy_runs[method].path, rule=rule, device="cpu").model.rule.threshold == 0.2
+
+
+def test_a_rule_of_a_run_needs_a_run(toy_runs, weights):
+    with pytest.raises(UserError, match="rule: run is the rule of a trained run's record; name the run, or take boxes"):
+        Localizer("test_efficientnet", weights[0], rule="run", device="cpu")
+    with pytest.raises(UserError, match="unknown rule 'rum': did you mean 'run'"):
+        Localizer(run=toy_runs["cam"].path, rule="rum", device="cpu")
+
+
+def test_a_run_has_the_rule_of_its_record(tmp_path):
     config = make("tiny", method="cam", epochs=1, device="cpu", normalise="ivr", threshold=0.35, test_flip=True)
     run = train(config, tmp_path, progress=False)
-    model = of_run(run.path)
+    model = of_run(run.path, rule="run")
     assert (model.rule.normalise, model.rule.threshold, model.rule.mirror) == ("ivr", 0.35, True)
-    assert of_run(run.path, threshold=0.6).rule.threshold == 0.6
+    assert of_run(run.path, threshold=0.6, rule="run").rule.threshold == 0.6
     images = torch.rand(2, 3, config.image_size, config.image_size)
     maps = model.read(images, lambda logits: logits.topk(1, 1).indices)[2]
     mirrored = model.read(images.flip(3), lambda logits: logits.topk(1, 1).indices)[2]

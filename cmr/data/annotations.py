@@ -1,0 +1,99 @@
+"""True boxes as annotation tools write them: one COCO file for all pictures, or a VOC file beside each."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from cmr.data.lists import normal
+from cmr.errors import UserError, shown
+from cmr.files import read_regular
+
+COCO = "boxes.json"
+Boxes = dict[str, list[list[float]]]  # by the picture's name: x0, y0, x1, y1, half-open, pixels of the picture
+
+
+def coco_boxes(path: Path) -> Boxes:
+    """Reads the boxes of a COCO file; what they show is not read.
+
+    Args:
+        path: the file; each box is x, y, width, height in pixels.
+
+    Returns:
+        The boxes by `file_name`, in the file's order; a picture without a box has an empty list.
+
+    Raises:
+        UserError: no such JSON, or an annotation without a box of four finite numbers, or of an unknown picture.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "boxes.json"
+        >>> _ = path.write_text('{"images": [{"id": 7, "file_name": "owl/a.jpg"}], '
+        ...                     '"annotations": [{"image_id": 7, "bbox": [1, 2, 30, 40]}]}')
+        >>> coco_boxes(path)
+        {'owl/a.jpg': [[1.0, 2.0, 31.0, 42.0]]}
+    """
+    try:
+        content = json.loads(read_regular(path).decode("utf-8-sig"))
+        names = {image["id"]: normal(image["file_name"]) for image in content["images"]}
+        annotations = list(content["annotations"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: not a COCO file ({type(error).__name__}: {shown(str(error))}); it needs 'images' with id and "
+            "file_name, and 'annotations' with image_id and bbox"
+        ) from error
+    found: Boxes = {name: [] for name in names.values()}
+    for place, one in enumerate(annotations, 1):
+        try:
+            name = names[one["image_id"]]
+            x, y, width, height = _numbers(one["bbox"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}, annotation {place}: it needs the image_id of one of the images and a bbox of four numbers, "
+                "x, y, width and height"
+            ) from error
+        found[name].append([x, y, x + width, y + height])
+    return found
+
+
+def voc_boxes(path: Path) -> list[list[float]]:
+    """Reads the boxes of a VOC file: whole pixels counted from 1, both ends inside.
+
+    Args:
+        path: the file of one picture.
+
+    Returns:
+        Its boxes, x0, y0, x1, y1, half-open, counted from 0.
+
+    Raises:
+        UserError: no such XML, or an object without its four sides.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.xml"
+        >>> sides = "<xmin>2</xmin><ymin>3</ymin><xmax>31</xmax><ymax>42</ymax>"
+        >>> _ = path.write_text(f"<annotation><object><bndbox>{sides}</bndbox></object></annotation>")
+        >>> voc_boxes(path)
+        [[1.0, 2.0, 31.0, 42.0]]
+    """
+    content = read_regular(path)
+    try:
+        if b"\0" in content:
+            raise ValueError("it is not text in UTF-8")
+        if b"<!" in content.replace(b"<!--", b""):  # a declaration may define entities that fill the memory
+            raise ValueError("it declares a document type or entities; take that out")
+        objects = ElementTree.fromstring(content).findall("object")
+        sides = [[one.findtext(f"bndbox/{side}", "") for side in ("xmin", "ymin", "xmax", "ymax")] for one in objects]
+        return [[x0 - 1, y0 - 1, x1, y1] for x0, y0, x1, y1 in map(_numbers, sides)]
+    except (ElementTree.ParseError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a VOC file ({shown(str(error))}); each object needs a bndbox with xmin, ymin, xmax and ymax"
+        ) from error
+
+
+def _numbers(values: Any) -> list[float]:
+    """Four finite numbers. Raises `ValueError` or `TypeError` for anything else."""
+    found = [float(value) for value in values]
+    if len(found) != 4 or not all(abs(value) < float("inf") for value in found):
+        raise ValueError(f"{values} is not made of four finite numbers")
+    return found

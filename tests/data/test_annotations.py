@@ -1,0 +1,142 @@
+"""True boxes as annotation tools write them, beside class folders: by hand, and as the project's own exports."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from cmr.data import folder
+from cmr.data.annotations import coco_boxes, voc_boxes
+from cmr.errors import UserError
+from cmr.pictures.formats import write_coco, write_voc
+
+ALL = folder.Settings(test_percent=100)
+VOC = "<annotation><object><name>heron</name><bndbox>{}</bndbox></object></annotation>"
+SIDES = "<xmin>2</xmin><ymin>3</ymin><xmax>20</xmax><ymax>10</ymax>"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two class folders with three pictures of 20x10."""
+    for name in ("heron/a.png", "heron/b.png", "owl/c.png"):
+        (tmp_path / "birds" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10)).save(tmp_path / "birds" / name)
+    return tmp_path / "birds"
+
+
+def coco(root, **changes):
+    content = {
+        "images": [{"id": 4, "file_name": "./owl/c.png"}, {"id": 2, "file_name": "heron/a.png"}],
+        "annotations": [
+            {"image_id": 2, "category_id": 9, "bbox": [1, 2, 19, 8]},
+            {"image_id": 2, "bbox": [0.5, 0, 2.5, 4]},
+        ],
+    }
+    (root / "boxes.json").write_text(json.dumps(content | changes))
+
+
+def boxes_of(root):
+    split = folder.load(root, "test", ALL)
+    return {name: boxes.tolist() for name, boxes in zip(split.ids, split.boxes, strict=True)}
+
+
+def test_coco_boxes_are_those_of_their_pictures(root):
+    coco(root)
+    expected = {"heron/a.png": [[1, 2, 20, 10], [0.5, 0, 3, 4]], "heron/b.png": [], "owl/c.png": []}
+    assert boxes_of(root) == expected
+
+
+def test_voc_boxes_count_from_1_and_hold_both_ends(root):
+    (root / "heron" / "b.xml").write_text("<!-- by hand -->" + VOC.format(SIDES))
+    (root / "owl" / "c.xml").write_text("<annotation><size/></annotation>")
+    assert boxes_of(root) == {"heron/a.png": [], "heron/b.png": [[1, 2, 20, 10]], "owl/c.png": []}
+
+
+def test_what_localize_exports_is_read_back(root, tmp_path):
+    rows = [
+        {
+            "image": name,
+            "path": name,
+            "picture": name.replace(".png", ".cmr.png"),
+            "width": 20,
+            "height": 10,
+            "objects": [{"class": "heron", "index": 0, "score": 0.5, "box": [2.0, 1.0, 17.0, 9.0]}],
+        }
+        for name in ("heron/a.png", "owl/c.png")
+    ]
+    expected = {"heron/a.png": [[2, 1, 17, 9]], "heron/b.png": [], "owl/c.png": [[2, 1, 17, 9]]}
+    write_voc(tmp_path, rows)
+    for name in ("heron/a", "owl/c"):
+        [written] = (tmp_path / "voc").rglob(f"{name.split('/')[1]}.xml")
+        (root / f"{name}.xml").write_bytes(written.read_bytes())
+    assert boxes_of(root) == expected
+    write_coco(tmp_path, rows)
+    (root / "boxes.json").write_bytes((tmp_path / "coco.json").read_bytes())
+    assert boxes_of(root) == expected
+
+
+def test_other_boxes_are_other_data(root):
+    before = folder.load(root, "test", ALL).fingerprint
+    coco(root)
+    assert folder.load(root, "test", ALL).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": 5}, r"boxes.json: not a COCO file \(TypeError"),
+        ({"images": [{"id": 1}]}, "boxes.json: not a COCO file .KeyError: .*file_name.*; it needs 'images' with"),
+        (
+            {"annotations": [{"image_id": 3, "bbox": [1, 2, 3, 4]}]},
+            "boxes.json, annotation 1: it needs the image_id of",
+        ),
+        ({"annotations": [{"image_id": 2, "bbox": [1, 2, 3]}]}, "annotation 1: .* a bbox of four numbers, x, y, width"),
+        ({"annotations": [{"image_id": 2, "bbox": [1, 2, 3, float("nan")]}]}, "annotation 1: .* a bbox of four"),
+        (
+            {"annotations": [{"image_id": 2, "bbox": [1, 2, 30, 8]}]},
+            "birds, boxes.json, picture 'heron/a.png': box 1,2,31,10 lies outside its image of 20x10 pixels",
+        ),
+        (
+            {"images": [{"id": 2, "file_name": "heron/aa.png"}]},
+            "boxes.json: unknown picture 'heron/aa.png': did you mean 'heron/a.png'",
+        ),
+        ({"images": [{"id": 2, "file_name": "../../etc/passwd"}]}, "boxes.json: unknown picture '../../etc/passwd'"),
+    ],
+)
+def test_a_wrong_coco_file_is_told(root, changes, message):
+    if "images" in changes:
+        changes = {"annotations": []} | changes
+    coco(root, **changes)
+    with pytest.raises(UserError, match=message) as caught:
+        folder.load(root, "test", ALL)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"', "[" * 100_000])
+def test_what_is_no_coco_file_at_all(root, text):
+    (root / "boxes.json").write_text(text)
+    with pytest.raises(UserError, match="boxes.json: not a COCO file"):
+        coco_boxes(root / "boxes.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<annotation>", "b.xml: not a VOC file"),
+        (VOC.format("<xmin>2</xmin>"), "b.xml: not a VOC file .*; each object needs a bndbox with xmin, ymin"),
+        (VOC.format(SIDES.replace("20", "inf")), "b.xml: not a VOC file"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]>' + VOC.format(SIDES), "declares a document type or entities; take that out"),
+        (('<!DOCTYPE a [<!ENTITY b "c">]>' + VOC.format(SIDES)).encode("utf-16"), "it is not text in UTF-8"),
+    ],
+)
+def test_a_wrong_voc_file_is_told(root, text, message):
+    path = root / "heron" / "b.xml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=message):
+        voc_boxes(path)
+
+
+def test_a_voc_box_outside_its_picture_names_its_file(root):
+    (root / "heron" / "b.xml").write_text(VOC.format(SIDES.replace("20", "25")))
+    with pytest.raises(UserError, match="birds, heron/b.xml: box 1,2,25,10 lies outside its image of 20x10 pixels"):
+        folder.load(root, "test", ALL)

@@ -1,0 +1,39 @@
+"""The table and the picture of a training: read back by other readers."""
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cmr import figures
+from cmr.study.course import write_course
+from cmr.study.runs import Run
+
+HISTORY = [
+    {"epoch": 1, "total": 2.5, "accuracy": 0.25, "lr": 0.01, "seconds": 1.5},
+    {"epoch": 2, "total": 1.25, "accuracy": 0.5, "lr": 0.02, "seconds": 1.25, "Top-1 Loc": 12.5},
+    {"epoch": 3, "total": 0.5, "accuracy": 1.0, "lr": 0.0, "seconds": 1.0},
+]
+
+
+def test_the_table_is_the_history(tmp_path):
+    table, picture = write_course(Run(tmp_path, {"history": HISTORY}))
+    pd.testing.assert_frame_equal(pd.read_csv(table), pd.DataFrame(HISTORY))
+    assert (table.parent, table.name, picture.name) == (tmp_path, "history.csv", "curves.png")
+    with Image.open(picture) as drawn:
+        assert drawn.format == "PNG" and min(drawn.size) > 100
+    assert {path.name for path in tmp_path.iterdir()} == {"history.csv", "curves.png"}
+
+
+def test_one_epoch_is_enough_and_a_second_call_replaces_the_first(tmp_path):
+    write_course(Run(tmp_path, {"history": HISTORY}))
+    table, _ = write_course(Run(tmp_path, {"history": HISTORY[:1]}))
+    assert table.read_text() == "epoch,total,accuracy,lr,seconds\n1,2.5,0.25,0.01,1.5\n"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_share_of_training_images_is_not_among_the_percentages():
+    axes = {ax.get_title(): ax for ax in figures.curves(HISTORY).axes}
+    assert list(axes) == ["losses", "training images, share right", "held-out images, percent"]
+    lines = {title: [line.get_ydata().tolist() for line in ax.lines] for title, ax in axes.items()}
+    assert lines["training images, share right"] == [[0.25, 0.5, 1.0]]
+    assert lines["held-out images, percent"] == [[12.5]]
