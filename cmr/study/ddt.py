@@ -188,7 +188,7 @@ def command(settings: DDT, out: str | Path, name: str = "ddt") -> str:
 
     Example:
         >>> command(DDT(component="class", layers=("layer1", "last")), "runs")
-        'cmr ddt --component class --layers layer1 last --out runs'
+        'cmr ddt --layers layer1 last --component class --out runs'
     """
     words = ["cmr", name]
     for item in dataclasses.fields(settings):

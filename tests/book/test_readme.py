@@ -9,7 +9,7 @@ import torch
 
 from cmr.maps.locate import normalise, resize
 from cmr.metrics import WSOLMetrics, gt_boxes
-from cmr.study import runs
+from cmr.study import frozen, runs
 from cmr.study.groups import interpretation
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -45,6 +45,15 @@ def test_the_numbers_in_its_table_are_those_of_the_records():
         scores = {name: members for name, members in scores.items() if len(members) == len(seeds)}  # else not in it
         said = {row[0]: row[column] for row in rows}
         assert said == {name: f"{np.mean(scores[name]):.1f}" if name in scores else "" for name in said}
+
+
+def test_the_numbers_of_ddt_are_those_of_the_records():
+    found = frozen.find(README.parent / "results" / "cub50-ddt", backbone="resnet50", image_size=224, images=0)
+    loc = {run.record["title"]: run.result["GT-known Loc"] for run in found}
+    said = README.read_text().split("**Without training.**")[1].split("\n\n")[0]
+    assert (
+        f"localizes {loc['DDT']:.1f} %" in said and f"{loc['DDT per class']:.1f} % with one component per class" in said
+    )
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
