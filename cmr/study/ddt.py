@@ -15,7 +15,6 @@ from cmr.assemble import make_fabric, precision, splits
 from cmr.config import COUNT, Config, Normaliser, Range, check
 from cmr.data.split import Split
 from cmr.errors import UserError
-from cmr.evaluate import Scores
 from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
 from cmr.nets.backbones import build_backbone
 from cmr.nets.weights import weights_fingerprint
@@ -97,6 +96,8 @@ def measure(
         UserError: settings that do not fit together, data or weights that cannot be read, a class of test images of
             which there is no training image.
     """
+    from cmr.evaluate import Scores  # torchmetrics takes seconds to load, and --help does not wait for it
+
     started = time.perf_counter()
     config = frozen.configuration(dataclasses.asdict(settings))
     sources = Sources(settings, config, features, progress)

@@ -22,8 +22,6 @@ from cmr.config import Range
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
-from cmr.metrics import gt_boxes
-from cmr.metrics.boxes import box_area
 from cmr.study import frozen
 from cmr.study.ddt import DDT, Sources, command, components_of, maps_of
 from cmr.study.features import Features
@@ -190,6 +188,8 @@ def drawn(split: Split, settings: Regressor) -> np.ndarray:
 
 def training_boxes(settings: Regressor, sources: Sources) -> Tensor:
     """What the regressor is told of every training image: (n, 4) xyxy, inclusive grid pixels."""
+    from cmr.metrics import gt_boxes  # here and below: torchmetrics takes seconds to load, and --help does not wait
+
     split, side = sources.train, settings.image_size
     if settings.truth == "true":
         boxes = gt_boxes(split.boxes, split.sizes, side)
@@ -245,6 +245,8 @@ def best_iou(boxes: np.ndarray, true: Sequence[np.ndarray]) -> np.ndarray:
         >>> best_iou(np.array([[0, 0, 1, 1]]), [np.array([[0, 0, 1, 0], [5, 5, 6, 6]])])
         array([0.5])
     """
+    from cmr.metrics.boxes import box_area
+
     counts = np.array([len(of_image) for of_image in true])
     flat, own = np.concatenate(true), np.repeat(boxes, counts, axis=0)  # (sum of k, 4) each
     sides = np.minimum(flat[:, 2:], own[:, 2:]) - np.maximum(flat[:, :2], own[:, :2]) + 1
@@ -255,6 +257,8 @@ def best_iou(boxes: np.ndarray, true: Sequence[np.ndarray]) -> np.ndarray:
 
 def scored(boxes: np.ndarray, split: Split, side: int) -> tuple[dict[str, Any], np.ndarray]:
     """The metrics of one box per image, in percent, and each image's best IoU, (n,) float32."""
+    from cmr.metrics import gt_boxes
+
     iou = best_iou(boxes, gt_boxes(split.boxes, split.sizes, side))
     share = {threshold: 100 * float((iou >= threshold).mean()) for threshold in IOU_THRESHOLDS}
     result: dict[str, Any] = {
