@@ -77,3 +77,13 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(names)}")
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says, in one line; its kind where it says nothing.
+
+    Example:
+        >>> first_line(ValueError("no header\\nat byte 0")), first_line(KeyError())
+        ('no header', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -70,7 +70,7 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
 
 
 def _sweep(folder: Path) -> None:
-    """Clears away what processes of this machine that died while they wrote have left in a folder, once a process."""
+    """Clears away what processes of this machine that died while they wrote have left in a folder, once per process."""
     if folder in _SWEPT:
         return
     _SWEPT.add(folder)

@@ -18,8 +18,9 @@ import torch
 from cmr.assemble import make
 from cmr.config import Config
 from cmr.errors import UserError
+from cmr.files import write_aside
 from cmr.nets.weights import TOYBIRDS
-from cmr.study.runs import load_method, write_aside
+from cmr.study.models import load_method
 from cmr.study.training import train
 
 RECORDS = Path("results/toybirds-start")

@@ -33,13 +33,13 @@ class Localize:
     layer: str = ""
     # side of the square image that the network sees, where there is no run; 0: the network's own
     image_size: int = 0
-    # one box a class, or all regions above the threshold
+    # one box per class, or all regions above the threshold
     objects: Literal["one", "all"] = "one"
     # how many of the likeliest classes
     top: int = 1
     # look for this class alone: its name, its number, or a word that several names have
     only: Annotated[str, tyro.conf.arg(name="class")] = ""
-    # file with the names of the classes, one a line, where they are not ImageNet's
+    # file with the names of the classes, one per line, where they are not ImageNet's
     classes: str = ""
     # boxes: chosen for its boxes; cam: the class map as published, minmax and 0.2; run: the test of a run's record
     rule: Literal["boxes", "cam", "run"] = "boxes"
@@ -72,8 +72,8 @@ def _names(path: str) -> tuple[str, ...]:
     try:
         names = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"classes: {path} cannot be read ({error}); give a text file with one name a line") from error
+        raise UserError(f"classes: {path} cannot be read ({error}); give a text file with one name per line") from error
     found = tuple(name.strip() for name in names if name.strip())
     if not found:
-        raise UserError(f"classes: {path} holds no name; give one name a line")
+        raise UserError(f"classes: {path} holds no name; give one name per line")
     return found

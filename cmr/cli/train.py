@@ -53,6 +53,6 @@ def _why(config: Config) -> str:
     known = "" if config.weights == "none" else ". The weights know pictures, so few of yours and a small rate will do"
     return (
         f"preset own, for a small set of your own pictures: {config.method} on {config.backbone}, weights "
-        f"{config.weights}, {config.image_size} pixels, {config.epochs} epochs, {config.batch_size} images a step, lr "
-        f"{config.lr:g}{known}"
+        f"{config.weights}, {config.image_size} pixels, {config.epochs} epochs, {config.batch_size} images per step, "
+        f"lr {config.lr:g}{known}"
     )

@@ -53,7 +53,7 @@ def labelled(folder: Path, root: Path, ids_file: str = "image_ids.txt") -> tuple
 def _by_image(
     path: Path, files: ImageFiles, count: int, parse: Callable[[list[str], int], list[int]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a list with one line an image, into arrays: a million rows as Python's objects would take a gigabyte.
+    """Reads a list with one line per image, into arrays: a million rows as Python's objects would take a gigabyte.
 
     Args:
         path: the list; it may name more images.

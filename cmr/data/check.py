@@ -132,7 +132,7 @@ def _empty_classes(split: Split) -> list[str]:
 
 
 def shared(splits: Sequence[Split]) -> list[str]:
-    """Finds files that belong to two splits; one message a file.
+    """Finds files that belong to two splits; one message per file.
 
     Args:
         splits: splits of one data set.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, first_line, unknown
 
 # logits (B, K) -> classes (B, M) int64, those whose maps are wanted
 Choose = Callable[[Tensor], Tensor]
@@ -100,7 +100,7 @@ def _outputs(module: nn.Module, noise: Tensor) -> tuple[dict[str, Tensor], Tenso
         with torch.no_grad():
             logits = module(noise)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"network: it cannot take images of {noise.shape[2]} pixels ({reason}); give the size that it was made for"
         ) from error

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from cmr.errors import UserError
+from cmr.errors import UserError, first_line
 
 TORCH_SUFFIXES = (".pth", ".pt", ".pth.tar", ".ckpt", ".bin")  # what torch.save's files are called
 SUFFIXES = (".safetensors", ".safetensors.xz", *TORCH_SUFFIXES)
@@ -73,7 +73,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             content = path.read_bytes()
             state = safetensors.torch.load(lzma.decompress(content) if name.endswith(".xz") else content)
     except Exception as error:  # a damaged file makes the readers raise a dozen kinds, IndexError and KeyError included
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         if reason.startswith("Weights only load failed"):  # torch goes on to advise to run the file's code
             found = re.search(r"GLOBAL ([\w.]+)", str(error))
             if found:

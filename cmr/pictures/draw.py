@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-COLOURS = ((0, 200, 60), (255, 150, 0), (60, 160, 255), (240, 80, 160), (190, 200, 0))  # one a class
+COLOURS = ((0, 200, 60), (255, 150, 0), (60, 160, 255), (240, 80, 160), (190, 200, 0))  # one per class
 
 
 def annotate(

@@ -86,7 +86,7 @@ def write_voc(out: Path, rows: Rows) -> None:
 
 
 def write_csv(out: Path, rows: Rows) -> None:
-    """Writes `boxes.csv`: one line an object, boxes half-open in the picture's pixels."""
+    """Writes `boxes.csv`: one line per object, boxes half-open in the picture's pixels."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)

@@ -35,7 +35,7 @@ class Localizer:
         rule: "boxes", or "cam" for the class map as published, min-max and tau 0.2. For a run, "boxes" holds where its
             method's map is the head's weights on the features; elsewhere, and for "run" and "cam", its record's test.
         normalise, threshold: in place of the rule's own.
-        objects: "one" box a class, or "all" components above the threshold, but none under 1 % of the picture.
+        objects: "one" box per class, or "all" components above the threshold, but none under 1 % of the picture.
         top: how many of the likeliest classes.
         only: a class by its name or number, or by a word that several names have; those alone are looked for.
         classes: names of the classes, where they are not ImageNet's.

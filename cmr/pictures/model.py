@@ -67,11 +67,14 @@ def of_run(
         UserError: an unknown rule, no finished run there, or its folder holds no model.
     """
     require_rule(rule)
-    from cmr.study import runs  # the apparatus of training takes seconds to load, and a classifier needs none of it
+    from cmr.study import (  # the apparatus of training takes seconds to load, and a classifier needs none of it
+        models,
+        runs,
+    )
 
     finished = runs.read(folder)
     config, classes = finished.config, tuple(finished.record["classes"])
-    method = runs.load_method(finished, len(classes))
+    method = models.load_method(finished, len(classes))
     look: Localize = method.localize
     chosen = Rule(False, config.test_flip, config.normalise, config.threshold)
     if rule not in (RUN, "cam") and (positive := method.localize_positive()):
@@ -138,7 +141,7 @@ def of_module(
 
 def _names(given: Sequence[str], count: int) -> tuple[str, ...]:
     if given and len(given) != count:
-        raise UserError(f"classes: {len(given)} names for a network of {count} classes; give one name a class")
+        raise UserError(f"classes: {len(given)} names for a network of {count} classes; give one name per class")
     return tuple(given) or (imagenet_classes() if count == 1000 else tuple(f"class {i}" for i in range(count)))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import cmr
-from cmr.errors import UserError, shown, unknown
+from cmr.errors import UserError, first_line, shown, unknown
 from cmr.files import write_aside
 from cmr.study.parameters import plain
 
@@ -50,7 +50,7 @@ def read_notebook(path: str | Path) -> Any:
     except OSError:
         raise
     except Exception as error:  # what is no notebook makes nbformat raise a dozen kinds
-        raise UserError(f"{path}: is not a notebook: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+        raise UserError(f"{path}: is not a notebook: {first_line(error)}") from error
 
 
 def notebook_parameters(path: str | Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cmr.evaluate import evaluate
 from cmr.maps import LocalizeLabels, of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.maps.posthoc import posthoc_call
-from cmr.study import runs
+from cmr.study import models, runs
 from cmr.study.agreement import view_agreement
 from cmr.study.grid import typed
 from cmr.study.identity import fingerprints, identity
@@ -92,7 +92,7 @@ def reevaluate(
     started = time.perf_counter()
     fabric = make_fabric(config)
     train_split, test_split = splits(config)
-    model = runs.load_method(run, len(test_split.classes), config)
+    model = models.load_method(run, len(test_split.classes), config)
     method = fabric.setup(model)
     method.mark_forward_method("localize")
     if config.precise_bn and not run.config.precise_bn:

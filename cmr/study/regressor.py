@@ -169,14 +169,14 @@ def title(settings: Regressor) -> str:
 
     Example:
         >>> title(Regressor()), title(Regressor(truth="true", boxed=5))
-        ('PSOL: regressor on boxes of DDT', 'regressor on true boxes, 5 a class')
+        ('PSOL: regressor on boxes of DDT', 'regressor on true boxes, 5 per class')
     """
     if settings.truth == "ddt":
         kind = {"set": "", "class": " per class", "image": " per image"}[settings.component]
         name = f"PSOL: regressor on boxes of DDT{kind}"
     else:
         name = "regressor on true boxes"
-    return name + (f", {settings.boxed} a class" if settings.boxed else "")
+    return name + (f", {settings.boxed} per class" if settings.boxed else "")
 
 
 def drawn(split: Split, settings: Regressor) -> np.ndarray:

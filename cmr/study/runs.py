@@ -13,17 +13,15 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-import safetensors.torch
 import torch
 
-from cmr.assemble import build, from_dict, make, precision
+from cmr.assemble import from_dict, make, precision
 from cmr.config import Config
 from cmr.data.split import Split
-from cmr.errors import UserError
+from cmr.errors import UserError, first_line
 from cmr.files import write_aside, write_json
-from cmr.methods.method import Method
 from cmr.study import machine
-from cmr.study.seal import CHECKSUM, model_fingerprint, sealed, whole
+from cmr.study.seal import CHECKSUM, sealed, whole
 
 RECORD = "record.json"
 DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
@@ -87,7 +85,7 @@ class Run:
             return safetensors.numpy.load(lzma.decompress(path.read_bytes()))
         except Exception as error:  # a damaged file makes the readers raise several kinds
             raise UserError(
-                f"{path}: cannot be read ({_first_line(error)}); train the run again with --rerun"
+                f"{path}: cannot be read ({first_line(error)}); train the run again with --rerun"
             ) from error
 
 
@@ -203,10 +201,6 @@ def _finished(record: dict[str, Any]) -> dict[str, Any]:
     return sealed({**record, "finished": now()})
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def read(folder: str | Path) -> Run:
     """Reads one run.
 
@@ -311,42 +305,3 @@ def find_diverged(*roots: str | Path) -> list[Run]:
         []
     """
     return [_parsed(path) for path in _files(roots, DIVERGED)]
-
-
-def save_model(folder: Path, method: torch.nn.Module) -> str:
-    """Writes the trained parameters and statistics as safetensors; returns their fingerprint."""
-    state = {name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()}
-    content = safetensors.torch.save(state)
-    write_aside(folder / MODEL, content)
-    return model_fingerprint(content)
-
-
-def load_method(run: Run, classes: int, config: Config | None = None) -> Method:
-    """The trained method of a finished run, on the CPU, ready for `localize`.
-
-    Args:
-        run: a finished run whose folder holds model.safetensors.
-        classes: K.
-        config: settings in place of the run's own, where only those of the test differ.
-
-    Raises:
-        UserError: the folder holds a record only (records are committed, models are not).
-    """
-    path = run.path / MODEL
-    if not path.is_file():
-        raise UserError(
-            f"{run.path}: no {MODEL} there; only the record was kept. Train it again with: {run.record['command']}"
-        )
-    method = build(replace(config or run.config, weights="none"), classes)
-    try:
-        content = path.read_bytes()
-        if run.record.get("model", mine := model_fingerprint(content)) != mine:
-            raise ValueError("it is not the one that the record's numbers were made with")
-        method.load_state_dict(safetensors.torch.load(content))
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file makes the readers raise several kinds
-        reason = _first_line(error)
-        raise UserError(f"{path}: the model cannot be read ({reason}); train the run again with --rerun") from error
-    # In the memory layout of training: in another one a convolution rounds otherwise, and a box may move.
-    return method.to(memory_format=torch.channels_last).eval()

@@ -18,7 +18,7 @@ from cmr.data import benchmark
 from cmr.data.check import fractions
 from cmr.data.lists import hidden
 from cmr.data.split import fingerprint
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, first_line, unknown
 from cmr.files import read_regular, write_json
 from cmr.maps import locate
 from cmr.metrics import WSOLMetrics, gt_boxes
@@ -151,7 +151,7 @@ def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
                 held = array.files
                 array = array[held[0]] if len(held) == 1 else None
     except Exception as error:  # a damaged file makes the reader raise a dozen kinds, Python's tokenizer's among them
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{where} cannot be read as an .npy array ({reason})") from error
     if array is None:
         raise UserError(f"{where} holds {len(held)} arrays ({', '.join(held[:4])}); expected one, the map")

@@ -18,13 +18,13 @@ from cmr.assemble import batches_for_test, build, make_fabric, reading, splits
 from cmr.config import Config
 from cmr.data.images import Batches
 from cmr.data.split import Split
-from cmr.errors import Diverged, UserError
+from cmr.errors import Diverged, UserError, first_line
 from cmr.evaluate import evaluate
 from cmr.files import alone, clear, require_room, write_aside
 from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
-from cmr.study import machine, runs
+from cmr.study import machine, models, runs
 from cmr.study.identity import fingerprints, identity
 from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
 
@@ -154,7 +154,7 @@ def _work(
     wrapped.eval()
     result, outcomes = evaluate(localize, test_split, tests, config, *place)
     if first:
-        model = runs.save_model(folder, method)
+        model = models.save_model(folder, method)
         maps_of = [test_split.ids[i] for i in outcomes["map_index"]]
         runs.write(folder, {**about(), "model": model, "result": runs.rounded(result), "maps_of": maps_of}, outcomes)
         checkpoint.unlink(missing_ok=True)
@@ -246,7 +246,7 @@ def load_checkpoint(
     except OSError:
         raise
     except Exception as error:  # a damaged file makes torch raise a dozen kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path}: the checkpoint cannot be read ({reason}); start over with --rerun") from error
 
 

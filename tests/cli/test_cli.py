@@ -220,7 +220,7 @@ def test_from_a_folder_of_pictures_to_boxes_in_three_commands(capsys, garden, tm
     said = call(capsys, "train", *own, *TOY, "--epochs", "3", "--out", tmp_path / "runs")
     assert said.startswith(
         "preset own, for a small set of your own pictures: cam on tiny, weights none, 32 pixels, 3 epochs, "
-        "4 images a step, lr 0.0005\ncam on garden (1 test images)"
+        "4 images per step, lr 0.0005\ncam on garden (1 test images)"
     )
     assert "Top-1 Clas" in said and "Loc" not in said  # there is no box to compare with
     [run] = (tmp_path / "runs").iterdir()

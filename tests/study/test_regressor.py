@@ -102,7 +102,7 @@ def test_the_record_is_what_its_command_gives_again(tmp_path, capsys):
     assert (run.record["uses"], run.record["boxed images"], run.record["title"]) == (
         "boxes",
         20,
-        "regressor on true boxes, 5 a class",
+        "regressor on true boxes, 5 per class",
     )
     outcomes = run.outcomes()
     assert run.result["GT-known Loc"] == pytest.approx(100 * (outcomes["iou"] >= 0.5).mean(), abs=1e-4)
@@ -111,7 +111,7 @@ def test_the_record_is_what_its_command_gives_again(tmp_path, capsys):
     words = run.record["command"].split()
     assert words[:2] == ["cmr", "boxes"]
     main([*words[1:-1], str(tmp_path / "again")])
-    assert "regressor on true boxes, 5 a class on ToyBirds (32 test images)" in capsys.readouterr().out
+    assert "regressor on true boxes, 5 per class on ToyBirds (32 test images)" in capsys.readouterr().out
     (again,) = frozen.find(tmp_path / "again", kind="boxes")
     assert again.result == run.result
     assert measure(TINY, tmp_path, progress=False).record["uses"] == "nothing"

@@ -8,7 +8,7 @@ from cmr import assemble
 from cmr.assemble import make
 from cmr.data.images import normalise
 from cmr.errors import UserError
-from cmr.study import runs, samples, training
+from cmr.study import models, samples, training
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_recorded_items_agree_with_the_outcomes(finished, test_split):
 
 
 def test_the_map_of_the_model_is_the_map_of_the_record(finished, test_split):
-    method = runs.load_method(finished, 4)
+    method = models.load_method(finished, 4)
     i = int(finished.outcomes()["map_index"][1])
     images = samples.network_images(test_split, [i], finished.config)
     now = samples.scoremaps(method, images, torch.from_numpy(test_split.labels[[i]]), finished.config, side=64)

@@ -11,7 +11,7 @@ import torch
 from cmr import cli
 from cmr.assemble import make
 from cmr.errors import UserError
-from cmr.study import runs, training
+from cmr.study import models, runs, training
 from cmr.study.seal import CHECKSUM, sealed, whole
 
 CONFIG = make("tiny", method="cam", device="cpu", epochs=1, data_settings={"train": 32, "test": 8})
@@ -67,7 +67,7 @@ def test_another_model_than_the_records_is_refused(copy):
     content[-1] ^= 1  # still a file that can be read
     path.write_bytes(content)
     with pytest.raises(UserError, match="cannot be read .it is not the one that the record's numbers were made with"):
-        runs.load_method(copy, 4)
+        models.load_method(copy, 4)
 
 
 @pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-9], lambda content: content[::-1]])

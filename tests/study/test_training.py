@@ -21,7 +21,7 @@ from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
 from cmr.maps import of_labels
 from cmr.methods import METHODS
-from cmr.study import runs, training
+from cmr.study import models, runs, training
 
 TINY = {"device": "cpu"}
 
@@ -73,7 +73,7 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch):
 
 def test_evaluating_the_saved_model_gives_the_recorded_result(finished):
     _, split = assemble.splits(finished.config)
-    method = runs.load_method(finished, len(split.classes))
+    method = models.load_method(finished, len(split.classes))
     batches = training.batches_for_test(split, finished.config, torch.device("cpu"), progress=False)
     result, outcomes = evaluate(of_labels(method.localize), split, batches, finished.config, progress=False)
     assert np.array_equal(outcomes["maps"], finished.outcomes()["maps"])  # to the last bit, or a box might move
@@ -232,7 +232,7 @@ def test_a_damaged_model_and_a_damaged_checkpoint_are_named(finished, tmp_path):
     for name in (runs.MODEL, runs.CHECKPOINT):
         (folder / name).write_bytes(b"not that")
     with pytest.raises(UserError, match="the model cannot be read"):
-        runs.load_method(runs.read(folder), 4)
+        models.load_method(runs.read(folder), 4)
     (folder / runs.RECORD).unlink()
     with pytest.raises(UserError, match="the checkpoint cannot be read"):
         training.train(finished.config, tmp_path, resume=True, progress=False)
@@ -346,7 +346,7 @@ def test_a_record_without_model_says_how_to_train(finished, tmp_path):
     copy.mkdir()
     (copy / runs.RECORD).write_text((finished.path / runs.RECORD).read_text())
     with pytest.raises(UserError, match="only the record was kept. Train it again with"):
-        runs.load_method(runs.read(copy), 4)
+        models.load_method(runs.read(copy), 4)
 
 
 @pytest.mark.parametrize(
