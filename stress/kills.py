@@ -15,6 +15,7 @@ from pathlib import Path
 
 from stress import materials
 from stress.attempt import TRAIN, Case, attempt, start, wrong
+from stress.beside import beside, differing, undisturbed
 from stress.runs import age, copied, differs, left_over, reference
 from stress.traps import dies, moments
 
@@ -130,21 +131,16 @@ def _rerun(folder: Path, dies_at: int | None = None, share: float = 0.0) -> str:
 
 def _again(name: str, at: int, folder: Path) -> str:
     """What is there after a kill is whole, and the next call makes what an undisturbed one makes."""
-    (folder / "right").mkdir()
-    command = materials.WRITERS[name](folder / "right")
-    said = wrong(attempt(command), success=True)
-    (folder / "mine").mkdir()
-    command = materials.WRITERS[name](folder / "mine")
+    right, said = undisturbed(name, folder)
+    command = materials.WRITERS[name](beside(folder))
     attempt(command, dies(folder / "mine", at))
-    right, mine = materials.contents(folder / "right"), materials.contents(folder / "mine")
+    mine = materials.contents(folder / "mine")
     for path, content in mine.items():
         if path in right and content != right[path]:
             return f"{path} is not whole"
     made = name == "data make" and "made/images.csv" in mine  # what is there whole is not made again
     said = said or wrong(attempt(command), success=not made)
-    mine = materials.contents(folder / "mine")
-    odd = sorted(path for path in {*right, *mine} if right.get(path) != mine.get(path))
-    return said or (f"{odd[0]} is left or differs" if odd else "")
+    return said or differing(right, folder)
 
 
 def _spawned(words: list[str], folder: Path) -> tuple[subprocess.Popen, str]:

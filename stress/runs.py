@@ -14,6 +14,7 @@ import safetensors.numpy
 from stress.attempt import TRAIN, attempt
 
 FILES = ("record.json", "outcomes.safetensors.xz", "model.safetensors")
+DRAWN = ("history.csv", "curves.png")  # made from the record after it, by the command alone
 OLD = 10**9  # the time in seconds that marks the files of an old run
 
 
@@ -79,7 +80,7 @@ def outcomes(folder: Path) -> dict[str, np.ndarray]:
 
 def left_over(out: Path) -> str:
     """What a folder of runs holds beside whole runs; "" where nothing."""
-    known = {*FILES}
+    known = {*FILES, *DRAWN}
     for path in sorted(out.rglob("*")):
         if path.is_file() and path.name not in known:
             return f"{path.relative_to(out)} is left"

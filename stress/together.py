@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from stress import materials
-from stress.attempt import TRAIN, Case, Outcome, attempt, start, wrong
+from stress.attempt import TRAIN, Case, Outcome, start, wrong
+from stress.beside import beside, differing, undisturbed
 from stress.kills import _library
 from stress.runs import copied, differs, left_over, reference
 
@@ -58,15 +59,9 @@ def _train(wait: float, more: tuple[str, ...], folder: Path) -> str:
 
 
 def _pair(name: str, wait: float, folder: Path) -> str:
-    (folder / "right").mkdir()
-    right = materials.WRITERS[name](folder / "right")
-    said = wrong(attempt(right), success=True)
-    (folder / "mine").mkdir()
-    words = materials.WRITERS[name](folder / "mine")
-    said = said or _judged(_both(words, words, wait))
-    expected, found = materials.contents(folder / "right"), materials.contents(folder / "mine")
-    odd = sorted(path for path in {*expected, *found} if expected.get(path) != found.get(path))
-    return said or (f"{odd[0]} is left or differs" if odd else "")
+    right, said = undisturbed(name, folder)
+    words = materials.WRITERS[name](beside(folder))
+    return said or _judged(_both(words, words, wait)) or differing(right, folder)
 
 
 def _notebooks(wait: float, same: bool, folder: Path) -> str:

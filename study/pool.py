@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from cmr.errors import UserError
-from cmr.study import runs
+from cmr.study import records, runs
 from cmr.study.grid import load
 from cmr.study.sweep import Item, command_of, plan, work
 from study.run import results_of
@@ -115,7 +115,7 @@ def _pack(pack: Path | None, folder: Path) -> None:
     if not pack:
         return
     with tarfile.open(pack, "a") as archive:
-        for path in (folder / name for name in (runs.RECORD, runs.OUTCOMES, runs.DIVERGED)):
+        for path in (folder / name for name in (runs.RECORD, records.OUTCOMES, runs.DIVERGED)):
             if path.is_file():
                 archive.add(path, path.relative_to(folder.parents[1]))
 

@@ -3,6 +3,7 @@
 import argparse
 import io
 from contextlib import redirect_stderr
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import tyro
@@ -12,6 +13,18 @@ from cmr.errors import UserError
 Kind = TypeVar("Kind")
 LONGEST = 300  # letters of one part of a message
 Flat = tyro.conf.arg(name="")  # the fields of a nested dataclass, without a prefix
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Where a measurement goes, for the commands that make one on a frozen network."""
+
+    # folder in which the measurement gets a folder of its own, with record and outcomes
+    out: str = "runs"
+    # folder that keeps the features (gigabytes) for other measurements of the same network; none: they are not kept
+    features: str = ""
+    # measure again although it is there
+    rerun: bool = False
 
 
 def parse(kind: type[Kind], arguments: list[str], command: str, default: Kind | None = None) -> Kind:

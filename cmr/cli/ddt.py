@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from cmr.cli.arguments import Flat, parse
+from cmr.cli.arguments import Flat, Measuring, parse
 
 
 def command(arguments: list[str]) -> None:
@@ -12,16 +12,10 @@ def command(arguments: list[str]) -> None:
     from cmr.study.frozen import summary
 
     @dataclass(frozen=True)
-    class Ddt:
+    class Ddt(Measuring):
         """Localize with Deep Descriptor Transforming: a frozen network's first principal component, no training."""
 
         settings: Annotated[DDT, Flat] = field(default_factory=DDT)
-        # folder in which the measurement gets a folder of its own, with record and outcomes
-        out: str = "runs"
-        # folder that keeps the features (gigabytes) for other measurements of the same network; none: they are not kept
-        features: str = ""
-        # measure again although it is there
-        rerun: bool = False
 
     asked = parse(Ddt, arguments, "ddt")
     print(summary(measure(asked.settings, asked.out, asked.features, asked.rerun)))

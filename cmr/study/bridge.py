@@ -19,7 +19,8 @@ from cmr.metrics import WSOLMetrics, gt_boxes
 from cmr.study import machine
 from cmr.study.groups import Group
 from cmr.study.rawmaps import map_parts
-from cmr.study.runs import Run, data_of, now
+from cmr.study.records import now
+from cmr.study.runs import Run, data_of
 
 NAME = "bridge.json"
 METRICS = ("GT-known Loc", "MaxBoxAcc", "MaxBoxAccV2")

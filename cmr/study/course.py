@@ -8,9 +8,9 @@ from pathlib import Path
 from cmr import figures
 from cmr.files import write_aside
 from cmr.study.provenance import summary
-from cmr.study.runs import Run
+from cmr.study.runs import DRAWN, Run
 
-TABLE, PICTURE = "history.csv", "curves.png"
+TABLE, PICTURE = DRAWN
 
 
 def write_course(run: Run) -> list[Path]:

@@ -3,9 +3,10 @@
 import dataclasses
 import shlex
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from cmr.study.identity import fingerprints
 from cmr.study.runs import data_of
 
 KIND = "ddt"
+Work = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -98,33 +100,59 @@ def measure(
     """
     from cmr.evaluate import Scores  # torchmetrics takes seconds to load, and --help does not wait for it
 
+    def work(sources: Sources) -> Work:
+        components = components_of(settings, sources)
+        maps = maps_of(settings, components, sources, sources.test)
+        scores = Scores(sources.test, sources.config, torch.device("cpu"))
+        labels = torch.from_numpy(sources.test.labels)
+        for index in torch.arange(len(labels)).split(128):
+            scores.update(maps[index], None, labels[index], index.numpy())
+        outcomes = scores.outcomes()
+        about = {
+            "title": title(settings),
+            "uses": "labels" if settings.component == "class" else "nothing",
+            "explained": [round(component.explained, 4) for component in components.values()],
+            "maps_of": [sources.test.ids[i] for i in outcomes["map_index"]],
+            "result": scores.compute(),
+        }
+        return about, outcomes
+
+    return recorded(KIND, settings, out, features, rerun, progress, work)
+
+
+def recorded(
+    kind: str,
+    settings: DDT,
+    out: str | Path,
+    features: str | Path,
+    rerun: bool,
+    progress: bool,
+    work: Callable[["Sources"], Work],
+) -> frozen.Measurement:
+    """What every measurement does around its own work: it reads what is recorded, or does the work and records it.
+
+    Args:
+        kind: of the measurement, and its command.
+        settings, out, features, rerun, progress: as in `measure`.
+        work: makes "title", "uses", "result" and what else its record says, and the outcomes of single images.
+    """
     started = time.perf_counter()
     config = frozen.configuration(dataclasses.asdict(settings))
     sources = Sources(settings, config, features, progress)
-    folder = Path(out) / frozen.identity(KIND, settings, sources.prints)
+    folder = Path(out) / frozen.identity(kind, settings, sources.prints)
     if not rerun and (folder / frozen.RECORD).is_file():
         return frozen.read(folder)
-    components = components_of(settings, sources)
-    maps = maps_of(settings, components, sources, sources.test)
-    scores = Scores(sources.test, config, torch.device("cpu"))
-    labels = torch.from_numpy(sources.test.labels)
-    for index in torch.arange(len(labels)).split(128):
-        scores.update(maps[index], None, labels[index], index.numpy())
-    outcomes = scores.outcomes()
+    about, outcomes = work(sources)
     record = {
         "id": folder.name,
-        "kind": KIND,
-        "title": title(settings),
-        "uses": "labels" if settings.component == "class" else "nothing",
+        "kind": kind,
         "settings": frozen.settings_of(settings),
         "data": data_of(sources.train, sources.test),
         "content": sources.prints["content"],
         "weights": sources.prints["weights"],
-        "command": command(settings, out),
-        "explained": [round(component.explained, 4) for component in components.values()],
+        "command": command(settings, out, kind),
         "classes": list(sources.test.classes),
-        "maps_of": [sources.test.ids[i] for i in outcomes["map_index"]],
-        "result": scores.compute(),
+        **about,
         "duration_s": round(time.perf_counter() - started, 1),
     }
     return frozen.write(folder, record, outcomes, sources.device, precision(config, sources.device))
@@ -142,7 +170,7 @@ class Sources:
 
     def __init__(self, settings: DDT, config: Config, folder: str | Path = "", progress: bool = True) -> None:
         fabric = make_fabric(config)
-        self.device, self.progress = fabric.device, progress
+        self.config, self.device, self.progress = config, fabric.device, progress
         self.side, self.batch_size = settings.image_size, settings.batch_size
         backbone = build_backbone(settings.backbone, settings.weights, settings.stride or None)
         backbone.eval().to(fabric.device).to(memory_format=torch.channels_last)

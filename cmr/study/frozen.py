@@ -6,7 +6,6 @@ They lie beside the run records under `results/`, with a file name of their own,
 import hashlib
 import itertools
 import json
-import lzma
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
@@ -15,25 +14,26 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import numpy as np
 import pandas
-import safetensors.numpy
 import torch
 
 from cmr.assemble import make
 from cmr.config import Config
 from cmr.errors import UserError, require_known
-from cmr.files import write_aside, write_json
-from cmr.study import machine, tables
+from cmr.study import machine, records, tables
 from cmr.study.grid import typed
 from cmr.study.groups import Group, key_part
 from cmr.study.provenance import metric_lines
-from cmr.study.runs import OUTCOMES, Run, now, rounded
+from cmr.study.runs import Run, rounded
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 S = TypeVar("S", bound="DataclassInstance")
 RECORD = "frozen.json"
-NEEDED = ("id", "kind", "title", "uses", "settings", "data", "weights", "environment", "command", "result")
+NEEDED = {
+    **dict.fromkeys(("id", "kind", "title", "uses", "weights", "command"), str),
+    **dict.fromkeys(("settings", "data", "environment", "result"), dict),
+}
 VERSION = 1  # part of every id; raise it when the same settings give other numbers
 PLACE = ("data_root", "device")  # settings that say where, not what
 
@@ -92,17 +92,13 @@ def write(
         device: that it ran on.
         arithmetic: of the network, in Fabric's words.
     """
-    packed = lzma.compress(
-        safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
-    )
-    write_aside(folder / OUTCOMES, packed)
+    records.write_outcomes(folder, outcomes)
     about = {
         "seeds": {"seed": record["settings"]["seed"]},
         "environment": machine.environment(device) | {"precision": arithmetic, "processes": 1},
         "peak_memory_mb": machine.peak_memory_mb(device),
     }
-    result = rounded(record["result"])
-    write_json(folder / RECORD, record | {"result": result} | about | {"finished": now()})
+    records.write_record(folder / RECORD, record | {"result": rounded(record["result"])} | about)
     return read(folder)
 
 
@@ -123,13 +119,7 @@ def read(folder: str | Path) -> Measurement:
     path = Path(folder) / RECORD
     if not path.is_file():
         raise UserError(f"{folder}: no finished measurement there ({RECORD} is missing)")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({error}); move it away, or measure again") from None
-    missing = [name for name in NEEDED if name not in record] if isinstance(record, dict) else list(NEEDED)
-    if missing:
-        raise UserError(f"{path}: not a record of cmr; it lacks {', '.join(missing)}; move it away, or measure again")
+    record = records.read_record(path, NEEDED, "measure again")
     # Tables name a row by data, network, size and method, which they take from a run's configuration.
     return Measurement(Path(folder), record | {"config": record["settings"] | {"method": record["kind"]}})
 

@@ -5,8 +5,6 @@ form, so nothing in it depends on a start, a rate or a number of epochs; its one
 chosen by leaving each training image out in turn, on the very boxes that it is told.
 """
 
-import dataclasses
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmr.assemble import precision
 from cmr.config import Range
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
 from cmr.study import frozen
-from cmr.study.ddt import DDT, Sources, command, components_of, maps_of
+from cmr.study.ddt import DDT, Sources, Work, components_of, maps_of, recorded
 from cmr.study.features import Features
-from cmr.study.runs import data_of
 
 KIND = "boxes"
 IOU_THRESHOLDS = (0.3, 0.5, 0.7)
@@ -130,38 +126,26 @@ def measure(
     Raises:
         UserError: as in `cmr.study.ddt.measure`; true boxes are asked for, and a training image has none.
     """
-    started = time.perf_counter()
-    config = frozen.configuration(dataclasses.asdict(settings))
-    sources = Sources(settings, config, features, progress)
-    folder = Path(out) / frozen.identity(KIND, settings, sources.prints)
-    if not rerun and (folder / frozen.RECORD).is_file():
-        return frozen.read(folder)
-    chosen = drawn(sources.train, settings)
-    if not all(map(len, sources.test.boxes)):
-        raise UserError(f"{sources.test.dataset}: not every test image has a box; a regressor always gives one")
-    told = training_boxes(settings, sources)[chosen]
-    train, test = (pooled(sources.features(split), settings.cells) for split in (sources.train, sources.test))
-    fitted = ridge(train[chosen], (told + torch.tensor([0, 0, 1, 1])) / settings.image_size)
-    boxes = whole_pixels(fitted.predict(test) * settings.image_size, settings.image_size)
-    result, iou = scored(boxes, sources.test, settings.image_size)
-    record = {
-        "id": folder.name,
-        "kind": KIND,
-        "title": title(settings),
-        "uses": "boxes" if settings.truth == "true" else "labels" if settings.component == "class" else "nothing",
-        "settings": frozen.settings_of(settings),
-        "data": data_of(sources.train, sources.test),
-        "content": sources.prints["content"],
-        "weights": sources.prints["weights"],
-        "command": command(settings, out, "boxes"),
-        "boxed images": len(chosen),
-        "strength": fitted.strength,
-        "classes": list(sources.test.classes),
-        "result": result,
-        "duration_s": round(time.perf_counter() - started, 1),
-    }
-    outcomes = {"label": sources.test.labels.astype(np.int16), "iou": iou, "box": boxes.astype(np.int16)}
-    return frozen.write(folder, record, outcomes, sources.device, precision(config, sources.device))
+
+    def work(sources: Sources) -> Work:
+        side, chosen = settings.image_size, drawn(sources.train, settings)
+        if not all(map(len, sources.test.boxes)):
+            raise UserError(f"{sources.test.dataset}: not every test image has a box; a regressor always gives one")
+        told = training_boxes(settings, sources)[chosen]
+        train, test = (pooled(sources.features(split), settings.cells) for split in (sources.train, sources.test))
+        fitted = ridge(train[chosen], (told + torch.tensor([0, 0, 1, 1])) / side)
+        boxes = whole_pixels(fitted.predict(test) * side, side)
+        result, iou = scored(boxes, sources.test, side)
+        about = {
+            "title": title(settings),
+            "uses": "boxes" if settings.truth == "true" else "labels" if settings.component == "class" else "nothing",
+            "boxed images": len(chosen),
+            "strength": fitted.strength,
+            "result": result,
+        }
+        return about, {"label": sources.test.labels.astype(np.int16), "iou": iou, "box": boxes.astype(np.int16)}
+
+    return recorded(KIND, settings, out, features, rerun, progress, work)
 
 
 def title(settings: Regressor) -> str:

@@ -1,8 +1,6 @@
 """Run records: what ran, on what, with which result. One folder per run."""
 
 import dataclasses
-import json
-import lzma
 import shlex
 import time
 from collections.abc import Iterable
@@ -12,23 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 import torch
 
 from cmr.assemble import from_dict, make, precision
 from cmr.config import Config
 from cmr.data.split import Split
-from cmr.errors import UserError, first_line
-from cmr.files import write_aside, write_json
-from cmr.study import machine
-from cmr.study.seal import CHECKSUM, sealed, whole
+from cmr.errors import UserError
+from cmr.study import machine, records
 
 RECORD = "record.json"
 DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
-OUTCOMES = "outcomes.safetensors.xz"
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
 NEEDED = {"id": str, "config": dict, "data": dict, "weights": str, "environment": dict, "history": list}  # in a record
+DRAWN = ("history.csv", "curves.png")  # what `cmr train` writes of a finished run for people to look at
 RERUN = ".rerun"  # ending of the folder of a run that is made again
 
 
@@ -78,15 +73,7 @@ class Run:
 
     @cached_property
     def _outcomes(self) -> dict[str, np.ndarray]:
-        path = self.path / OUTCOMES
-        if not path.is_file():
-            raise UserError(f"{path}: there is no such file; it lies beside the record where the run was made")
-        try:
-            return safetensors.numpy.load(lzma.decompress(path.read_bytes()))
-        except Exception as error:  # a damaged file makes the readers raise several kinds
-            raise UserError(
-                f"{path}: cannot be read ({first_line(error)}); train the run again with --rerun"
-            ) from error
+        return records.read_outcomes(self.path)
 
 
 def circumstances(config: Config, device: torch.device, processes: int, started: float) -> dict[str, Any]:
@@ -179,26 +166,14 @@ def rounded(values: Any) -> Any:
 
 def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray]) -> Run:
     """Writes a run's record; record.json last, since its presence says that the run is finished."""
-    packed = lzma.compress(
-        safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in outcomes.items()}), preset=9
-    )
-    write_aside(folder / OUTCOMES, packed)
-    write_json(folder / RECORD, _finished(record))
+    records.write_outcomes(folder, outcomes)
+    records.write_record(folder / RECORD, record)
     return read(folder)
 
 
 def write_diverged(folder: Path, where: str, record: dict[str, Any]) -> None:
     """Writes that a training diverged: `where` in words, and what a record says beside its result."""
-    write_json(folder / DIVERGED, _finished({"diverged": where, **record}))
-
-
-def now() -> str:
-    """The time as records have it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _finished(record: dict[str, Any]) -> dict[str, Any]:
-    return sealed({**record, "finished": now()})
+    records.write_record(folder / DIVERGED, {"diverged": where, **record})
 
 
 def read(folder: str | Path) -> Run:
@@ -227,28 +202,8 @@ def read(folder: str | Path) -> Run:
 
 
 def _parsed(path: Path) -> Run:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a record, which is text in UTF-8 (byte {error.start} is not)") from None
-    except (RecursionError, ValueError):
-        raise UserError(
-            f"{path}: not a record; it is nested too deeply or has numbers of thousands of digits"
-        ) from None
-    missing = [name for name in NEEDED if name not in record] if isinstance(record, dict) else ["all of it"]
-    if path.name == RECORD and not missing and not isinstance(record.get("result"), dict):
-        missing = ["result"]
-    if missing or not all(isinstance(record[name], kind) for name, kind in NEEDED.items()):
-        lacks = f"; it lacks {', '.join(missing)}" if missing else ""
-        raise UserError(f"{path}: not a record of cmr{lacks}; move it away, or train the run again")
-    if not whole(record):
-        raise UserError(
-            f"{path}: its values do not fit its checksum, so it was damaged or edited; train the run again with "
-            f'--rerun, or remove the line "{CHECKSUM}" where the edit was meant'
-        )
-    return Run(path.parent, record)
+    needed = {**NEEDED, "result": dict} if path.name == RECORD else NEEDED
+    return Run(path.parent, records.read_record(path, needed, "train the run again"))
 
 
 def find(*roots: str | Path, **wanted: Any) -> list[Run]:

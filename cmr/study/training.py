@@ -24,7 +24,7 @@ from cmr.files import alone, clear, require_room, write_aside
 from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
-from cmr.study import machine, models, runs
+from cmr.study import machine, models, records, runs
 from cmr.study.identity import fingerprints, identity
 from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
 
@@ -193,9 +193,9 @@ def _settle(again: Path, folder: Path) -> None:
     if not whole and not ((again / runs.DIVERGED).is_file() and not (folder / runs.RECORD).is_file()):
         return
     folder.mkdir(exist_ok=True)
-    for name in (runs.RECORD, runs.DIVERGED, runs.CHECKPOINT) if whole else ():
+    for name in (runs.RECORD, runs.DIVERGED, runs.CHECKPOINT, *runs.DRAWN) if whole else ():
         (folder / name).unlink(missing_ok=True)
-    for name in (runs.MODEL, runs.OUTCOMES, runs.CHECKPOINT, runs.DIVERGED, runs.RECORD):
+    for name in (runs.MODEL, records.OUTCOMES, runs.CHECKPOINT, runs.DIVERGED, runs.RECORD):
         if (again / name).is_file() and not (whole and name in (runs.CHECKPOINT, runs.DIVERGED)):
             (again / name).replace(folder / name)
     shutil.rmtree(again, ignore_errors=True)

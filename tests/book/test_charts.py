@@ -1,6 +1,5 @@
 """Figures on dark pages: the word that a figure's file carries becomes a class of its image."""
 
-import importlib.util
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def charts():
-    """The extension, which Sphinx loads by its path: book/_ext is no package."""
-    spec = importlib.util.spec_from_file_location("charts", ROOT / "book" / "_ext" / "charts.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def charts(extension):
+    return extension("charts")
 
 
 def test_the_librarys_figures_are_told_apart_and_others_are_not_named(charts):

@@ -1,7 +1,6 @@
 """Figures of a notebook on other pages: the picture comes out as it was glued, and what is missing is named."""
 
 import base64
-import importlib.util
 from pathlib import Path
 
 import nbformat
@@ -12,12 +11,8 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))  # long enough that base64 breaks
 
 
 @pytest.fixture(scope="module")
-def pasted():
-    """The extension, which Sphinx loads by its path: book/_ext is no package."""
-    spec = importlib.util.spec_from_file_location("pasted", ROOT / "book" / "_ext" / "pasted.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def pasted(extension):
+    return extension("pasted")
 
 
 def glued(name: str, data: dict) -> nbformat.NotebookNode:

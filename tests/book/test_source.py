@@ -1,6 +1,5 @@
 """Code on the pages: comments that would stick out of the box go above their lines; nothing else changes."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def source():
-    """The extension, which Sphinx loads by its path: book/_ext is no package."""
-    spec = importlib.util.spec_from_file_location("source", ROOT / "book" / "_ext" / "source.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def source(extension):
+    return extension("source")
 
 
 def test_a_long_comment_goes_above_and_a_short_one_stays(source):

@@ -16,20 +16,8 @@ from tqdm import tqdm
 import cmr
 from cmr import cli
 from cmr.errors import UserError
-from cmr.study import runs
-
-
-def call(capsys, *arguments):
-    cli.main([str(argument) for argument in arguments])
-    return capsys.readouterr().out
-
-
-def fail(capsys, *arguments):
-    with pytest.raises(SystemExit) as stopped:
-        cli.main([str(argument) for argument in arguments])
-    assert stopped.value.code == 2
-    said = capsys.readouterr()
-    return said.err + said.out
+from cmr.study import records, runs
+from tests.cli.calls import call, fail
 
 
 def size_of(path):
@@ -51,7 +39,7 @@ def test_train_prints_the_metrics_and_leaves_one_folder(capsys, tmp_path):
     assert "cam on ToyBirds (32 test images)" in said
     assert "GT-known Loc" in said
     [folder] = tmp_path.iterdir()
-    own = {runs.RECORD, runs.OUTCOMES, runs.MODEL}
+    own = {runs.RECORD, records.OUTCOMES, runs.MODEL}
     assert {path.name for path in folder.iterdir()} == own | {"history.csv", "curves.png"}
     assert f"curves: {folder / 'curves.png'}\non pictures: cmr localize PICTURES --run {folder}" in said
     assert call(capsys, "train", *asked) == said  # finished: the same table at once

@@ -15,19 +15,7 @@ from cmr.errors import UserError
 from cmr.pictures import folder as folder_module
 from cmr.pictures.folder import localize_pictures
 from cmr.study import runs
-
-
-def call(capsys, *arguments):
-    cli.main([str(argument) for argument in arguments])
-    return capsys.readouterr().out
-
-
-def fail(capsys, *arguments):
-    with pytest.raises(SystemExit) as stopped:
-        cli.main([str(argument) for argument in arguments])
-    assert stopped.value.code == 2
-    said = capsys.readouterr()
-    return said.err + said.out
+from tests.cli.calls import call, fail
 
 
 def rows(out):

@@ -5,8 +5,10 @@ import pytest
 from PIL import Image
 
 from cmr import figures
+from cmr.assemble import make
 from cmr.study.course import write_course
 from cmr.study.runs import Run
+from cmr.study.training import train
 
 HISTORY = [
     {"epoch": 1, "total": 2.5, "accuracy": 0.25, "lr": 0.01, "seconds": 1.5},
@@ -37,3 +39,11 @@ def test_a_share_of_training_images_is_not_among_the_percentages():
     lines = {title: [line.get_ydata().tolist() for line in ax.lines] for title, ax in axes.items()}
     assert lines["training images, share right"] == [[0.25, 0.5, 1.0]]
     assert lines["held-out images, percent"] == [[12.5]]
+
+
+def test_a_run_made_again_leaves_no_curves_of_the_one_before(tmp_path):
+    config = make("tiny", method="cam", epochs=1, device="cpu")
+    run = train(config, tmp_path, progress=False)
+    paths = write_course(run)
+    again = train(config, tmp_path, rerun=True, progress=False)
+    assert again.path == run.path and not any(path.exists() for path in paths)

@@ -80,7 +80,7 @@ def test_seeds_share_a_row_and_settings_do_not(tmp_path):
     ("text", "message"),
     [
         ("{", r"frozen.json: not JSON \(.*\); move it away, or measure again"),
-        ("[]", "not a record of cmr; it lacks id, kind"),
+        ("[]", "not a record of cmr; it lacks all of it"),
         (json.dumps({"id": "a"}), "not a record of cmr; it lacks kind"),
     ],
 )

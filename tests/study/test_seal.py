@@ -11,7 +11,7 @@ import torch
 from cmr import cli
 from cmr.assemble import make
 from cmr.errors import UserError
-from cmr.study import models, runs, training
+from cmr.study import models, records, runs, training
 from cmr.study.seal import CHECKSUM, sealed, whole
 
 CONFIG = make("tiny", method="cam", device="cpu", epochs=1, data_settings={"train": 32, "test": 8})
@@ -72,7 +72,7 @@ def test_another_model_than_the_records_is_refused(copy):
 
 @pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-9], lambda content: content[::-1]])
 def test_damaged_outcomes_are_named(copy, damage):
-    path = copy.path / runs.OUTCOMES
+    path = copy.path / records.OUTCOMES
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match="outcomes.safetensors.xz: cannot be read"):
         runs.read(copy.path).outcomes()

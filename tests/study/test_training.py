@@ -21,7 +21,7 @@ from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
 from cmr.maps import of_labels
 from cmr.methods import METHODS
-from cmr.study import models, runs, training
+from cmr.study import models, records, runs, training
 
 TINY = {"device": "cpu"}
 
@@ -62,7 +62,7 @@ def test_outcomes_agree_with_the_result(finished):
 
 
 def test_a_committed_run_is_small(finished):
-    assert sum((finished.path / name).stat().st_size for name in (runs.RECORD, runs.OUTCOMES)) < 200_000
+    assert sum((finished.path / name).stat().st_size for name in (runs.RECORD, records.OUTCOMES)) < 200_000
 
 
 def test_a_finished_run_is_not_run_again(finished, monkeypatch):
@@ -190,7 +190,7 @@ def test_a_run_made_again_leaves_the_old_one_until_it_is_whole(tmp_path, monkeyp
     new = training.train(config, tmp_path, rerun=True, resume=begun, progress=False)
     assert (new.result, new.path) == (old.result, old.path)
     assert [path.name for path in tmp_path.iterdir()] == [old.id]
-    assert {path.name for path in old.path.iterdir()} == {runs.RECORD, runs.OUTCOMES, runs.MODEL}
+    assert {path.name for path in old.path.iterdir()} == {runs.RECORD, records.OUTCOMES, runs.MODEL}
 
 
 @pytest.mark.parametrize("moved", range(4))
@@ -201,7 +201,7 @@ def test_a_swap_that_was_cut_short_is_finished_by_the_next_call(finished, tmp_pa
         shutil.copytree(finished.path, folder)
     (old / "notes").mkdir()
     (new / runs.CHECKPOINT).write_bytes(b"left over")
-    for name in ("", runs.RECORD, runs.MODEL, runs.OUTCOMES)[1 : moved + 1]:
+    for name in ("", runs.RECORD, runs.MODEL, records.OUTCOMES)[1 : moved + 1]:
         (old / name).unlink()
         if name != runs.RECORD:
             (new / name).replace(old / name)
@@ -210,7 +210,7 @@ def test_a_swap_that_was_cut_short_is_finished_by_the_next_call(finished, tmp_pa
     assert again.record == finished.record
     training.train(finished.config, tmp_path, rerun=True, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == [finished.id]
-    assert {path.name for path in old.iterdir()} == {runs.RECORD, runs.OUTCOMES, runs.MODEL, "notes"}
+    assert {path.name for path in old.iterdir()} == {runs.RECORD, records.OUTCOMES, runs.MODEL, "notes"}
 
 
 def test_one_process_at_a_time_in_a_folder(finished, tmp_path):
