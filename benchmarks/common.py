@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from cmr import assemble
 from cmr.assemble import precision
 from cmr.config import Config
 from cmr.files import write_json
+from cmr.presets import make
 from cmr.study.machine import environment, portable_command
 
 
@@ -34,7 +34,7 @@ def filled(given: argparse.Namespace, presets: Mapping[str, Mapping[str, Any]]) 
 
 def configuration(given: argparse.Namespace, method: str, backbone: str) -> Config:
     """Published settings at `--size`; a learning rate near 0, since random images teach nothing but to overflow."""
-    return assemble.make(
+    return make(
         given.preset,
         method=method,
         backbone=backbone,

@@ -24,7 +24,7 @@ from cmr.assemble import build, make_fabric
 from cmr.config import Config
 from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
-from cmr.nets.backbones import BACKBONES
+from cmr.nets import BACKBONES
 from cmr.study import cost
 from cmr.train import set_up, train_step
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cmr.assemble import build, make
+    from cmr.assemble import build
     from cmr.attention import CAAM, SSAM
     from cmr.config import Config
     from cmr.data import load
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cmr.nets.backbones import build_backbone
     from cmr.network import ComplementaryNet
     from cmr.pictures.localizer import Localizer, localize
+    from cmr.presets import make
     from cmr.study.runs import find as find_runs
     from cmr.study.runs import read as read_run
     from cmr.study.training import train as run
@@ -46,7 +47,7 @@ _HOMES = {
     "load": "cmr.data",
     "METHODS": "cmr.methods",
     "Config": "cmr.config",
-    "make": "cmr.assemble",
+    "make": "cmr.presets",
     "build": "cmr.assemble",
     # from a map to boxes and figures of merit
     "resize": "cmr.maps.locate",

@@ -55,7 +55,7 @@ COUNT = Range(1, 10**9)
 class Config(Generic[MethodSettings, DataSettings]):
     """Everything that determines a run's numbers, and where it runs.
 
-    `RANGES` says which numbers a field may hold. Build one with `cmr.assemble.make`, which knows the methods and data
+    `RANGES` says which numbers a field may hold. Build one with `cmr.presets.make`, which knows the methods and data
     sets and fills in their own settings.
     """
 

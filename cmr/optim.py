@@ -30,7 +30,7 @@ def lr_factor(config: Config, step: int, steps: int) -> float:
     """The factor on every learning rate at a step, `steps` of which make an epoch.
 
     Example:
-        >>> from cmr.assemble import make
+        >>> from cmr.presets import make
         >>> config = make("tiny", schedule="step", lr_step=15, epochs=40)
         >>> [round(lr_factor(config, epoch * 10, 10), 4) for epoch in (0, 14, 15, 30)]
         [1.0, 1.0, 0.1, 0.01]

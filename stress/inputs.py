@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from cmr.assemble import make
 from cmr.config import PLACE
+from cmr.presets import make
 from stress import materials
 from stress.attempt import TRAIN, Case, attempt, wrong
 from stress.runs import copied

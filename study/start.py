@@ -15,11 +15,11 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from cmr.assemble import make
 from cmr.config import Config
 from cmr.errors import UserError
 from cmr.files import write_aside
 from cmr.nets.weights import TOYBIRDS
+from cmr.presets import make
 from cmr.study.models import load_method
 from cmr.study.training import train
 

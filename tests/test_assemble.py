@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cmr import assemble
-from cmr.assemble import make
+from cmr.presets import make
 
 INTEL = "vendor_id : GenuineIntel\nflags : fpu sse avx512_bf16\n"
 AMX = "vendor_id : GenuineIntel\nflags : fpu amx_bf16 amx_tile\n"

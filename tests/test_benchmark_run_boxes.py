@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from benchmarks import run_boxes as script
-from cmr.assemble import make
 from cmr.data.split import Split
+from cmr.presets import make
 from cmr.study.training import train
 
 RECORD = Path(__file__).resolve().parents[1] / "results/benchmarks/run-boxes.json"

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.assemble import batches_for_test, make, splits
+from cmr.assemble import batches_for_test, splits
 from cmr.data.images import Batches
 from cmr.evaluate import Scores, evaluate, target_boxes
 from cmr.maps import of_labels
+from cmr.presets import make
 
 CONFIG = make("tiny", device="cpu")
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.assemble import make
 from cmr.data import load
 from cmr.data.images import Batches
 from cmr.evaluate import evaluate
 from cmr.maps import of_labels
+from cmr.presets import make
 from cmr.study.provenance import metric_lines
 
 CPU = torch.device("cpu")

@@ -6,9 +6,9 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from cmr.assemble import make
 from cmr.data.toybirds import Settings
 from cmr.nets.backbones import build_backbone
+from cmr.presets import make
 from study.start import RECORDS, recipe, start
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,7 @@ shows a function, method or class without its docstrings; comments that would st
 `:from:` and `:to:` cut it at the first lines that contain these texts. Code that has outgrown the book's 40 lines is a
 warning.
 
-    ```{settings} cmr/methods/cmr.py::CMRSettings
+    ```{settings} cmr/methods/settings.py::CMRSettings
     ```
 makes a table of a dataclass, with its place as the caption: each field with a default, its comment, default and type.
 

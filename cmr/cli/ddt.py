@@ -4,18 +4,20 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from cmr.cli.arguments import Flat, Measuring, parse
+from cmr.study.settings import DDT
+
+
+@dataclass(frozen=True)
+class Ddt(Measuring):
+    """Localize with Deep Descriptor Transforming: a frozen network's first principal component, no training."""
+
+    settings: Annotated[DDT, Flat] = field(default_factory=DDT)
 
 
 def command(arguments: list[str]) -> None:
     """Reads the command line, measures, and prints the result."""
-    from cmr.study.ddt import DDT, measure
+    asked = parse(Ddt, arguments, "ddt")
+    from cmr.study.ddt import measure
     from cmr.study.frozen import summary
 
-    @dataclass(frozen=True)
-    class Ddt(Measuring):
-        """Localize with Deep Descriptor Transforming: a frozen network's first principal component, no training."""
-
-        settings: Annotated[DDT, Flat] = field(default_factory=DDT)
-
-    asked = parse(Ddt, arguments, "ddt")
     print(summary(measure(asked.settings, asked.out, asked.features, asked.rerun)))

@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from cmr.assemble import PRESETS, checked, make, preset_for
 from cmr.cli.arguments import Flat, parse, peek
 from cmr.config import Config
 from cmr.errors import require_known
+from cmr.presets import PRESETS, checked, make, preset_for
 
 C = TypeVar("C")
 

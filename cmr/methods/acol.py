@@ -1,31 +1,15 @@
 """ACoL: Adversarial Complementary Learning (Zhang et al., CVPR 2018)."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.config import COUNT, SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.method import Method
+from cmr.methods.settings import ACoLSettings
 from cmr.nets.backbones import Backbone
-
-
-@dataclass(frozen=True)
-class ACoLSettings:
-    """Settings of ACoL."""
-
-    RANGES: ClassVar[dict[str, Range]] = {"erase_threshold": SHARE, "head_channels": COUNT}
-
-    # where A's map, scaled to [0, 1], is at least this, B sees nothing
-    erase_threshold: float = 0.7
-    # maps of each of the two 3x3 convolutions of a head
-    head_channels: int = 1024
-    # average each feature over 3x3 cells before both heads, as the published VGG16 does
-    smooth: bool = True
 
 
 def conv3x3(channels: int, width: int) -> nn.Conv2d:

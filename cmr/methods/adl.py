@@ -1,15 +1,12 @@
 """ADL: Attention-based Dropout Layer (Choe and Shim, CVPR 2019)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmr.config import SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
+from cmr.methods.settings import ADLSettings
 from cmr.nets.backbones import Backbone, places
 
 # VGG16, ResNet50 and InceptionV3 as in the WSOL benchmark: behind pool3, conv4_3 (before pool4) and conv5_3; behind the
@@ -23,24 +20,6 @@ LAYERS = {
     "squeezenet1_1": ("features.5", "features.7", "features.12"),
     "tiny": ("layer1", "layer2"),
 }
-
-
-@dataclass(frozen=True)
-class ADLSettings:
-    """Settings of ADL."""
-
-    RANGES: ClassVar[dict[str, Range]] = {
-        "drop_threshold": SHARE,
-        "drop_rate": SHARE,
-        "conv_channels": Range(-1, 10**6),
-    }
-
-    # the drop mask hides positions at or above this share of the self-attention's maximum
-    drop_threshold: float = 0.9
-    # probability that a layer uses the drop mask; otherwise the importance map
-    drop_rate: float = 0.75
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
 
 
 def self_attention(features: Tensor) -> Tensor:

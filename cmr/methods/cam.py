@@ -1,27 +1,16 @@
 """CAM: Learning Deep Features for Discriminative Localization (Zhou et al., CVPR 2016)."""
 
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.config import Range
 from cmr.maps import Localize
 from cmr.methods.method import Method
+from cmr.methods.settings import CAMSettings
 from cmr.nets.backbones import Backbone
 from cmr.network import Head
-
-
-@dataclass(frozen=True)
-class CAMSettings:
-    """Settings of CAM."""
-
-    RANGES: ClassVar[dict[str, Range]] = {"conv_channels": Range(-1, 10**6)}
-
-    # maps of a 3x3 convolution with ReLU before the pooling; 0 for none; -1: 1024 for VGG16, none elsewhere
-    conv_channels: int = -1
 
 
 class ConvSettings(Protocol):

@@ -1,16 +1,13 @@
 """CCAM: Combinational Class Activation Maps (Yang et al., WACV 2020)."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.config import SHARE, Range
 from cmr.errors import UserError, unknown
 from cmr.maps import Localize
 from cmr.methods.cam import CAM
+from cmr.methods.settings import CCAMSettings
 from cmr.nets.backbones import Backbone, places
 
 # Published for VGG16: behind pools 2, 3 and 4 and behind conv5.
@@ -25,22 +22,6 @@ LAYERS = {
 }
 REDUCTION = 8
 GAMMAS = ("quadratic", "linear", "top1_bottom1", "top1")
-
-
-@dataclass(frozen=True)
-class CCAMSettings:
-    """Settings of CCAM."""
-
-    RANGES: ClassVar[dict[str, Range]] = {"top_share": SHARE, "conv_channels": Range(-1, 10**6)}
-
-    # non-local blocks inside the backbone, the published network NL-CCAM; off: the network of CAM
-    non_local: bool = True
-    # weights of the ranks: quadratic and linear fall from 1 to -1; top1_bottom1: first minus last class; top1: CAM
-    gamma: Literal["quadratic", "linear", "top1_bottom1", "top1"] = "quadratic"
-    # share of the ranks with weights above 0 or 0, for quadratic; published for CUB: 100 of 200
-    top_share: float = 0.5
-    # as in CAM: maps of a convolution before the pooling; the published network has none
-    conv_channels: int = 0
 
 
 def rank_weights(gamma: str, classes: int, top_share: float = 0.5) -> Tensor:

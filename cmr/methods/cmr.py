@@ -1,92 +1,16 @@
 """CMR: complementary image regions, the paper's own method (Babar and Das, WACV 2021)."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-
 import torch
 from torch import Tensor
 
 from cmr.attention import CAAM, SSAM
-from cmr.config import COUNT, SHARE, Range
 from cmr.data.images import MEAN, STD
 from cmr.losses import total_loss
 from cmr.methods.method import Method
+from cmr.methods.settings import CMRSettings
 from cmr.nets.backbones import Backbone
 from cmr.network import ComplementaryNet
 from cmr.views import complementary_views, hide_masks
-
-
-@dataclass(frozen=True)
-class CMRSettings:
-    """Every choice that the paper's text leaves open, with the default of this study."""
-
-    RANGES: ClassVar[dict[str, Range]] = {
-        "sizes": COUNT,
-        "hide_probability": SHARE,
-        "ssam_reduction": COUNT,
-        "fuse_kernel": Range(0, 99),
-        "fuse_channels": Range(0, 10**6),
-        "beta": Range(0),
-        "beta_warmup": Range(0, 10**9),
-    }
-
-    #: Values under the names that records from before have.
-    BEFORE: ClassVar[dict[tuple[str, str], str]] = {
-        ("fusion_map", "centred"): "mean_free",
-        ("test_map", "centred"): "mean_free",
-    }
-
-    # sides of the hidden cells in pixels; several: one is drawn per image per step ("Mixed", table 6)
-    sizes: tuple[int, ...] = (16, 32, 44, 56)
-    # probability that a cell is hidden in X (and so shown in X~)
-    hide_probability: float = 0.5
-    # value of hidden cells: the data set's mean (0 after normalisation), black, or noise
-    fill: Literal["mean", "black", "noise"] = "mean"
-    # channel-wise assisted attention between the views, eq. 1-6; off: identity (table 5)
-    caam: bool = True
-    # eq. 1's softmax: column (a true weighted sum in eq. 4), row (literal transpose), cross (no transpose)
-    caam_axis: Literal["column", "row", "cross"] = "column"
-    # divisor of the channel energies before the softmax
-    caam_scale: Literal["none", "sqrt_n", "n", "cosine"] = "none"
-    # give weight to dissimilar channels (max - E, as in DANet's code)
-    caam_invert: bool = False
-    # take Q_x~ as the transpose of Q_x, as the text claims
-    caam_share_q: bool = False
-    # spatial self-attention of each view, eq. 7-8; off: identity (table 5)
-    ssam: bool = True
-    # C over the channels of M and L
-    ssam_reduction: int = 8
-    # one set of 1x1 convolutions for both views
-    ssam_shared_convs: bool = True
-    # side of eq. 9's convolution; 0: 3 up to 512 channels, 1 above
-    fuse_kernel: int = 0
-    # eq. 9's convolution; off: the classifiers see the sum itself, with the backbone's channels
-    fuse_conv: bool = True
-    # feature maps of F^t; 0: as many as the backbone has
-    fuse_channels: int = 0
-    # one branch (convolution and classifier) for both views
-    share_heads: bool = False
-    # eq. 10: mean (GAP) or sum (as printed)
-    pooling: Literal["mean", "sum"] = "mean"
-    # weight of the fusion loss, eq. 15
-    beta: float = 50.0
-    # eq. 14 over pixels: mean or sum
-    reduction: Literal["mean", "sum"] = "mean"
-    # steps over which beta rises evenly from 0; 0: at once (the paper says nothing)
-    beta_warmup: int = 0
-    # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), their positive part (relu), less their own
-    # minimum (minmax), or less the mean over all classes' maps, which the cross-entropy does not see (mean_free)
-    fusion_map: Literal["raw", "relu", "minmax", "mean_free"] = "raw"
-    # the map that is only a target, without a gradient: none, or that of X~
-    fusion_stop: Literal["none", "x_tilde"] = "none"
-    # CAAM and SSAM at test: off (the paper) or on
-    test_modules: Literal["off", "on"] = "off"
-    # with modules off: conv(F + F), double, or conv(F), single
-    test_sum: Literal["double", "single"] = "double"
-    # whose classifier and map at test
-    test_branch: Literal["x", "x_tilde", "mean"] = "x"
-    # the maps at test: raw (eq. 13), or less the mean over all classes' maps
-    test_map: Literal["raw", "mean_free"] = "raw"
 
 
 class CMR(Method):

@@ -1,33 +1,16 @@
 """CutMix: a box of one image pasted into another, labels mixed by area (Yun et al., ICCV 2019)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.distributions import Beta
 from torch.nn import functional
 
-from cmr.config import SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
+from cmr.methods.settings import CutMixSettings
 from cmr.nets.backbones import Backbone
 
 Box = tuple[int, int, int, int]  # rows y0 to y1 and columns x0 to x1, the ends not included
-
-
-@dataclass(frozen=True)
-class CutMixSettings:
-    """Settings of CutMix."""
-
-    RANGES: ClassVar[dict[str, Range]] = {"probability": SHARE, "conv_channels": Range(-1, 10**6)}
-
-    # the share of the image that is kept is drawn from Beta(beta, beta); 1: every share is equally likely
-    beta: float = 1.0
-    # probability that a step mixes its images at all
-    probability: float = 1.0
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
 
 
 def box_around(row: int, column: int, share: float, height: int, width: int) -> Box:

@@ -1,17 +1,15 @@
 """DANet: Divergent Activation for Weakly Supervised Object Localization (Xue et al., ICCV 2019)."""
 
 import csv
-from dataclasses import dataclass
 from importlib import resources
-from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.config import COUNT, Range
 from cmr.errors import UserError, unknown
 from cmr.methods.method import Method
+from cmr.methods.settings import DANetSettings
 from cmr.nets.backbones import Backbone, places
 
 # Where orders and families are told apart; species are at the end. Published: VGG16 behind pools 3 and 4, InceptionV3
@@ -25,30 +23,6 @@ LAYERS = {
     "tiny": ("maxpool", "layer1"),
 }
 HIERARCHIES = ("none", "cub")
-
-
-@dataclass(frozen=True)
-class DANetSettings:
-    """Settings of DANet."""
-
-    RANGES: ClassVar[dict[str, Range]] = {
-        "maps_per_class": COUNT,
-        "diversity": Range(0),
-        "ce_weight": Range(0),
-        "head_channels": COUNT,
-    }
-
-    # maps of one class, whose mean is the class map
-    maps_per_class: int = 8
-    # weight of the mean |cosine| between the drawn maps of the true class
-    diversity: float = 0.01
-    # weight of each cross-entropy
-    ce_weight: float = 0.5
-    # labels above the species; cub: order and family, for the classes of CUB-200-2011 or its first ones only; none: no
-    # such heads, only the diversity term
-    hierarchy: Literal["none", "cub"] = "none"
-    # maps of the two 3x3 convolutions of a head; half of it in the head for orders
-    head_channels: int = 1024
 
 
 def cub_hierarchy(classes: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,6 @@
 """EIL and MEIL: Erasing Integrated Learning, at one layer and at several (Mai, Yang and Luo, CVPR 2020)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -9,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmr.config import SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.adl import drop_mask, self_attention
 from cmr.methods.cam import CAM
+from cmr.methods.settings import EILSettings
 from cmr.nets.backbones import Backbone, places
 
 # VGG16 as in the released code, behind pool4: where the last stage begins. The others by analogy.
@@ -33,24 +32,6 @@ LAYERS_MULTI = {
     "squeezenet1_1": ("features.5", "features.8"),
     "tiny": ("maxpool", "layer1"),
 }
-
-
-@dataclass(frozen=True)
-class EILSettings:
-    """Settings of EIL and MEIL."""
-
-    RANGES: ClassVar[dict[str, Range]] = {
-        "erase_threshold": SHARE,
-        "erased_weight": Range(0),
-        "conv_channels": Range(-1, 10**6),
-    }
-
-    # positions at or above this share of the channel mean's maximum are erased
-    erase_threshold: float = 0.7
-    # weight of each erased path's cross-entropy beside that of the unerased path
-    erased_weight: float = 1.0
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
 
 
 class EIL(CAM):

@@ -1,37 +1,13 @@
 """HaS: Hide-and-Seek (Singh and Lee, ICCV 2017)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from cmr.config import SHARE, Range
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
+from cmr.methods.settings import HaSSettings
 from cmr.nets.backbones import Backbone
 from cmr.views import complementary_views, hide_masks
-
-
-@dataclass(frozen=True)
-class HaSSettings:
-    """Settings of HaS."""
-
-    RANGES: ClassVar[dict[str, Range]] = {
-        "sizes": Range(0, 10**9),
-        "hide_probability": SHARE,
-        "views": Range(1, 100),
-        "conv_channels": Range(-1, 10**6),
-    }
-
-    # sides of the hidden cells in pixels; one is drawn per image per step; 0 in the list shows the whole image
-    sizes: tuple[int, ...] = (0, 16, 32, 44, 56)
-    # probability that a cell is hidden
-    hide_probability: float = 0.5
-    # views of each image per step, each with its own hidden cells; 1 in the paper
-    views: int = 1
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
 
 
 class HaS(CAM):

@@ -1,17 +1,15 @@
 """SPG: Self-produced Guidance (Zhang et al., ECCV 2018)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.config import COUNT, Range
 from cmr.errors import UserError
 from cmr.methods.acol import conv1x1, conv3x3, minmax
 from cmr.methods.cam import CAM
+from cmr.methods.settings import SPGSettings
 from cmr.nets.backbones import Backbone, places
 
 # Behind which layers B1 and B2 stand. InceptionV3 is the paper's; VGG16 and ResNet50 are the WSOL benchmark's; the
@@ -25,38 +23,6 @@ LAYERS = {
     "tiny": ("layer1", "layer2"),
 }
 IGNORED = 0.5  # in a target: neither object nor background
-
-
-@dataclass(frozen=True)
-class SPGSettings:
-    """Settings of SPG."""
-
-    RANGES: ClassVar[dict[str, Range]] = {
-        "min_pixels": Range(0, 10**9),
-        "head_channels": COUNT,
-        "conv_channels": Range(-1, 10**6),
-    }
-
-    # B2 learns from the map of the true class: what is above this is object
-    high_b2: float = 0.7
-    # for B2, what is below this is background; what lies between the two does not count
-    low_b2: float = 0.05
-    # B1 learns from what B2 says: what is above this is object
-    high_b1: float = 0.5
-    # for B1, what is below this is background
-    low_b1: float = 0.05
-    # C learns from the mean of what B1 and B2 say: what is above this is object
-    high_c: float = 0.7
-    # for C, what is below this is background
-    low_c: float = 0.1
-    # an image with fewer object pixels than this takes 0.7 times its map's maximum in place of the upper threshold
-    min_pixels: int = 30
-    # maps of the 3x3 convolutions of B1, B2 and C
-    head_channels: int = 512
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
-    # as in CAM: share of the label given evenly to all classes
-    label_smoothing: float = 0.0
 
 
 def guidance(attention: Tensor, high: float, low: float, min_pixels: int = 30) -> Tensor:

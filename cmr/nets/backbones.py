@@ -7,7 +7,6 @@ and a method can reach a stage (`backbone.body.layer3`). The cuts are those of t
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmr.errors import UserError, unknown
+from cmr.nets import BACKBONES
 from cmr.nets.weights import load_weights, state_of
 
 
@@ -209,23 +209,13 @@ def _tiny(stride: int) -> nn.Sequential:
     return _children(net, until="layer2")
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """How one backbone is built: layers for a stride, channels of the map, allowed strides (default first)."""
-
-    body: Callable[[int], nn.Sequential]
-    channels: int
-    strides: tuple[int, ...]
-    head: tuple[str, ...]  # prefixes of the weights behind the cut, in torchvision's and in timm's files
-
-
-BACKBONES = {
-    "vgg16": Architecture(_vgg16, 512, (16, 8), ("classifier.", "pre_logits.", "head.")),
-    "resnet50": Architecture(_resnet("resnet50"), 2048, (16, 8, 32), ("fc.",)),
-    "resnet18": Architecture(_resnet("resnet18"), 512, (16, 8, 32), ("fc.",)),
-    "inception_v3": Architecture(_inception_v3, 768, (16, 8), ("AuxLogits.", "Mixed_7", "fc.")),
-    "squeezenet1_1": Architecture(_squeezenet1_1, 512, (16,), ("classifier.",)),
-    "tiny": Architecture(_tiny, 128, (8, 4), ()),
+_BODIES: dict[str, Callable[[int], nn.Sequential]] = {
+    "vgg16": _vgg16,
+    "resnet50": _resnet("resnet50"),
+    "resnet18": _resnet("resnet18"),
+    "inception_v3": _inception_v3,
+    "squeezenet1_1": _squeezenet1_1,
+    "tiny": _tiny,
 }
 
 
@@ -264,7 +254,7 @@ def build_backbone(
     if stride not in architecture.strides:
         allowed = ", ".join(str(s) for s in sorted(architecture.strides))
         raise UserError(f"stride: {stride} is not possible with backbone '{name}'; choose one of {allowed}")
-    backbone = Backbone(name, architecture.body(stride), architecture.channels, stride)
+    backbone = Backbone(name, _BODIES[name](stride), architecture.channels, stride)
     if weights != "none":
         load_weights(backbone.body, state_of(name, weights), str(weights), architecture.head, partial)
     return backbone

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmr.errors import UserError, unknown
-from cmr.nets.backbones import BACKBONES, Backbone, build_backbone
+from cmr.nets import BACKBONES
+from cmr.nets.backbones import Backbone, build_backbone
 from cmr.nets.weights import load_weights, state_of
 
 CLASSIFIERS = {"resnet50": ("fc", 32), "resnet18": ("fc", 32), "squeezenet1_1": ("classifier.1", 16)}

@@ -4,16 +4,15 @@ import dataclasses
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cmr.assemble import make_fabric, precision, splits
-from cmr.config import COUNT, Config, Normaliser, Range, check
+from cmr.config import Config
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
@@ -23,60 +22,10 @@ from cmr.study import frozen
 from cmr.study.features import Features
 from cmr.study.identity import fingerprints
 from cmr.study.runs import data_of
+from cmr.study.settings import DDT
 
 KIND = "ddt"
 Work = tuple[dict[str, Any], dict[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class DDT:
-    """What determines a measurement of DDT, and where it runs."""
-
-    RANGES: ClassVar[dict[str, Range]] = {
-        **{name: Config.RANGES[name] for name in ("stride", "image_size", "threshold", "seed")},
-        "images": Range(0, 10**9),
-        "batch_size": COUNT,
-    }
-
-    # data set: toybirds, cub, ilsvrc, openimages or folder
-    data: str = "toybirds"
-    # folder of the data set; toybirds needs none
-    data_root: str = ""
-    # where ToyBirds' own settings come from: tiny, toybirds or paper
-    preset: str = "toybirds"
-    # network: vgg16, resnet50, resnet18, inception_v3, squeezenet1_1 or tiny
-    backbone: str = "tiny"
-    # imagenet (fetched by timm), toybirds (for tiny), none (random), or a file (.safetensors, .safetensors.xz, .pth)
-    weights: str = "toybirds"
-    # input pixels per cell of the map; 0 takes the network's default
-    stride: int = 0
-    # layers whose features describe a cell (layer3, features.22, ...); last: the network's output
-    layers: tuple[str, ...] = ("last",)
-    # one principal component for the whole set, one for each class (this uses labels), or one for each test image
-    component: Literal["set", "class", "image"] = "set"
-    # training images that a component is made of, drawn at random; 0: all. With one for each class: of each class
-    images: int = 0
-    # side of the square image that the network sees, in pixels
-    image_size: int = 64
-    # test images are also looked at mirrored, and the maps averaged
-    flip: bool = False
-    # how a map becomes a score map; max with threshold 0 is the paper's rule: what is above 0 is object
-    normalise: Normaliser = "max"
-    # tau: the share of the map's maximum above which a pixel counts as object
-    threshold: float = 0.0
-    # arithmetic of the network; auto: bf16-mixed where it is faster, except for tiny. The component is in float64
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    # images per step
-    batch_size: int = 16
-    # seed of the draw of images
-    seed: int = 0
-    # auto, cpu or cuda
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.images and self.component == "image":
-            raise UserError(f"images: {self.images} has no meaning where each test image has a component of its own")
 
 
 def measure(

@@ -16,9 +16,9 @@ import numpy as np
 import pandas
 import torch
 
-from cmr.assemble import make
 from cmr.config import Config
 from cmr.errors import UserError, require_known
+from cmr.presets import make
 from cmr.study import machine, records, tables
 from cmr.study.grid import typed
 from cmr.study.groups import Group, key_part
@@ -208,7 +208,7 @@ def expand(content: Mapping[str, Any], kind: str, settings: type[S], where: str)
         UserError: a name that is none, or a value that cannot be.
 
     Example:
-        >>> from cmr.study.ddt import DDT
+        >>> from cmr.study.settings import DDT
         >>> content = {"ddt": {"image_size": 32}, "measure": [{"component": "set", "images": [1, 5]}]}
         >>> [(one.image_size, one.images) for one in expand(content, "ddt", DDT, "a.toml")]
         [(32, 1), (32, 5)]

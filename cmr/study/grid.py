@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from cmr.assemble import PRESETS, make
 from cmr.config import Config
 from cmr.data import DATASETS
 from cmr.errors import UserError, require_known, shown, unknown
 from cmr.methods import METHODS
+from cmr.presets import PRESETS, make
 from cmr.study.identity import essence, values_of
 
 GENERAL = {item.name for item in fields(Config)} - {"settings", "data_settings"}
@@ -145,7 +145,7 @@ def _check_common(
 ) -> None:
     """A name in [common] must be of use to some run; each run then takes those that it knows."""
     pairs = [_about(preset, common, values, where) for where, values in entries]
-    own = set().union(*(names_of(METHODS[method].Settings) for method, _ in pairs))
+    own = set().union(*(names_of(METHODS.settings(method)) for method, _ in pairs))
     for name in common:
         require_known(name, f"parameter in {path}: [common]", GENERAL | own | {"data_settings"})
     own = set().union(*(names_of(DATASETS[data].Settings) for _, data in pairs))
@@ -156,10 +156,10 @@ def _check_common(
 def _config(preset: str, common: dict[str, Any], values: dict[str, Any], seed: int, where: str) -> Config:
     """One run: its own values go before those of [common]."""
     method, data = _about(preset, common, values, where)
-    mine, data_mine = METHODS[method].Settings, DATASETS[data].Settings
+    mine, data_mine = METHODS.settings(method), DATASETS[data].Settings
     for name in values:
         if name not in GENERAL | names_of(mine) | {"data_settings"}:
-            others = [other for other in METHODS if name in names_of(METHODS[other].Settings)]
+            others = [other for other in METHODS if name in names_of(METHODS.settings(other))]
             if others:
                 raise UserError(f"{where}: method '{method}' has no setting '{name}' (only {', '.join(others)})")
             raise unknown(f"parameter in {where}", name, GENERAL | names_of(mine))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cmr.assemble import make
 from cmr.config import PLACE, Config
 from cmr.methods import METHODS
+from cmr.presets import make
 from cmr.study.identity import setting
 from cmr.study.runs import Run
 
@@ -175,7 +175,7 @@ def _values(run: Run) -> dict[str, Any]:
 
 
 def _essence(run: Run) -> Pairs:
-    settings, plain = run.config.settings, METHODS[run.config.method].Settings()
+    settings, plain = run.config.settings, METHODS.settings(run.config.method)()
     pairs: Pairs = [
         (name, getattr(settings, name))
         for name in ESSENTIAL
@@ -224,7 +224,7 @@ def _method(config: Config) -> tuple[str, str]:
     """Key and name of the method; of the paper's own, where it has a fusion loss, with what eq. 14 compares."""
     settings: Any = config.settings
     if config.method != PAPERS:
-        return config.method, METHODS[config.method].__name__
+        return config.method, METHODS.title(config.method)
     if _views_only(config):
         return VIEWS_ONLY, "views only"
     if settings.beta == 0 or settings.fusion_map == "raw":

@@ -39,7 +39,7 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
         UserError: a name that would need training, or is not known; a value that cannot be.
 
     Example:
-        >>> from cmr.assemble import make
+        >>> from cmr.presets import make
         >>> changed(make("tiny", method="cmr"), {"test_modules": "on"}).settings.test_modules
         'on'
     """
@@ -54,7 +54,7 @@ def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> s
     """The command line that makes this test alone.
 
     Example:
-        >>> from cmr.assemble import make
+        >>> from cmr.presets import make
         >>> config = make("tiny", method="cmr")
         >>> run = runs.Run(Path("runs/a"), {"config": config.to_dict()})
         >>> command(run, changed(config, {"test_modules": "on", "test_scales": [1.0, 1.5]}), "runs")

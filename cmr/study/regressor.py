@@ -8,45 +8,24 @@ chosen by leaving each training image out in turn, on the very boxes that it is 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmr.config import Range
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
 from cmr.study import frozen
-from cmr.study.ddt import DDT, Sources, Work, components_of, maps_of, recorded
+from cmr.study.ddt import Sources, Work, components_of, maps_of, recorded
 from cmr.study.features import Features
+from cmr.study.settings import Regressor
 
 KIND = "boxes"
 IOU_THRESHOLDS = (0.3, 0.5, 0.7)
 STRENGTHS = 10.0 ** np.arange(-6, 3)  # of the ridge, times the mean eigenvalue
-
-
-@dataclass(frozen=True)
-class Regressor(DDT):
-    """What determines a box regressor; what it has in common with `DDT` says how the pseudo-boxes are made."""
-
-    RANGES: ClassVar[dict[str, Range]] = {**DDT.RANGES, "boxed": Range(0, 10**9), "cells": Range(1, 64)}
-
-    # where the training boxes come from: ddt (no box is used) or true
-    truth: Literal["ddt", "true"] = "ddt"
-    # training images of each class, drawn at random, whose boxes are used; 0: all
-    boxed: int = 0
-    # side of the grid that the features are pooled to
-    cells: int = 7
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.images or self.flip:
-            raise UserError(
-                "images, flip: the regressor's pseudo-boxes are made of all images as they are; leave both out"
-            )
 
 
 @dataclass(frozen=True)

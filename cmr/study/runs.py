@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from cmr.assemble import from_dict, make, precision
+from cmr.assemble import precision
 from cmr.config import Config
 from cmr.data.split import Split
 from cmr.errors import UserError
+from cmr.presets import from_dict, make
 from cmr.study import machine, records
 
 RECORD = "record.json"

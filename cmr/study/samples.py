@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmr.assemble import make
 from cmr.config import Config
 from cmr.data import toybirds
 from cmr.data.boxes import resize_boxes
@@ -16,6 +15,7 @@ from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
 from cmr.methods.method import Method
+from cmr.presets import make
 from cmr.study.parameters import parse_parameters
 from cmr.study.runs import Run
 from cmr.views import complementary_views, hide_masks
@@ -38,7 +38,7 @@ def configuration(
     Args:
         variant: a method, and settings of its own: "cmr beta=0.0".
         seed: random seed.
-        preset: as in `cmr.assemble.make`.
+        preset: as in `cmr.presets.make`.
         images: of the training split.
         epochs: passes over them.
         device: auto, cpu or cuda.

@@ -127,7 +127,7 @@ def _checked(grid: Grid, where: str) -> tuple[str, list[str], str]:
         if not isinstance(given, kind) or not all(isinstance(item, str) for item in given):
             raise UserError(f"{where}: {name}: {shown(given)} is not {words}")
     field, by = grid.choose["field"], grid.choose["by"]
-    names = GENERAL.union(*(names_of(METHODS[config.method].Settings) for config in grid.configs))
+    names = GENERAL.union(*(names_of(METHODS.settings(config.method)) for config in grid.configs))
     for name in (field, *by):
         require_known(name, f"parameter in {where}", names)
     if field in grid.given:

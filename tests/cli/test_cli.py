@@ -78,7 +78,7 @@ def test_a_mistake_ends_in_one_message(capsys, arguments, message):
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("command", ["train", "sweep", "evaluate", "localize", "data", "report", "notebook"])
+@pytest.mark.parametrize("command", cli.COMMANDS)
 def test_help_explains_every_field(capsys, command):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
@@ -89,6 +89,22 @@ def test_help_explains_every_field(capsys, command):
         words = " ".join(said.replace("│", " ").split())
         for explained in ("weight of the fusion loss, eq. 15", "passes over the training images", "dial of the head"):
             assert explained in words
+
+
+HEAVY = {"torch", "timm", "torchvision", "lightning", "torchmetrics", "numba", "pandas", "matplotlib", "seaborn"}
+
+
+def test_no_help_waits_for_a_library_that_takes_seconds_to_load():
+    script = """
+import contextlib, io, sys
+from cmr import cli
+for command in cli.COMMANDS:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        cli.main([command, "--help"])
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not HEAVY.intersection(done.stdout.split())
 
 
 def test_overview_has_a_line_and_an_example_for_each_command(capsys):

@@ -6,7 +6,8 @@ import torch
 
 from cmr.errors import UserError
 from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
-from cmr.nets.backbones import BACKBONES, build_backbone
+from cmr.nets import BACKBONES
+from cmr.nets.backbones import build_backbone
 
 
 def plain(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmr.assemble import batches_for_test, make, splits
+from cmr.assemble import batches_for_test, splits
 from cmr.cli import main
 from cmr.errors import UserError
 from cmr.evaluate import evaluate
@@ -15,6 +15,7 @@ from cmr.maps import of_labels
 from cmr.maps.posthoc import KINDS, posthoc_call
 from cmr.methods import METHODS
 from cmr.nets.backbones import build_backbone
+from cmr.presets import make
 from cmr.study import runs
 from cmr.study.reevaluate import changed, reevaluate
 from cmr.study.training import train

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.methods import METHODS
 from cmr.nets.backbones import build_backbone
+from cmr.presets import make
 from cmr.study.training import train
 
 PAGE = Path(__file__).resolve().parents[2] / "book" / "methods" / "add.md"

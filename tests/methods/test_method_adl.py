@@ -7,7 +7,8 @@ from torch.nn import functional
 from cmr.errors import UserError
 from cmr.methods.adl import ADL, LAYERS, ADLSettings, drop_mask, self_attention
 from cmr.methods.cam import CAM
-from cmr.nets.backbones import BACKBONES, build_backbone
+from cmr.nets import BACKBONES
+from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from cmr.errors import UserError
 from cmr.methods.ccam import CCAM, LAYERS, CCAMSettings, NonLocal, combine, rank_weights
-from cmr.nets.backbones import BACKBONES, build_backbone
+from cmr.nets import BACKBONES
+from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 # Number of cells of each block's map at 64 px: strides 4, 8, 16, 16, and 4, 8 for tiny.

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from cmr.errors import UserError
 from cmr.methods.danet import LAYERS, DANet, DANetSettings, DivergentHead, cub_hierarchy, similarity
-from cmr.nets.backbones import BACKBONES, build_backbone
+from cmr.nets import BACKBONES
+from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 4, 3])
 

@@ -7,7 +7,8 @@ from torch.nn import functional
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.methods.eil import EIL, LAYERS, LAYERS_MULTI, MEIL
-from cmr.nets.backbones import BACKBONES, build_backbone
+from cmr.nets import BACKBONES
+from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 

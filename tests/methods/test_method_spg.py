@@ -8,7 +8,8 @@ import torch
 from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.methods.spg import IGNORED, LAYERS, SPG, guidance, guided_loss
-from cmr.nets.backbones import BACKBONES, build_backbone
+from cmr.nets import BACKBONES
+from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -17,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cmr.data.images import normalise
 from cmr.errors import UserError
-from cmr.nets.backbones import BACKBONES, build_backbone
+from cmr.nets import BACKBONES
+from cmr.nets.backbones import build_backbone
 from cmr.nets.imagenet import build_classifier, imagenet_classes
 from cmr.nets.weights import load_weights, read_weights
 

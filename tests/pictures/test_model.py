@@ -6,11 +6,11 @@ import timm
 import torch
 from PIL import Image
 
-from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.pictures.localizer import Localizer
 from cmr.pictures.model import of_classifier, of_run
 from cmr.pictures.rule import RULES, Rule, rule_of
+from cmr.presets import make
 from cmr.study import models
 from cmr.study.training import train
 

@@ -1,6 +1,6 @@
 """A run record without a training, for tests of what is made of records."""
 
-from cmr.assemble import make
+from cmr.presets import make
 from cmr.study import runs
 
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cmr.assemble import make, splits
+from cmr.assemble import splits
 from cmr.errors import UserError
+from cmr.presets import make
 from cmr.study import bridge
 from cmr.study.groups import Group
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.assemble import make
 from cmr.errors import UserError
+from cmr.presets import make
 from cmr.study.compare import Difference, against, bootstrap, difference, gaps, right
 from cmr.study.groups import by_interpretation, by_setting
 from cmr.study.training import train

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from cmr import figures
-from cmr.assemble import make
+from cmr.presets import make
 from cmr.study.course import write_course
 from cmr.study.runs import Run
 from cmr.study.training import train

@@ -12,7 +12,8 @@ from cmr.maps.ddt import Descriptors, image_maps
 from cmr.metrics import gt_boxes
 from cmr.metrics.boxes import box_iou
 from cmr.study import frozen
-from cmr.study.ddt import DDT, Sources, chosen, command, components_of, maps_of, measure, title
+from cmr.study.ddt import Sources, chosen, command, components_of, maps_of, measure, title
+from cmr.study.settings import DDT
 
 TINY = DDT(preset="tiny", image_size=32, device="cpu")
 

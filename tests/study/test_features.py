@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.assemble import make, splits
+from cmr.assemble import splits
 from cmr.errors import UserError
+from cmr.presets import make
 from cmr.study.features import Features
 
 

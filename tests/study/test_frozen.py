@@ -9,7 +9,7 @@ import torch
 
 from cmr.errors import UserError
 from cmr.study import frozen, provenance, tables
-from cmr.study.ddt import DDT
+from cmr.study.settings import DDT
 
 PRINTS = {"train": "a", "test": "b", "content": "c", "weights": "d"}
 

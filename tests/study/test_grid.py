@@ -7,9 +7,9 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from cmr import cli
-from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.methods import METHODS
+from cmr.presets import make
 from cmr.study import grid, runs
 from cmr.study.identity import identity
 

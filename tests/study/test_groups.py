@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cmr.assemble import make
+from cmr.presets import make
 from cmr.study.groups import by_interpretation, by_setting, interpretation, pick, same_setting
 from cmr.study.training import train
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.assemble import make
 from cmr.cli import main
 from cmr.errors import UserError
 from cmr.maps.multiscale import at_scales
+from cmr.presets import make
 from cmr.study import runs
 from cmr.study.reevaluate import changed, reevaluate
 from cmr.study.training import train

@@ -12,7 +12,8 @@ from cmr.metrics import gt_boxes
 from cmr.metrics.boxes import box_iou
 from cmr.study import frozen, regressor
 from cmr.study.ddt import Sources
-from cmr.study.regressor import Regressor, best_iou, drawn, measure, ridge, training_boxes
+from cmr.study.regressor import best_iou, drawn, measure, ridge, training_boxes
+from cmr.study.settings import Regressor
 
 TINY = Regressor(preset="tiny", image_size=32, device="cpu", cells=2)
 

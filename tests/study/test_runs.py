@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from cmr.assemble import make
 from cmr.config import PLACE
 from cmr.errors import UserError
 from cmr.files import write_json
+from cmr.presets import make
 from cmr.study import runs
 from cmr.study.identity import VERSION, identity
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from cmr import assemble
-from cmr.assemble import make
 from cmr.data.images import normalise
 from cmr.errors import UserError
+from cmr.presets import make
 from cmr.study import models, samples, training
 
 

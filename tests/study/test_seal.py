@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cmr import cli
-from cmr.assemble import make
 from cmr.errors import UserError
+from cmr.presets import make
 from cmr.study import models, records, runs, training
 from cmr.study.seal import CHECKSUM, sealed, whole
 

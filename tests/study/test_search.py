@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.files import write_json
+from cmr.presets import make
 from cmr.study import grid, runs, search
 from cmr.study.identity import identity
 

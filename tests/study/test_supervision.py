@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cmr.assemble import make
+from cmr.presets import make
 from cmr.study.groups import Group
 from cmr.study.supervision import at_tau, held_out, worth
 

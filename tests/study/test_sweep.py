@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from cmr import assemble, cli
-from cmr.assemble import make
 from cmr.errors import UserError
 from cmr.files import alone, write_json
+from cmr.presets import make
 from cmr.study import grid, runs, search, sweep, training
 from cmr.study.identity import identity
 

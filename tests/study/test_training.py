@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 
 from cmr import assemble, cli, optim
-from cmr.assemble import make
 from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
 from cmr.maps import of_labels
 from cmr.methods import METHODS
+from cmr.presets import make
 from cmr.study import models, records, runs, training
 
 TINY = {"device": "cpu"}

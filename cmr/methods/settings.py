@@ -1,0 +1,246 @@
+"""What can be set of each method. It needs no torch, so that a command line is read and explained at once."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from cmr.config import COUNT, SHARE, Range
+
+
+@dataclass(frozen=True)
+class CAMSettings:
+    """Settings of CAM."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"conv_channels": Range(-1, 10**6)}
+
+    # maps of a 3x3 convolution with ReLU before the pooling; 0 for none; -1: 1024 for VGG16, none elsewhere
+    conv_channels: int = -1
+
+
+@dataclass(frozen=True)
+class HaSSettings:
+    """Settings of HaS."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "sizes": Range(0, 10**9),
+        "hide_probability": SHARE,
+        "views": Range(1, 100),
+        "conv_channels": Range(-1, 10**6),
+    }
+
+    # sides of the hidden cells in pixels; one is drawn per image per step; 0 in the list shows the whole image
+    sizes: tuple[int, ...] = (0, 16, 32, 44, 56)
+    # probability that a cell is hidden
+    hide_probability: float = 0.5
+    # views of each image per step, each with its own hidden cells; 1 in the paper
+    views: int = 1
+    # as in CAM: maps of a convolution before the pooling
+    conv_channels: int = -1
+
+
+@dataclass(frozen=True)
+class CMRSettings:
+    """Every choice that the paper's text leaves open, with the default of this study."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "sizes": COUNT,
+        "hide_probability": SHARE,
+        "ssam_reduction": COUNT,
+        "fuse_kernel": Range(0, 99),
+        "fuse_channels": Range(0, 10**6),
+        "beta": Range(0),
+        "beta_warmup": Range(0, 10**9),
+    }
+
+    #: Values under the names that records from before have.
+    BEFORE: ClassVar[dict[tuple[str, str], str]] = {
+        ("fusion_map", "centred"): "mean_free",
+        ("test_map", "centred"): "mean_free",
+    }
+
+    # sides of the hidden cells in pixels; several: one is drawn per image per step ("Mixed", table 6)
+    sizes: tuple[int, ...] = (16, 32, 44, 56)
+    # probability that a cell is hidden in X (and so shown in X~)
+    hide_probability: float = 0.5
+    # value of hidden cells: the data set's mean (0 after normalisation), black, or noise
+    fill: Literal["mean", "black", "noise"] = "mean"
+    # channel-wise assisted attention between the views, eq. 1-6; off: identity (table 5)
+    caam: bool = True
+    # eq. 1's softmax: column (a true weighted sum in eq. 4), row (literal transpose), cross (no transpose)
+    caam_axis: Literal["column", "row", "cross"] = "column"
+    # divisor of the channel energies before the softmax
+    caam_scale: Literal["none", "sqrt_n", "n", "cosine"] = "none"
+    # give weight to dissimilar channels (max - E, as in DANet's code)
+    caam_invert: bool = False
+    # take Q_x~ as the transpose of Q_x, as the text claims
+    caam_share_q: bool = False
+    # spatial self-attention of each view, eq. 7-8; off: identity (table 5)
+    ssam: bool = True
+    # C over the channels of M and L
+    ssam_reduction: int = 8
+    # one set of 1x1 convolutions for both views
+    ssam_shared_convs: bool = True
+    # side of eq. 9's convolution; 0: 3 up to 512 channels, 1 above
+    fuse_kernel: int = 0
+    # eq. 9's convolution; off: the classifiers see the sum itself, with the backbone's channels
+    fuse_conv: bool = True
+    # feature maps of F^t; 0: as many as the backbone has
+    fuse_channels: int = 0
+    # one branch (convolution and classifier) for both views
+    share_heads: bool = False
+    # eq. 10: mean (GAP) or sum (as printed)
+    pooling: Literal["mean", "sum"] = "mean"
+    # weight of the fusion loss, eq. 15
+    beta: float = 50.0
+    # eq. 14 over pixels: mean or sum
+    reduction: Literal["mean", "sum"] = "mean"
+    # steps over which beta rises evenly from 0; 0: at once (the paper says nothing)
+    beta_warmup: int = 0
+    # the maps that eq. 14 compares: raw and signed (as eq. 13 has them), their positive part (relu), less their own
+    # minimum (minmax), or less the mean over all classes' maps, which the cross-entropy does not see (mean_free)
+    fusion_map: Literal["raw", "relu", "minmax", "mean_free"] = "raw"
+    # the map that is only a target, without a gradient: none, or that of X~
+    fusion_stop: Literal["none", "x_tilde"] = "none"
+    # CAAM and SSAM at test: off (the paper) or on
+    test_modules: Literal["off", "on"] = "off"
+    # with modules off: conv(F + F), double, or conv(F), single
+    test_sum: Literal["double", "single"] = "double"
+    # whose classifier and map at test
+    test_branch: Literal["x", "x_tilde", "mean"] = "x"
+    # the maps at test: raw (eq. 13), or less the mean over all classes' maps
+    test_map: Literal["raw", "mean_free"] = "raw"
+
+
+@dataclass(frozen=True)
+class ACoLSettings:
+    """Settings of ACoL."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"erase_threshold": SHARE, "head_channels": COUNT}
+
+    # where A's map, scaled to [0, 1], is at least this, B sees nothing
+    erase_threshold: float = 0.7
+    # maps of each of the two 3x3 convolutions of a head
+    head_channels: int = 1024
+    # average each feature over 3x3 cells before both heads, as the published VGG16 does
+    smooth: bool = True
+
+
+@dataclass(frozen=True)
+class ADLSettings:
+    """Settings of ADL."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "drop_threshold": SHARE,
+        "drop_rate": SHARE,
+        "conv_channels": Range(-1, 10**6),
+    }
+
+    # the drop mask hides positions at or above this share of the self-attention's maximum
+    drop_threshold: float = 0.9
+    # probability that a layer uses the drop mask; otherwise the importance map
+    drop_rate: float = 0.75
+    # as in CAM: maps of a convolution before the pooling
+    conv_channels: int = -1
+
+
+@dataclass(frozen=True)
+class CCAMSettings:
+    """Settings of CCAM."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"top_share": SHARE, "conv_channels": Range(-1, 10**6)}
+
+    # non-local blocks inside the backbone, the published network NL-CCAM; off: the network of CAM
+    non_local: bool = True
+    # weights of the ranks: quadratic and linear fall from 1 to -1; top1_bottom1: first minus last class; top1: CAM
+    gamma: Literal["quadratic", "linear", "top1_bottom1", "top1"] = "quadratic"
+    # share of the ranks with weights above 0 or 0, for quadratic; published for CUB: 100 of 200
+    top_share: float = 0.5
+    # as in CAM: maps of a convolution before the pooling; the published network has none
+    conv_channels: int = 0
+
+
+@dataclass(frozen=True)
+class CutMixSettings:
+    """Settings of CutMix."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"probability": SHARE, "conv_channels": Range(-1, 10**6)}
+
+    # the share of the image that is kept is drawn from Beta(beta, beta); 1: every share is equally likely
+    beta: float = 1.0
+    # probability that a step mixes its images at all
+    probability: float = 1.0
+    # as in CAM: maps of a convolution before the pooling
+    conv_channels: int = -1
+
+
+@dataclass(frozen=True)
+class DANetSettings:
+    """Settings of DANet."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "maps_per_class": COUNT,
+        "diversity": Range(0),
+        "ce_weight": Range(0),
+        "head_channels": COUNT,
+    }
+
+    # maps of one class, whose mean is the class map
+    maps_per_class: int = 8
+    # weight of the mean |cosine| between the drawn maps of the true class
+    diversity: float = 0.01
+    # weight of each cross-entropy
+    ce_weight: float = 0.5
+    # labels above the species; cub: order and family, for the classes of CUB-200-2011 or its first ones only; none: no
+    # such heads, only the diversity term
+    hierarchy: Literal["none", "cub"] = "none"
+    # maps of the two 3x3 convolutions of a head; half of it in the head for orders
+    head_channels: int = 1024
+
+
+@dataclass(frozen=True)
+class EILSettings:
+    """Settings of EIL and MEIL."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "erase_threshold": SHARE,
+        "erased_weight": Range(0),
+        "conv_channels": Range(-1, 10**6),
+    }
+
+    # positions at or above this share of the channel mean's maximum are erased
+    erase_threshold: float = 0.7
+    # weight of each erased path's cross-entropy beside that of the unerased path
+    erased_weight: float = 1.0
+    # as in CAM: maps of a convolution before the pooling
+    conv_channels: int = -1
+
+
+@dataclass(frozen=True)
+class SPGSettings:
+    """Settings of SPG."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "min_pixels": Range(0, 10**9),
+        "head_channels": COUNT,
+        "conv_channels": Range(-1, 10**6),
+    }
+
+    # B2 learns from the map of the true class: what is above this is object
+    high_b2: float = 0.7
+    # for B2, what is below this is background; what lies between the two does not count
+    low_b2: float = 0.05
+    # B1 learns from what B2 says: what is above this is object
+    high_b1: float = 0.5
+    # for B1, what is below this is background
+    low_b1: float = 0.05
+    # C learns from the mean of what B1 and B2 say: what is above this is object
+    high_c: float = 0.7
+    # for C, what is below this is background
+    low_c: float = 0.1
+    # an image with fewer object pixels than this takes 0.7 times its map's maximum in place of the upper threshold
+    min_pixels: int = 30
+    # maps of the 3x3 convolutions of B1, B2 and C
+    head_channels: int = 512
+    # as in CAM: maps of a convolution before the pooling
+    conv_channels: int = -1
+    # as in CAM: share of the label given evenly to all classes
+    label_smoothing: float = 0.0
