@@ -140,8 +140,8 @@ def test_every_row_of_the_readings_page_has_its_records():
 @pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "results").iterdir() if path.is_dir()))
 def test_outcomes_of_single_images_give_the_recorded_share(folder):
     """Tables print what was counted; intervals are drawn from the IoU of each image. They are the same images."""
-    for run in [*runs.find(ROOT / "results" / folder), *frozen.find(ROOT / "results" / folder)]:
-        iou = run.outcomes()["iou"]
+    for made in [*runs.find(ROOT / "results" / folder), *frozen.find(ROOT / "results" / folder)]:
+        iou = made.outcomes()["iou"]
         assert 100 * np.mean(iou[~np.isnan(iou)] >= 0.5) == pytest.approx(run.result["GT-known Loc"], abs=1e-3), (
             run.path
         )
