@@ -83,7 +83,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     # the method's own settings (cmr/methods/<method>.py)
     settings: Annotated[MethodSettings, tyro.conf.arg(name="")]
     # the data set's own settings (cmr/data/<data>.py)
-    data_settings: DataSettings
+    data_settings: Annotated[DataSettings, tyro.conf.arg(name="")]
     # method: a name of cmr/methods/__init__.py
     method: str = "cmr"
     # data set: toybirds, cub, ilsvrc, openimages or folder

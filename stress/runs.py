@@ -14,7 +14,7 @@ import safetensors.numpy
 from stress.attempt import TRAIN, attempt
 
 FILES = ("record.json", "outcomes.safetensors.xz", "model.safetensors")
-DRAWN = ("history.csv", "curves.png")  # made from the record after it, by the command alone
+DRAWN = ("history.csv", "curves.png", "gallery.png")  # made from the record after it, by the command alone
 OLD = 10**9  # the time in seconds that marks the files of an old run
 
 

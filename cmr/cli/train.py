@@ -1,6 +1,7 @@
 """`cmr train`: one run."""
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -29,6 +30,10 @@ class Train(Generic[C]):
 
 def command(arguments: list[str]) -> None:
     """Reads the command line, trains, and prints the result."""
+    # The commands in records have a data set's settings with a prefix.
+    arguments = [
+        re.sub(r"^--data-settings\.(seed\b)?", lambda at: "--data-seed" if at[1] else "--", word) for word in arguments
+    ]
     chosen = peek(arguments, preset=None, method=None, data=None)
     preset: Any = chosen["preset"] or preset_for(chosen["data"])
     require_known(preset, "preset", PRESETS)
@@ -45,7 +50,7 @@ def command(arguments: list[str]) -> None:
         print(_why(config))
     finished = train(config, asked.out, asked.resume, asked.rerun)
     if first:
-        print(closing(finished))
+        print(closing(finished, config))
 
 
 def _why(config: Config) -> str:

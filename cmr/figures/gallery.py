@@ -78,14 +78,16 @@ def gallery(
         need(item, ["image"], "gallery's item")
     images = [as_image(item["image"]) for item in flat]
     titled = [any(item.get("title") for item in row) for row in rows]
-    heads = [0.27 * (titled[i] and (i == 0 or not nested)) for i in range(len(rows))]
     room = WIDTH / max(across, 2) * common_aspect(images)
+    titles = [[wrapped(item.get("title", ""), WIDTH / across, 11) for item in row] for row in rows]
+    lines = [max(title.count("\n") + 1 for title in row) for row in titles]
+    heads = [(0.09 + 0.18 * lines[i]) * (titled[i] and (i == 0 or not nested)) for i in range(len(rows))]
     names = [wrapped(row[0].get("label", ""), room, 11) if nested else "" for row in rows]
     left = 0.08 + 0.18 * max(name.count("\n") + 1 for name in names) if any(names) else 0.0
     figure, grid = tiles(len(rows), across, common_aspect(images), heads, left, foot=0.36)
     for i, row in enumerate(rows):
-        for ax, item in zip(grid[i], row, strict=False):
-            _tile(ax, item, alpha, iou_threshold, title=item.get("title", "") if i == 0 or not nested else "")
+        for ax, item, title in zip(grid[i], row, titles[i], strict=False):
+            _tile(ax, item, alpha, iou_threshold, title=title if i == 0 or not nested else "")
         if names[i]:
             row_name(grid[i, 0], names[i])
         for ax in grid[i, len(row) :]:

@@ -24,7 +24,7 @@ DIVERGED = "diverged.json"  # in place of a record: the training has an outcome,
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
 NEEDED = {"id": str, "config": dict, "data": dict, "weights": str, "environment": dict, "history": list}  # in a record
-DRAWN = ("history.csv", "curves.png")  # what `cmr train` writes of a finished run for people to look at
+DRAWN = ("history.csv", "curves.png", "gallery.png")  # what `cmr train` writes of a finished run for people to look at
 RERUN = ".rerun"  # ending of the folder of a run that is made again
 
 
@@ -113,17 +113,17 @@ def train_command(config: Config, preset: str = "toybirds") -> str:
     """
     base = make(preset, method=config.method, data=config.data)
     words = ["cmr", "train", "--preset", preset, "--method", config.method, "--data", config.data]
-    parts = (("", config, base), ("", config.settings, base.settings))
-    for prefix, mine, usual in (*parts, ("data-settings.", config.data_settings, base.data_settings)):
+    parts = ((config, base), (config.settings, base.settings), (config.data_settings, base.data_settings))
+    for mine, usual in parts:
         for item in dataclasses.fields(mine):
             value = getattr(mine, item.name)
             if item.name in ("settings", "data_settings") or value == getattr(usual, item.name):
                 continue
-            name = item.name.replace("_", "-")
+            name = "data-seed" if (mine, item.name) == (config.data_settings, "seed") else item.name.replace("_", "-")
             if isinstance(value, bool):
-                words.append(f"--{prefix}{name}" if value else f"--{prefix}no-{name}")
+                words.append(f"--{name}" if value else f"--no-{name}")
             else:
-                words += [f"--{prefix}{name}", *map(str, value if isinstance(value, tuple) else (value,))]
+                words += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
     return shlex.join(words)
 
 

@@ -92,17 +92,21 @@ def recorded_items(
         if position not in held:
             raise UserError(f"{run.path}: holds no map of test image {position}; it holds those of {sorted(held)}")
         maps = torch.from_numpy(outcomes["maps"][held[position]])[None]  # (1, h, w)
-        scale = side / config.image_size
-        items.append(
-            {
-                "image": resize_image((read or split.read)(position), side),
-                "scoremap": locate.normalise(locate.resize(maps, side), config.normalise)[0].numpy(),
-                "gt_boxes": resize_boxes(split.boxes[position], split.sizes[position], (side, side)),
-                "box": half_open(outcomes["box"][position]) * scale,
-                "iou": float(outcomes["iou"][position]),
-            }
-        )
+        scoremap = locate.normalise(locate.resize(maps, side), config.normalise)[0].numpy()
+        items.append(outcome_item(run, split, position, side, read) | {"scoremap": scoremap})
     return items
+
+
+def outcome_item(run: Run, split: Split, position: int, side: int, read: Read | None = None) -> dict[str, Any]:
+    """The gallery item of any test image, without its map; arguments as in `recorded_items`."""
+    outcomes = run.outcomes()
+    iou = float(outcomes["iou"][position])
+    item = {
+        "image": resize_image((read or split.read)(position), side),
+        "gt_boxes": resize_boxes(split.boxes[position], split.sizes[position], (side, side)),
+        "box": half_open(outcomes["box"][position]) * (side / run.config.image_size),
+    }
+    return item if np.isnan(iou) else item | {"iou": iou}
 
 
 def half_open(box: np.ndarray) -> np.ndarray:
@@ -110,7 +114,7 @@ def half_open(box: np.ndarray) -> np.ndarray:
     return np.asarray(box, dtype=np.float64) + np.array([0, 0, 1, 1])
 
 
-def network_images(split: Split, positions: Sequence[int], config: Config) -> Tensor:
+def network_images(split: Split, positions: Sequence[int] | np.ndarray, config: Config) -> Tensor:
     """Test images as a method takes them: (B, 3, image_size, image_size), normalised."""
     images = np.stack([resize_image(split.read(i), config.image_size) for i in positions])  # (B, H, W, 3)
     return normalise(torch.from_numpy(images).permute(0, 3, 1, 2))

@@ -131,10 +131,18 @@ def _work(
             "history": history,
         }
 
-    bar = tqdm(total=config.epochs * steps, initial=len(history) * steps, desc=name, disable=not (progress and first))
+    each = steps * config.batch_size
+    bar = tqdm(
+        total=config.epochs * each,
+        initial=len(history) * each,
+        desc=name,
+        unit=" images",
+        disable=not (progress and first),
+    )
     try:
-        for row in fit(fabric, wrapped, optimizer, Stepping(images, bar), config, len(history)):
-            bar.set_postfix(total=f"{row['total']:.3g}", refresh=False)
+        for row in fit(fabric, wrapped, optimizer, Stepping(images, bar, config.batch_size), config, len(history)):
+            memory = machine.peak_memory_mb(fabric.device) / 1024
+            bar.set_postfix(total=f"{row['total']:.3g}", memory=f"{memory:.1f} GB", refresh=False)
             if config.eval_every and row["epoch"] % config.eval_every == 0 and row["epoch"] < config.epochs:
                 wrapped.eval()
                 row |= _on_the_way(evaluate(localize, test_split, tests, config, *place)[0])
@@ -173,15 +181,15 @@ def room_needed(method: nn.Module) -> int:
 class Stepping(Batches):
     """Batches that move a bar as they are taken."""
 
-    def __init__(self, images: Batches, bar: tqdm) -> None:
+    def __init__(self, images: Batches, bar: tqdm, each: int) -> None:
         vars(self).update(vars(images))  # the same images, not read again
-        self.bar = bar
+        self.bar, self.each = bar, each  # images of all processes in a step
 
     def epoch(self, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """As `Batches.epoch`."""
         for batch in super().epoch(order):
             yield batch
-            self.bar.update()
+            self.bar.update(self.each)
 
 
 def _settle(again: Path, folder: Path) -> None:

@@ -40,19 +40,21 @@ def test_train_prints_the_metrics_and_leaves_one_folder(capsys, tmp_path):
     assert "GT-known Loc" in said
     [folder] = tmp_path.iterdir()
     own = {runs.RECORD, records.OUTCOMES, runs.MODEL}
-    assert {path.name for path in folder.iterdir()} == own | {"history.csv", "curves.png"}
-    assert f"curves: {folder / 'curves.png'}\non pictures: cmr localize PICTURES --run {folder}" in said
+    assert {path.name for path in folder.iterdir()} == {*own, *runs.DRAWN}
+    assert f"boxes: {folder / 'gallery.png'}\non pictures: cmr localize PICTURES --run {folder}" in said
     assert call(capsys, "train", *asked) == said  # finished: the same table at once
 
 
 def test_train_reaches_the_settings_of_method_and_data(capsys, tmp_path):
     call(
         capsys, "train", "--preset", "tiny", "--beta", "2.5", "--sizes", "4", "--no-caam", "--epochs", "1",
-        "--data-settings.classes", "3", "--device", "cpu", "--out", tmp_path,
+        "--classes", "3", "--data-settings.head", "0.5", "--device", "cpu", "--out", tmp_path,
     )  # fmt: skip
     [run] = runs.find(tmp_path)
     settings = run.config.settings
-    assert (settings.beta, settings.sizes, settings.caam, run.config.data_settings.classes) == (2.5, (4,), False, 3)
+    data = run.config.data_settings
+    assert (settings.beta, settings.sizes, settings.caam) == (2.5, (4,), False)
+    assert (data.classes, data.head) == (3, 0.5)  # the second as the commands in older records have it
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """The table and the picture of a training: read back by other readers."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from cmr import figures
+from cmr.assemble import splits
 from cmr.presets import make
-from cmr.study.course import write_course
+from cmr.study import records
+from cmr.study.course import write_course, write_gallery
 from cmr.study.runs import Run
 from cmr.study.training import train
 
@@ -47,3 +50,34 @@ def test_a_run_made_again_leaves_no_curves_of_the_one_before(tmp_path):
     paths = write_course(run)
     again = train(config, tmp_path, rerun=True, progress=False)
     assert again.path == run.path and not any(path.exists() for path in paths)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    config = make("tiny", method="cam", epochs=1, device="cpu", data_settings={"test": 24})
+    return train(config, tmp_path_factory.mktemp("course"), progress=False)
+
+
+def test_the_gallery_has_the_ten_best_boxes_and_then_the_ten_worst(run, monkeypatch):
+    shown = []
+    monkeypatch.setattr(figures, "gallery", lambda items, columns: shown.extend(items) or figures.curves(HISTORY))
+    split = splits(run.config)[1]
+    write_gallery(run, split)
+    iou = np.sort(run.outcomes()["iou"])[::-1]
+    np.testing.assert_allclose([item["iou"] for item in shown], [*iou[:10], *iou[-10:]])
+    assert all(item["scoremap"].shape == item["image"].shape[:2] and item["title"] in split.classes for item in shown)
+
+
+def test_without_true_boxes_the_surest_right_class_is_best_and_the_surest_wrong_one_worst(run, tmp_path, monkeypatch):
+    shown, outcomes = [], {
+        "iou": np.full(3, np.nan, np.float32), "label": np.array([1, 1, 2]), "box": np.tile([2, 2, 9, 9], (3, 1)),
+        "top5": np.array([[0, 1], [1, 0], [2, 1]]), "score": np.array([[0.9, 0.1], [0.6, 0.2], [0.8, 0.1]]),
+    }  # fmt: skip
+    records.write_outcomes(tmp_path, outcomes)
+    monkeypatch.setattr(figures, "gallery", lambda items, columns: shown.extend(items) or figures.curves(HISTORY))
+    split = splits(run.config)[1]
+    path = write_gallery(Run(tmp_path, run.record), split)
+    assert [item["title"] for item in shown] == [split.classes[2], split.classes[1], split.classes[0]]
+    assert not any("iou" in item or "scoremap" in item for item in shown)  # no true box, and the model is not there
+    with Image.open(path) as drawn:
+        assert drawn.format == "PNG"

@@ -180,7 +180,7 @@ CONFIGS = [
 def test_the_command_of_a_run_reads_back_as_that_run(monkeypatch, preset, config):
     asked = []
     monkeypatch.setattr("cmr.study.training.train", lambda config, *_: asked.append(config))
-    monkeypatch.setattr("cmr.study.course.closing", lambda _: "")
+    monkeypatch.setattr("cmr.study.course.closing", lambda *_: "")
     words = shlex.split(runs.train_command(config, preset))
     assert words[0] == "cmr"
     cli.main(words[1:])
@@ -202,7 +202,7 @@ def another(value, hint):
 def test_every_setting_of_every_method_reads_back(monkeypatch, method):
     asked = []
     monkeypatch.setattr("cmr.study.training.train", lambda config, *_: asked.append(config))
-    monkeypatch.setattr("cmr.study.course.closing", lambda _: "")
+    monkeypatch.setattr("cmr.study.course.closing", lambda *_: "")
     usual, hints = make("tiny", method=method).settings, get_type_hints(METHODS[method].Settings)
     changed = {item.name: another(getattr(usual, item.name), hints[item.name]) for item in fields(usual)}
     config = make("tiny", method=method, settings=changed)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import tyro
 from tqdm import tqdm
 
 from cmr.data.split import Split, fingerprint
@@ -53,7 +54,8 @@ class Settings:
     test: int = 500  # images to score
     classes: int = 20  # species, 2 to 20 (to 60 of the flock of others)
     size: int = 64  # side of the images in pixels, 16 or more
-    seed: int = 0  # another seed gives other images of the same species
+    # another seed gives other images of the same species
+    seed: Annotated[int, tyro.conf.arg(name="data-seed")] = 0  # a run has a seed too
     head: float = 1.0  # dial of the head: colour, markings and crest, 0 to 1
     beak: float = 0.4  # dial of the beak: colour and shape, 0 to 1
     body: float = 0.2  # dial of the body: back, belly and breast pattern, 0 to 1
