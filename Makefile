@@ -29,8 +29,8 @@ book: $(STAMP)  ## run the notebooks and build the book into book/_build/html
 draft: $(STAMP)  ## build the pages only: notebooks as they last ran, warnings allowed
 	@$(PY) -m book.build --draft
 
-test: $(STAMP)  ## run the tests
-	@$(PY) -m pytest
+test: $(STAMP)  ## run the tests, two at a time
+	@$(PY) -m pytest -n 2 --dist worksteal
 
 coverage: $(STAMP)  ## run the tests and say which lines of the library they do not reach; pages in build/coverage
 	@$(PY) -m pytest --cov --cov-report=term --cov-report=html

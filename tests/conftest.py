@@ -8,6 +8,8 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a network that may not be there
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers, and what they start, share two cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
