@@ -30,20 +30,18 @@ def make_fabric(config: Config) -> "Fabric":
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the record says what Fabric would announce
-    if config.device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device: '{config.device}' is not one of auto, cpu, cuda")
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda was asked for, but torch sees no GPU; take --device cpu")
-    accelerator = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    device = device_of(config.device)
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun
+    if device.index is not None and processes > 1:
+        raise UserError(f"device: {config.device} is one GPU, and {processes} processes want one each; give cuda")
     fabric = Fabric(
-        accelerator=accelerator,
-        devices=processes,
+        accelerator=device.type,
+        devices=processes if device.index is None else [device.index],
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
         strategy="ddp" if "LOCAL_WORLD_SIZE" in os.environ else "auto",
         # Named, or the variables of a scheduler around a single process (SLURM's, MPI's) are taken for a cluster.
         plugins=TorchElasticEnvironment() if "LOCAL_WORLD_SIZE" in os.environ else LightningEnvironment(),
-        precision=precision(config, torch.device(accelerator)),
+        precision=precision(config, device),
     )
     if config.batch_size % fabric.world_size:
         raise UserError(
@@ -51,6 +49,29 @@ def make_fabric(config: Config) -> "Fabric":
         )
     fabric.launch()
     return fabric
+
+
+def device_of(name: str) -> torch.device:
+    """The device of this name; `auto` is a GPU where torch sees one.
+
+    Raises:
+        UserError: there is no such device here.
+
+    Example:
+        >>> device_of("cpu")
+        device(type='cpu')
+    """
+    kind, _, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind in ("cuda", "mps") and number.isdigit())):
+        raise UserError(f"device: '{name}' is not one of auto, cpu, cuda, cuda:N, mps")
+    if kind == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if int(number or 0) >= there:
+        raise UserError(
+            f"device: {name} was asked for, but torch sees {there or 'no'} GPU{'s' * (there > 1)} of this kind; take --device cpu"
+        )
+    return torch.device(name)
 
 
 def precision(config: Config, device: torch.device) -> Literal["32-true", "bf16-mixed"]:

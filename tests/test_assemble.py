@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cmr import assemble
+from cmr.errors import UserError
 from cmr.presets import make
 
 INTEL = "vendor_id : GenuineIntel\nflags : fpu sse avx512_bf16\n"
@@ -32,3 +33,21 @@ def test_auto_takes_bfloat16_where_it_is_fast_but_not_for_tiny(monkeypatch, fast
     assert assemble.precision(resnet, cpu) == ("bf16-mixed" if fast else "32-true")
     assert assemble.precision(tiny, gpu) == assemble.precision(resnet, gpu) == "bf16-mixed"
     assert assemble.precision(make("tiny", precision="32-true"), gpu) == "32-true"
+
+
+@pytest.mark.parametrize("name", ["cuda:0", "cuda", "mps"])
+def test_a_gpu_that_is_not_there_is_named(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"device: {name} was asked for, but torch sees no GPU of this kind"):
+        assemble.make_fabric(make("tiny", device=name))
+
+
+def test_a_gpu_by_its_number_is_the_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert assemble.device_of("cuda:3") == torch.device("cuda", 3)
+    with pytest.raises(UserError, match="cuda:4 was asked for, but torch sees 4 GPUs of"):
+        assemble.device_of("cuda:4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="cuda:3 is one GPU, and 2 processes want one each; give cuda"):
+        assemble.make_fabric(make("tiny", device="cuda:3"))

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from cmr.assemble import device_of
 from cmr.errors import UserError, unknown
 from cmr.maps.components import component_boxes
 from cmr.maps.locate import normalise, resize
-from cmr.pictures.device import device_of
 from cmr.pictures.inputs import as_pictures, is_one
 from cmr.pictures.model import SIDE, Model, of_classifier, of_module, of_run
 from cmr.pictures.result import Found, Localization

@@ -41,7 +41,7 @@ def configuration(
         preset: as in `cmr.presets.make`.
         images: of the training split.
         epochs: passes over them.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         **dials: settings of the data set: how much each part tells, 0 to 1.
 
     Returns:
