@@ -68,9 +68,8 @@ def device_of(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if int(number or 0) >= there:
-        raise UserError(
-            f"device: {name} was asked for, but torch sees {there or 'no'} GPU{'s' * (there > 1)} of this kind; take --device cpu"
-        )
+        seen = f"{there or 'no'} GPU{'s' * (there > 1)}"
+        raise UserError(f"device: {name} was asked for, but torch sees {seen} of this kind; take --device cpu")
     return torch.device(name)
 
 

@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+MOST = 60  # names that a message lists
+NEAREST = 5
+
 
 class UserError(Exception):
     """A mistake of the user's: the command line prints its one message and exits with 2.
@@ -72,11 +75,16 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     Example:
         >>> print(unknown("method", "cmrr", ["cam", "has", "cmr"]))
         unknown method 'cmrr': did you mean 'cmr'? Known: cam, cmr, has
+        >>> print(unknown("number", "99x", map(str, range(1000))))
+        unknown number '99x': did you mean '99'? Near it: 999, 998, 997, 996; 1,000 are known
     """
     names, name = sorted(known), name if isinstance(name, str) else shown(name)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=NEAREST, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(names)}")
+    if len(names) <= MOST:
+        return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(names)}")
+    others = f"Near it: {', '.join(close[1:])}; " if close[1:] else ""
+    return UserError(f"unknown {what} '{name}': {hint}{others}{len(names):,} are known")
 
 
 def first_line(error: Exception) -> str:

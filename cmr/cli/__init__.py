@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
+from cmr import __version__
 from cmr.errors import UserError, shown, unknown
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -82,6 +83,9 @@ def run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         listed = "\n".join(f"  cmr {name:9} {line}\n{'':16}{EXAMPLES[name]}" for name, line in COMMANDS.items())
         print(f"{listed}\n\nEach command explains its options: cmr COMMAND --help")
+        return
+    if arguments[0] == "--version":
+        print(f"cmr {__version__}")
         return
     if arguments[0] not in COMMANDS:
         raise unknown("command", arguments[0], COMMANDS)

@@ -14,18 +14,18 @@ from cmr.errors import UserError
 
 @dataclass(frozen=True)
 class Localize:
-    """Draw boxes on one's own pictures, with an ImageNet classifier, any of timm's, or a trained run.
+    """Draw boxes on your own pictures with an ImageNet classifier, any timm model or a trained run.
 
     Example: cmr localize bird.jpg holiday/ --objects all --format coco
     """
 
-    # pictures, or folders of pictures with all that lies below
+    # pictures, or folders, which are searched recursively
     path: tyro.conf.Positional[tuple[str, ...]]
     # folder for annotated pictures, localizations.json and sheet.html; pictures of an earlier call stay in it
     out: str = "localized"
     # folder of a trained run; none: an ImageNet classifier
     run: str = ""
-    # classifier, where there is no run: resnet50, resnet18, squeezenet1_1, or any of timm's by its name
+    # classifier, where there is no run: resnet50, resnet18, squeezenet1_1, or any timm model by its name
     backbone: str = "resnet50"
     # its weights: imagenet (fetched by timm) or a file
     weights: str = "imagenet"
@@ -35,7 +35,7 @@ class Localize:
     image_size: int = 0
     # one box per class, or all regions above the threshold
     objects: Literal["one", "all"] = "one"
-    # how many of the likeliest classes
+    # number of the likeliest classes to show
     top: int = 1
     # look for this class alone: its name, its number, or a word that several names have
     only: Annotated[str, tyro.conf.arg(name="class")] = ""

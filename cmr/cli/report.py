@@ -35,6 +35,8 @@ def command(arguments: list[str]) -> None:
         if not Path(root).is_dir() and asked.roots != Report.roots:
             raise UserError(f"report: {root}: there is no such folder")
     good, bad = runs.find_good(*asked.roots)
+    if not good and not bad:
+        raise UserError(f"report: no runs found in {', '.join(asked.roots)}; name the folders that hold them")
     rows = report.rows(report.kept(good, asked.data, asked.method))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     print(report.render(rows, asked.format, width))

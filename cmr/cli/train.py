@@ -18,7 +18,8 @@ class Train(Generic[C]):
     """Train a method, test it, and leave one folder with the record, the outcomes and the model."""
 
     config: Annotated[C, Flat]
-    # where the defaults come from: tiny (seconds), toybirds (minutes), own (what --data folder takes) or paper
+    # where the defaults come from: tiny (seconds), toybirds (minutes), own (your own pictures; the one for --data
+    # folder) or paper
     preset: Literal["tiny", "toybirds", "own", "paper"] = "toybirds"
     # folder in which the run gets its folder
     out: str = "runs"
@@ -43,19 +44,25 @@ def command(arguments: list[str]) -> None:
     asked = parse(kind, arguments, "train", Train(base, preset=preset))
     config = checked(asked.config)
     from cmr.study.course import closing
+    from cmr.study.records import now
     from cmr.study.training import train
 
     first = os.environ.get("RANK", "0") == "0"  # under torchrun one process reports
-    if first and preset == "own" and not chosen["preset"]:
+    if first and preset == "own":
         print(_why(config))
+    began = now()
     finished = train(config, asked.out, asked.resume, asked.rerun)
     if first:
+        if not asked.rerun and finished.record["finished"] < began:
+            print(f"finished before, at {finished.record['finished']}: nothing was trained; --rerun trains it again")
         print(closing(finished, config))
 
 
 def _why(config: Config) -> str:
     """What is trained on one's own pictures where no preset was named, and why."""
-    known = "" if config.weights == "none" else ". The weights know pictures, so few of yours and a small rate will do"
+    known = (
+        "" if config.weights == "none" else ". The weights are pretrained, so few pictures and a low rate are enough"
+    )
     return (
         f"preset own, for a small set of your own pictures: {config.method} on {config.backbone}, weights "
         f"{config.weights}, {config.image_size} pixels, {config.epochs} epochs, {config.batch_size} images per step, "

@@ -1,5 +1,6 @@
 """Decodes every image before training starts, so that a broken one is found now and not after an hour."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 
@@ -11,8 +12,15 @@ from cmr.data.split import ImageFiles, Split
 from cmr.data.threaded import in_threads
 from cmr.errors import UserError
 
+Seen = dict[bytes, tuple[str, str]]
 
-def check(split: Split, progress: bool = True, notes: list[str] | None = None) -> list[str]:
+
+def check(
+    split: Split,
+    progress: bool = True,
+    notes: list[str] | None = None,
+    seen: Seen | None = None,
+) -> list[str]:
     """Decodes all images of a split, and its masks where it has any, in threads.
 
     The lists have been checked when the split was loaded; this finds files that are broken or cut short, pictures whose
@@ -21,7 +29,10 @@ def check(split: Split, progress: bool = True, notes: list[str] | None = None) -
     Args:
         split: the images.
         progress: show a progress bar.
-        notes: receives what is odd but no mistake: the loader's notes, classes without an image, pictures kept small.
+        notes: receives what is odd but no mistake: the loader's notes, classes without an image, pictures kept small,
+            the same picture in two classes or in two splits.
+        seen: receives the pixels of every picture, as a hash, with its file and its place; give the same to the check
+            of another split, and pictures in both are noted.
 
     Returns:
         One message a problem, naming the file and its line in the list; empty when all is well.
@@ -34,6 +45,7 @@ def check(split: Split, progress: bool = True, notes: list[str] | None = None) -
         []
     """
     stored = np.zeros((len(split), 2), np.int64)  # width and height as decoded; 0 where that failed
+    pixels = [b""] * len(split)
     readers = [reader for reader in (split.read, split.masks, split.ignore, split.parts) if reader is not None]
 
     def problems(i: int) -> list[str]:
@@ -48,6 +60,7 @@ def check(split: Split, progress: bool = True, notes: list[str] | None = None) -
                 found.append(f"{split.ids[i]}: {array.shape} {array.dtype}, expected (height, width, 3) uint8")
             elif reader is split.read:
                 stored[i] = array.shape[1], array.shape[0]
+                pixels[i] = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
         # The ignore mask needs the instances' masks too, so that one broken file may be met twice.
         return list(dict.fromkeys(found))
 
@@ -56,11 +69,23 @@ def check(split: Split, progress: bool = True, notes: list[str] | None = None) -
     checked = in_threads(problems, len(split), threads(most=256))
     for found in tqdm(checked, total=len(split), desc=what, unit="image", disable=not progress):
         out += found
-    odd = [*split.notes, *_empty_classes(split)]
+    odd = [*split.notes, *_empty_classes(split), *_twice(split, pixels, {} if seen is None else seen)]
     out += _other_sizes(split, stored, odd) + _fractions(split)
     if notes is not None:
         notes += odd
     return out
+
+
+def _twice(split: Split, pixels: list[bytes], seen: Seen) -> list[str]:
+    """Notes pictures whose very pixels are another's, of another class or another split."""
+    pairs = []
+    for i, digest in enumerate(pixels):
+        place = f"{split.split}, {split.classes[split.labels[i]]}"
+        file, other = seen.setdefault(digest, (_file(split, i), place)) if digest else ("", place)
+        if other != place:
+            pairs.append(f"{file} ({other}) and {_file(split, i)} ({place})")
+    some = "; ".join(pairs[:4]) + f"; and {len(pairs) - 4} more" * (len(pairs) > 4)
+    return [f"the same picture twice, in other places: {some}"] if pairs else []
 
 
 def _other_sizes(split: Split, stored: np.ndarray, notes: list[str]) -> list[str]:

@@ -15,8 +15,8 @@ spreadsheets do (numbers may then have a decimal comma):
   and the first pixel beyond right and bottom (x1 = x0 + width). Empty where an image has no box; only testing needs
   boxes.
 - `split`: optional, train, val or test. Without this column `test_percent` of the images are `test` and the others
-  `train`, chosen by a hash of the path: the choice stays when images are added. Where that leaves a split empty, the
-  image with the lowest hash is `test`, or the one with the highest `train`.
+  `train`, chosen by a hash of the path: the choice stays when images are added. Where that leaves a class without one
+  of the two, its image with the lowest hash is `test`, or the one with the highest `train`.
 
 Without a CSV the folders are the classes, with all pictures below them: `<root>/heron/a.jpg`, `<root>/owl/2024/b.png`.
 Where all folders of the root are called train, val or test, they are the splits, and the classes are the folders in
@@ -82,7 +82,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     notes: list[str] = []
     by_folder = settings.csv == Settings.csv and not path.exists()
     if by_folder and not named:  # or all pictures below the place where one happens to be
-        raise UserError("data_root: which folder holds your pictures was not said; name it (. for this one)")
+        raise UserError("data_root: no folder of pictures was given; name it (. for this one)")
     entries = (_class_folders if by_folder else _entries)(root if by_folder else path, settings.test_percent, notes)
     classes = _classes(root / "classes.txt", path, entries)
     chosen = {name: entry for name, entry in entries.items() if entry.split == split}
@@ -148,6 +148,11 @@ def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str,
             f"{root}: there is neither a list {Settings.csv} nor a folder with pictures; write the list, or put the "
             "pictures of each class into a folder with its name"
         )
+    held = {parts[:-1] for parts in found}
+    classes = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and not hidden(folder.name)]
+    empty = [folder.name for folder in classes if not any(parts[0] == folder.name for parts in held)]
+    if empty:
+        notes.append(f"{root}: no picture in {', '.join(empty)}, which makes no class")
     if aside := len(below) - len(found):
         notes.append(f"{root}: {aside} picture{'s' * (aside > 1)} beside the class folders, left out")
     split = int({parts[0] for parts in found} <= set(SPLITS))
@@ -216,13 +221,17 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _divide(entries: dict[str, _Entry], test_percent: int) -> None:
-    """Gives every image its split, by a hash of its path; none of the two is empty if there are images for both."""
+    """Gives every image its split, by a hash of its path; a class has both if it has images for both."""
     shares = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in entries}
     for name, entry in entries.items():
         entry.split = "test" if 100 * shares[name] < test_percent else "train"
-    if len(entries) > 1 and 0 < test_percent < 100:
-        entries[min(shares, key=lambda name: shares[name])].split = "test"
-        entries[max(shares, key=lambda name: shares[name])].split = "train"
+    of_class: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        of_class.setdefault(entry.label, []).append(name)
+    for names in of_class.values():
+        if len(names) > 1 and 0 < test_percent < 100:
+            entries[min(names, key=lambda name: shares[name])].split = "test"
+            entries[max(names, key=lambda name: shares[name])].split = "train"
 
 
 def _classes(path: Path, csv_path: Path, entries: dict[str, _Entry]) -> tuple[str, ...]:

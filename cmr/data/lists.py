@@ -224,9 +224,20 @@ def headers(files: ImageFiles) -> np.ndarray:
         (n, 2) int64, width and height.
 
     Raises:
-        UserError: for the first file that is missing or no image, naming its line.
+        UserError: files that are missing or no images, naming the lines of the first ten.
     """
-    return np.array(_threaded(files.size, len(files.names), "reading image headers"), np.int64).reshape(-1, 2)
+
+    def size(i: int) -> tuple[int, int] | UserError:
+        try:
+            return files.size(i)
+        except UserError as error:
+            return error
+
+    found = _threaded(size, len(files.names), "reading image headers")
+    bad = [str(one) for one in found if isinstance(one, UserError)]
+    if bad:
+        raise UserError("\n".join(bad[:10]) + f"\n... and {len(bad) - 10} more" * (len(bad) > 10))
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def file_bytes(files: ImageFiles) -> np.ndarray:

@@ -106,7 +106,7 @@ def _name(key: str) -> str:
 
 
 def _sorted_keys(keys: Sequence[str], x: str) -> dict[str, list[str]]:
-    titles = ("losses", "fusion loss", "training images, share right", "held-out images, percent", "scalars")
+    titles = ("losses", "fusion loss", "training accuracy", "held-out images, percent", "scalars")
     panels: dict[str, list[str]] = {title: [] for title in titles}
     for key in keys:
         name = key.lower()
@@ -115,7 +115,7 @@ def _sorted_keys(keys: Sequence[str], x: str) -> dict[str, list[str]]:
         if name.startswith(("delta", "alpha")):
             panels["scalars"].append(key)
         elif name == "accuracy":
-            panels["training images, share right"].append(key)
+            panels["training accuracy"].append(key)
         elif any(part in name for part in ("top-", "loc", "acc")):
             panels["held-out images, percent"].append(key)
         elif "fusion" in name:

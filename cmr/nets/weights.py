@@ -199,7 +199,7 @@ def load_weights(
         >>> load_weights(layer, {"weight": torch.ones(1, 2)}, "ones.pt")
         Traceback (most recent call last):
         ...
-        cmr.errors.UserError: weights: 'ones.pt' lacks 1 of 2 tensors (bias); pass partial=True to start from a part
+        cmr.errors.UserError: weights: 'ones.pt' lacks 1 of 2 tensors (bias); training may take a part: partial_weights
     """
     own = module.state_dict()
     state = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(ignore))}
@@ -217,10 +217,10 @@ def load_weights(
             f"and lacks {len(missing)} of {len(needed)}; it belongs to another architecture"
         )
     if missing and not partial:
-        raise UserError(
-            f"weights: '{source}' lacks {len(missing)} of {len(needed)} tensors ({_some(missing)}); "
-            "pass partial=True to start from a part"
-        )
+        most = 2 * len(missing) > len(needed)
+        remedy = "it belongs to another architecture" if most else "training may take a part: partial_weights"
+        lacks = f"{len(missing)} of {len(needed)} tensors ({_some(missing)})"
+        raise UserError(f"weights: '{source}' lacks {lacks}; {remedy}")
     bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if bad:
         raise UserError(

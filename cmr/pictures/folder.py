@@ -60,7 +60,8 @@ def localize_pictures(
             found stays there; pictures that are done under the same settings and have not changed are not done again.
         maps: write each first class's map to `maps/NAME.npy`, as `cmr score` reads them.
         contact_sheet: write `sheet.html`, one page with all pictures.
-        format: more files with the boxes of all pictures in the folder: "coco", "yolo", "voc", "csv".
+        format: more files with the boxes of all pictures in the folder: "coco", "yolo", "voc", "csv". Those that an
+            earlier call wrote are written anew.
         options: of `cmr.pictures.localizer.Localizer`.
 
     Returns:
@@ -89,14 +90,20 @@ def localize_pictures(
             out.rmdir()
         raise UserError("localize: " + "\n".join(bad))
     store.write()
-    for name in format:
-        formats.FORMATS[name](out, list(store.rows.values()))
+    rows, wrong = list(store.rows.values()), []
+    for name in sorted({*format, *formats.present(out)}):  # those of an earlier call would tell of other boxes
+        try:
+            formats.FORMATS[name](out, rows)
+        except UserError as error:
+            wrong.append(f"localize: {error}")
     if contact_sheet:
         sheet.write(out, list(store.rows.values()), cards, localizer.model.rule.threshold)
     found = [store.rows[place] for place in places.values() if place in store.rows]
     _tell(out, found, len(files) - len(todo), contact_sheet)
     if bad:
-        raise UserError(f"localize: {len(bad)} of {len(files)} pictures left out:\n  " + "\n  ".join(bad))
+        wrong.append(f"localize: {len(bad)} of {len(files)} pictures left out:\n  " + "\n  ".join(bad))
+    if wrong:
+        raise UserError("\n".join(wrong))
     return found
 
 
@@ -184,6 +191,7 @@ def _save(out: Path, item: _Work, result: Localization, maps: bool) -> tuple[dic
     first = result.to_dict()["objects"][0]
     row = {"path": item.path, **result.to_dict(), "class": first["class"], "score": first["score"], "box": first["box"]}
     row |= {"picture": item.drawn, "stamp": _stamp(item.file)}
+    (out / f"maps/{stem(item.drawn)}.npy").unlink(missing_ok=True)  # of an earlier call
     if maps:
         row["map"] = f"maps/{stem(item.drawn)}.npy"
         write_aside(out / row["map"], partial(np.save, arr=result.scoremap.astype(np.float16)))
@@ -202,7 +210,7 @@ def _tell(out: Path, found: list[dict[str, Any]], skipped: int, contact_sheet: b
         for one in row["objects"]:
             print(f"{row['image']}: {one['class']} ({one['score']:.2f}), box {one['box']}")
     if len(found) > SPOKEN:
-        print(f"... and {len(found) - SPOKEN} more pictures")
+        print(f"... and {len(found) - SPOKEN} more picture{'s' * (len(found) > SPOKEN + 1)}")
     if skipped:
-        print(f"{skipped} of {len(found)} were done before and have not changed")
+        print(f"{skipped} of {len(found)} already done and unchanged")
     print(f"written: {out / 'sheet.html' if contact_sheet else out}")

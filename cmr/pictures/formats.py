@@ -4,15 +4,35 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
+from cmr.errors import UserError
 from cmr.files import write_aside, write_json
 from cmr.pictures.find import stem
 
 Rows = Sequence[dict[str, Any]]
+ABOUT_YOLO = "# Put the pictures into a folder images beside this file, under the names that the labels have.\n"
 COLUMNS = ("image", "width", "height", "class", "score", "x0", "y0", "x1", "y1")
+
+
+def own_names(rows: Rows) -> list[str]:
+    """What each picture is called in a file for other tools: its name, with as many of its folders as tell it apart.
+
+    Example:
+        >>> paths = "../mix/a/x.jpg", "../mix/b/x.jpg", "../y.jpg"
+        >>> own_names([{"image": path.rpartition("/")[2], "path": path} for path in paths])
+        ['a/x.jpg', 'b/x.jpg', 'y.jpg']
+    """
+    names = [row["image"] for row in rows]
+    parts = [[part for part in row["path"].split("/") if part not in ("..", "")] for row in rows]
+    depths = [name.count("/") + 1 for name in names]
+    while again := [i for i, name in enumerate(names) if names.count(name) > 1 and depths[i] < len(parts[i])]:
+        for i in again:
+            depths[i] += 1
+            names[i] = "/".join(parts[i][-depths[i] :])
+    return names
 
 
 def used_classes(rows: Rows) -> dict[int, str]:
@@ -25,8 +45,8 @@ def write_coco(out: Path, rows: Rows) -> None:
     categories = {index: number for number, index in enumerate(used_classes(rows), start=1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, row in enumerate(rows, start=1):
-        images.append({"id": number, "file_name": row["image"], "width": row["width"], "height": row["height"]})
+    for number, (name, row) in enumerate(zip(own_names(rows), rows, strict=True), start=1):
+        images.append({"id": number, "file_name": name, "width": row["width"], "height": row["height"]})
         for one in row["objects"]:
             x0, y0, x1, y1 = one["box"]
             width, height = round(x1 - x0, 1), round(y1 - y0, 1)
@@ -46,40 +66,51 @@ def write_coco(out: Path, rows: Rows) -> None:
 
 
 def write_yolo(out: Path, rows: Rows) -> None:
-    """Writes `yolo/labels/NAME.txt`, lines of class, centre and size as shares of the picture; and `yolo/data.yaml`."""
+    """Writes `yolo/labels/NAME.txt`, lines of class, centre and size as shares of the picture; and `yolo/data.yaml`.
+
+    Raises:
+        UserError: two pictures that differ in nothing but their ending: YOLO has one file of labels for both.
+    """
+    names = own_names(rows)
+    stems = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
+    if twice := next((i for i, name in enumerate(stems) if name in stems[:i]), None):
+        first = names[stems.index(stems[twice])]
+        raise UserError(f"format yolo: {first} and {names[twice]} would share one file of labels; rename one of them")
     classes = used_classes(rows)
     numbers = {index: number for number, index in enumerate(classes)}
-    for row in rows:
+    for name, row in zip(stems, rows, strict=True):
         lines = []
         for one in row["objects"]:
             x0, y0, x1, y1 = one["box"]
             width, height = row["width"], row["height"]
             place = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height)
             lines.append(" ".join([str(numbers[one["index"]]), *(f"{value:.6f}" for value in place)]))
-        write_aside(out / "yolo" / "labels" / f"{stem(row['picture'])}.txt", ("\n".join(lines) + "\n").encode())
+        write_aside(out / "yolo" / "labels" / f"{name}.txt", ("\n".join(lines) + "\n").encode())
     # JSON text is YAML text too, so names need no quoting of their own
-    names = "".join(f"  {numbers[index]}: {json.dumps(name, ensure_ascii=False)}\n" for index, name in classes.items())
-    write_aside(out / "yolo" / "data.yaml", f"path: .\ntrain: images\nval: images\nnames:\n{names}".encode())
+    named = "".join(f"  {numbers[index]}: {json.dumps(name, ensure_ascii=False)}\n" for index, name in classes.items())
+    write_aside(
+        out / "yolo" / "data.yaml", f"{ABOUT_YOLO}path: .\ntrain: images\nval: images\nnames:\n{named}".encode()
+    )
 
 
 def write_voc(out: Path, rows: Rows) -> None:
     """Writes `voc/NAME.xml`: whole pixels counted from 1, both ends inside the box."""
-    for row in rows:
+    for name, row in zip(own_names(rows), rows, strict=True):
         root = ElementTree.Element("annotation")
-        ElementTree.SubElement(root, "filename").text = row["image"]
+        ElementTree.SubElement(root, "filename").text = name
         size = ElementTree.SubElement(root, "size")
-        for name, value in (("width", row["width"]), ("height", row["height"]), ("depth", 3)):
-            ElementTree.SubElement(size, name).text = str(value)
+        for side, value in (("width", row["width"]), ("height", row["height"]), ("depth", 3)):
+            ElementTree.SubElement(size, side).text = str(value)
         for one in row["objects"]:
             item = ElementTree.SubElement(root, "object")
             ElementTree.SubElement(item, "name").text = one["class"]
-            for name in ("truncated", "difficult"):
-                ElementTree.SubElement(item, name).text = "0"
+            for mark in ("truncated", "difficult"):
+                ElementTree.SubElement(item, mark).text = "0"
             box = ElementTree.SubElement(item, "bndbox")
             x0, y0, x1, y1 = (round(value) for value in one["box"])
             whole = (min(x0 + 1, row["width"]), min(y0 + 1, row["height"]), max(x1, x0 + 1), max(y1, y0 + 1))
-            for name, value in zip(("xmin", "ymin", "xmax", "ymax"), whole, strict=True):
-                ElementTree.SubElement(box, name).text = str(value)
+            for end, value in zip(("xmin", "ymin", "xmax", "ymax"), whole, strict=True):
+                ElementTree.SubElement(box, end).text = str(value)
         ElementTree.indent(root)
         content = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
         write_aside(out / "voc" / f"{stem(row['picture'])}.xml", content)
@@ -90,12 +121,18 @@ def write_csv(out: Path, rows: Rows) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    for row in rows:
+    for name, row in zip(own_names(rows), rows, strict=True):
         for one in row["objects"]:
-            table.writerow([row["image"], row["width"], row["height"], one["class"], one["score"], *one["box"]])
+            table.writerow([name, row["width"], row["height"], one["class"], one["score"], *one["box"]])
     write_aside(out / "boxes.csv", text.getvalue().encode())
 
 
+def present(out: Path) -> list[str]:
+    """The formats of which an earlier call left a file in the folder."""
+    return [name for name, place in PLACES.items() if (out / place).exists()]
+
+
+PLACES = {"coco": "coco.json", "yolo": "yolo", "voc": "voc", "csv": "boxes.csv"}
 FORMATS: dict[str, Callable[[Path, Rows], None]] = {
     "coco": write_coco,
     "yolo": write_yolo,

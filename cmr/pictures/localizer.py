@@ -15,7 +15,7 @@ from cmr.errors import UserError, unknown
 from cmr.maps.components import component_boxes
 from cmr.maps.locate import normalise, resize
 from cmr.pictures.inputs import as_pictures, is_one
-from cmr.pictures.model import SIDE, Model, of_classifier, of_module, of_run
+from cmr.pictures.model import BACKBONE, SIDE, WEIGHTS, Model, of_classifier, of_module, of_run
 from cmr.pictures.result import Found, Localization
 from cmr.pictures.rule import rule_of
 
@@ -58,8 +58,8 @@ class Localizer:
 
     def __init__(
         self,
-        backbone: str | nn.Module = "resnet50",
-        weights: str | Path = "imagenet",
+        backbone: str | nn.Module = BACKBONE,
+        weights: str | Path = WEIGHTS,
         *,
         run: str | Path = "",
         rule: str = "boxes",
@@ -80,6 +80,7 @@ class Localizer:
         self.device = device_of(device)
         if run:
             own = {"layer": layer, "classes": classes, "image_size": image_size}
+            own |= {"backbone": backbone != BACKBONE, "weights": str(weights) != WEIGHTS}
             if useless := [name for name, value in own.items() if value]:
                 raise UserError(f"run: a run brings its own {', '.join(useless)}; leave that out, or leave out the run")
             self.model: Model = of_run(run, normalise, threshold, rule)
@@ -89,6 +90,8 @@ class Localizer:
         else:
             made = rule_of(rule, normalise, threshold)
             self.model = of_classifier(backbone, str(weights), made, image_size, layer, classes)
+        if top > len(self.model.classes):
+            raise UserError(f"top: {top} is more than the {len(self.model.classes)} classes; give at most that")
         self.objects, self.top = objects, top
         self.wanted = wanted_classes(only, self.model.classes)
         self.model.module.to(self.device)
@@ -180,14 +183,11 @@ def wanted_classes(only: str | int, classes: Sequence[str]) -> list[int]:
         return [int(asked)]
     found = exact or [i for i, name in enumerate(classes) if asked.casefold() in name.casefold().split()]
     if not found:
-        raise unknown("class", asked, classes) if len(classes) <= 50 else _unknown_of_many(asked, classes)
+        within = [name for name in classes if asked.casefold() in name.casefold()]
+        if within:
+            raise UserError(f"unknown class '{asked}'; {len(within)} have it in their name: {', '.join(within[:5])}")
+        raise unknown("class", asked, classes)
     return found
-
-
-def _unknown_of_many(asked: str, classes: Sequence[str]) -> UserError:
-    close = [name for name in classes if asked.casefold() in name.casefold()][:5]
-    hint = f"some that have it in them: {', '.join(close)}" if close else "none has it in its name"
-    return UserError(f"unknown class '{asked}' among {len(classes)}; {hint}")
 
 
 def localize(images: Any, **options: Any) -> Localization | list[Localization]:

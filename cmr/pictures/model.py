@@ -21,6 +21,7 @@ from cmr.pictures.rule import RULES, RUN, Rule, changed, require_rule
 
 SIDES = Range(32, 8192)
 SIDE = 224
+BACKBONE, WEIGHTS = "resnet50", "imagenet"  # where nothing else is asked for
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def of_classifier(
         raise UserError(f"image_size: {side} is out of range; give {SIDES}")
     if weights == "none":
         raise UserError("weights: a classifier needs weights; give imagenet or a file")
+    if weights != WEIGHTS and not Path(weights).is_file():
+        raise UserError(f"weights: there is no file '{weights}'; give a file, or imagenet")
     if backbone in CLASSIFIERS and not layer:
         net = build_classifier(backbone, weights)
         side = side or SIDE

@@ -53,7 +53,8 @@ def opened(out: Path, about: dict[str, Any], asked: Iterable[str]) -> Store:
         return Store(out, about, rows)
     kept = rows.keys() - set(asked)
     if kept:
-        raise UserError(f"out: {out / ROWS} holds other pictures ({len(kept)}) with {other}; name another folder")
+        held = f"{len(kept)} other picture{'s' * (len(kept) > 1)}"
+        raise UserError(f"out: {out / ROWS} holds {held}, made with {other}; choose another folder")
     return Store(out, about)
 
 
@@ -65,7 +66,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {"localizations": []}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"out: {path} is not what cmr localize writes; name another folder, or take it away") from None
+        raise UserError(f"out: {path} was not written by cmr localize; choose another folder, or delete it") from None
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def parse_parameters(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise UserError(f"parameter {shown(pair)}: is not NAME=VALUE; write it as epochs=3")
+            example = f"{pair}=VALUE" if pair.isidentifier() else "epochs=3"
+            raise UserError(f"parameter {shown(pair)}: is not NAME=VALUE; write it as {example}")
         parameters[name] = plain(name, parse_value(value))
     return parameters
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from cmr.data import cub
+from cmr.data import cub, folder
 from cmr.data.check import check, shared
 from cmr.data.split import NO_BOXES, Split
 
@@ -90,3 +90,21 @@ def test_more_images_than_one_piece():
         "Many", "test", ids, np.zeros(n, np.int64), np.full((n, 2), 2), (NO_BOXES,) * n, ("x",), read, "0" * 16
     )
     assert [problem.split(":")[0] for problem in check(split, progress=False)] == ["0", "1000", "2000"]
+
+
+def test_the_same_pixels_in_two_places_are_noted(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = {"wren": [rng.integers(0, 256, (9, 9, 3), dtype=np.uint8) for _ in range(3)]}
+    pictures["owl"] = [pictures["wren"][1], *(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8) for _ in range(2))]
+    for split, numbers in (("train", (0, 1)), ("test", (2,))):
+        for label, images in pictures.items():
+            (tmp_path / split / label).mkdir(parents=True)
+            for i in numbers:
+                Image.fromarray(images[i]).save(tmp_path / split / label / f"{i}.png")
+    Image.fromarray(pictures["owl"][1]).save(tmp_path / "test" / "owl" / "again.bmp")
+    seen, train, test = {}, [], []
+    assert check(folder.load(tmp_path, "train"), False, train, seen) == []
+    assert check(folder.load(tmp_path, "test"), False, test, seen) == []
+    [inside], [across] = train, test
+    assert "train/owl/0.png (train, owl) and" in inside and "train/wren/1.png (train, wren)" in inside
+    assert "train/owl/1.png (train, owl) and" in across and "test/owl/again.bmp (test, owl)" in across

@@ -265,7 +265,7 @@ def test_folders_named_as_splits_hold_the_class_folders(classes, tmp_path):
 
 def test_no_folder_named_is_not_the_working_folder(classes, monkeypatch):
     monkeypatch.chdir(classes)
-    with pytest.raises(UserError, match="data_root: which folder holds your pictures was not said"):
+    with pytest.raises(UserError, match="data_root: no folder of pictures was given"):
         folder.load("", "train")
     assert len(folder.load(".", "test", ALL)) == 8
 
@@ -278,8 +278,12 @@ def test_what_is_no_folder_of_pictures_is_told(classes, tmp_path):
     (tmp_path / "empty" / "heron").mkdir(parents=True)
     with pytest.raises(UserError, match=r"empty: there is neither a list images.csv nor a folder with pictures"):
         folder.load(tmp_path / "empty", "train")
+    (classes / "wren").mkdir()
+    assert "no picture in wren, which makes no class" in folder.load(classes, "train").notes[0]
     (classes / "owl" / "1.jpg").write_text("no picture")
-    with pytest.raises(UserError, match=r"owl/1.jpg: cannot be read as an image \(.*\); replace the file or remove it"):
+    (classes / "owl" / "2.jpg").write_text("none either")
+    said = r"owl/1.jpg: cannot be read as an image \(.*\); replace the file or remove it\n.*owl/2.jpg: cannot be read"
+    with pytest.raises(UserError, match=said):
         folder.load(classes, "test", folder.Settings(test_percent=100))
 
 
@@ -287,4 +291,5 @@ def test_what_is_no_folder_of_pictures_is_told(classes, tmp_path):
 def test_neither_training_nor_test_is_left_empty(classes, test_percent):
     settings = folder.Settings(test_percent=test_percent)
     sizes = {split: len(folder.load(classes, split, settings)) for split in ("train", "test")}
-    assert sizes == ({"train": 7, "test": 1} if test_percent == 1 else {"train": 1, "test": 7})
+    assert sizes == ({"train": 6, "test": 2} if test_percent == 1 else {"train": 2, "test": 6})
+    assert all(set(folder.load(classes, split, settings).labels) == {0, 1} for split in ("train", "test"))

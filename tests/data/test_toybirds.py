@@ -199,11 +199,11 @@ def test_other_sizes_show_the_same_picture(size):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"head": 1.5}, "ToyBirds head: 1.5 is not a probability; give a dial from 0 to 1"),
-        ({"legs": -0.1}, "ToyBirds legs: -0.1 is not a probability; give a dial from 0 to 1"),
-        ({"tail": float("nan")}, "ToyBirds tail: nan is not a probability"),
-        ({"wing": "much"}, "ToyBirds wing: 'much' is not a probability"),
-        ({"body": True}, "ToyBirds body: True is not a probability"),
+        ({"head": 1.5}, "ToyBirds head: 1.5 is out of range; give 0 to 1"),
+        ({"legs": -0.1}, "ToyBirds legs: -0.1 is out of range; give 0 to 1"),
+        ({"tail": float("nan")}, "ToyBirds tail: nan is out of range"),
+        ({"wing": "much"}, "ToyBirds wing: 'much' is out of range"),
+        ({"body": True}, "ToyBirds body: True is out of range"),
         ({"classes": 1}, "ToyBirds classes: 1 is not a whole number in range; give 2 to 20"),
         ({"classes": 21}, "ToyBirds classes: 21 is not a whole number in range; give 2 to 20"),
         ({"train": 0}, "ToyBirds train: 0 is not a whole number in range; give 1 to 10,000,000"),

@@ -11,18 +11,19 @@ import torch
 import yaml
 from PIL import Image
 
+from cmr.errors import UserError
 from cmr.pictures.formats import FORMATS, used_classes
 
 ROWS = [
     {
-        "image": "a/bird.jpg", "picture": "a/bird.cmr.png", "width": 100, "height": 50,
+        "image": "a/bird.jpg", "path": "../a/bird.jpg", "picture": "a/bird.cmr.png", "width": 100, "height": 50,
         "objects": [
             {"class": "jay, blue", "index": 17, "score": 0.9, "box": [10.0, 5.0, 60.0, 45.0]},
             {"class": 'say "<&>" 翠鸟', "index": 4, "score": 0.25, "box": [0.0, 0.0, 100.0, 50.0]},
         ],
     },
     {
-        "image": "b.png", "picture": "b.cmr.png", "width": 30, "height": 40,
+        "image": "b.png", "path": "../b.png", "picture": "b.cmr.png", "width": 30, "height": 40,
         "objects": [{"class": "jay, blue", "index": 17, "score": 0.5, "box": [2.4, 3.5, 29.7, 40.0]}],
     },
 ]  # fmt: skip
@@ -105,3 +106,22 @@ def test_the_table_is_read_by_csv(out):
 
 def test_classes_are_those_that_occur():
     assert used_classes(ROWS) == {4: 'say "<&>" 翠鸟', 17: "jay, blue"}
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    rows = [dict(ROWS[1], image="x.jpg", path=f"../mix/{name}/x.jpg") for name in ("a", "b")]
+    for write in FORMATS.values():
+        write(tmp_path, rows)
+    assert [one["file_name"] for one in json.loads((tmp_path / "coco.json").read_text())["images"]] == [
+        "a/x.jpg",
+        "b/x.jpg",
+    ]
+    assert sorted(path.name for path in (tmp_path / "yolo/labels").iterdir()) == ["a", "b"]
+    with (tmp_path / "boxes.csv").open() as table:
+        assert {row["image"] for row in csv.DictReader(table)} == {"a/x.jpg", "b/x.jpg"}
+
+
+def test_yolo_has_no_two_files_for_one_stem(tmp_path):
+    rows = [dict(ROWS[1], image=name, path=f"../{name}") for name in ("x.jpg", "x.png")]
+    with pytest.raises(UserError, match=r"format yolo: x.jpg and x.png would share one file of labels; rename one"):
+        FORMATS["yolo"](tmp_path, rows)

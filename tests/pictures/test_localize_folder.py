@@ -102,7 +102,7 @@ def test_a_second_call_adds_and_never_loses(capsys, asked, tmp_path, monkeypatch
     assert [row["path"] for row in rows("out")] == ["../in/a.jpg", "../in/b.tif", "../in/deep/a.jpg"]
     assert [row["picture"] for row in rows("out")] == ["a.cmr.png", "b.cmr.png", "a-2.cmr.png"]
     said = fail(capsys, "localize", "in/deep", *asked, "--out", "out", "--threshold", "0.6")
-    assert "localizations.json holds other pictures (2) with threshold 0.5; name another folder" in said
+    assert "localizations.json holds 2 other pictures, made with threshold 0.5; choose another folder" in said
     every = ["in/a.jpg", "in/b.tif", "in/deep/a.jpg"]
     call(capsys, "localize", *every, *asked, "--out", "out", "--threshold", "0.6")
     assert len(rows("out")) == 3
@@ -128,7 +128,7 @@ def test_a_foreign_file_of_that_name_is_left_as_it_is(capsys, asked, tmp_path, c
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "localizations.json").write_text(content)
     said = fail(capsys, "localize", tmp_path / "in", *asked, "--out", tmp_path / "out")
-    assert "is not what cmr localize writes" in said
+    assert "was not written by cmr localize" in said
     assert (tmp_path / "out" / "localizations.json").read_text() == content
 
 
@@ -144,7 +144,7 @@ def test_what_is_done_and_unchanged_is_not_done_again(capsys, trained, tmp_path,
     )
     assert len(localize_pictures(tmp_path / "in", **options)) == 3
     assert done == []
-    assert "3 of 3 were done before and have not changed" in capsys.readouterr().out
+    assert "3 of 3 already done and unchanged" in capsys.readouterr().out
     noise(tmp_path / "in" / "b.png", 22, 20, seed=1)
     (tmp_path / "out" / "c.cmr.png").unlink()
     found = localize_pictures(tmp_path / "in", **options)

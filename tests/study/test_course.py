@@ -38,9 +38,9 @@ def test_one_epoch_is_enough_and_a_second_call_replaces_the_first(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_a_share_of_training_images_is_not_among_the_percentages():
     axes = {ax.get_title(): ax for ax in figures.curves(HISTORY).axes}
-    assert list(axes) == ["losses", "training images, share right", "held-out images, percent"]
+    assert list(axes) == ["losses", "training accuracy", "held-out images, percent"]
     lines = {title: [line.get_ydata().tolist() for line in ax.lines] for title, ax in axes.items()}
-    assert lines["training images, share right"] == [[0.25, 0.5, 1.0]]
+    assert lines["training accuracy"] == [[0.25, 0.5, 1.0]]
     assert lines["held-out images, percent"] == [[12.5]]
 
 

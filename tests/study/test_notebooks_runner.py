@@ -330,5 +330,5 @@ def test_pairs_of_the_command_line():
         "d": "__import__('os')",
         "e": "[" * 5000,
     }
-    with pytest.raises(UserError, match="parameter 'epochs': is not NAME=VALUE; write it as epochs=3"):
+    with pytest.raises(UserError, match="parameter 'epochs': is not NAME=VALUE; write it as epochs=VALUE"):
         parse_parameters(["epochs"])

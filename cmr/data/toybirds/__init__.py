@@ -80,7 +80,7 @@ class Settings:
             value = getattr(self, name)
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not number or not 0.0 <= value <= 1.0:
-                raise UserError(f"ToyBirds {name}: {value!r} is not a probability; give a dial from 0 to 1")
+                raise UserError(f"ToyBirds {name}: {value!r} is out of range; give 0 to 1")
 
 
 @dataclass(frozen=True)
