@@ -29,6 +29,7 @@ from cmr.maps.locate import NORMALISERS, normalise, resize
 from cmr.metrics.contours.levels import quantise, score_levels
 from cmr.nets.imagenet import Classifier, build_classifier
 from cmr.nets.weights import weights_fingerprint
+from cmr.plain import to_plain
 from cmr.study.machine import environment, portable_command
 
 NETS = ("resnet18", "resnet50")
@@ -216,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         about = {
             "command": command,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "environment": environment(torch.device("cpu")),
+            "environment": to_plain(environment(torch.device("cpu"))),
             "weights": {net: weights_fingerprint(getattr(given, net)) for net in NETS},
             "data": {
                 split.dataset: {"images": len(split), "fingerprint": split.fingerprint} for split in splits.values()

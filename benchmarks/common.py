@@ -11,6 +11,7 @@ import torch
 from cmr.assemble import precision
 from cmr.config import Config
 from cmr.files import write_json
+from cmr.plain import to_plain
 from cmr.presets import make
 from cmr.study.machine import environment, portable_command
 
@@ -53,7 +54,7 @@ def circumstances(config: Config, device: torch.device) -> dict[str, Any]:
     return {
         "precision": precision(config, device),
         "memory": "storages of tensors" if device.type == "cpu" else "GPU allocator",
-        "environment": environment(device),
+        "environment": to_plain(environment(device)),
     }
 
 

@@ -20,6 +20,7 @@ from cmr.files import write_json
 from cmr.maps.locate import normalise, resize
 from cmr.metrics import WSOLMetrics, box_iou, score_levels, tau_list
 from cmr.metrics.contours.levels import quantise
+from cmr.plain import to_plain
 from cmr.study.machine import environment, portable_command
 
 SIDE = 224
@@ -156,7 +157,7 @@ def main() -> None:
     times = slope(counts, given.threads, rng)
     if given.out:
         asked = portable_command(["python", "-m", "benchmarks.metrics", *sys.argv[1:]])
-        where = environment(torch.device("cpu")) | {"opencv": cv2.__version__}
+        where = to_plain(environment(torch.device("cpu"))) | {"opencv": cv2.__version__}
         del where["threads"]  # one for the comparison, and for the slope those that were asked
         about = {"thresholds": len(taus), "side": SIDE, "threads": given.threads, "environment": where}
         finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -21,6 +21,7 @@ from cmr.assemble import splits
 from cmr.data.split import Split
 from cmr.files import write_json
 from cmr.pictures.localizer import Localizer
+from cmr.plain import to_plain
 from cmr.study import runs
 from cmr.study.machine import environment, portable_command
 
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         about = {
             "command": portable_command(["python", "-m", "benchmarks.run_boxes", *words]),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "environment": environment(torch.device("cpu")),
+            "environment": to_plain(environment(torch.device("cpu"))),
         }
         write_json(given.out, {**about, "rows": rows})
 

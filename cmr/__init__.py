@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cmr.losses import fusion_loss, total_loss
     from cmr.maps.locate import largest_box, normalise, resize
     from cmr.methods import METHODS
-    from cmr.metrics import PartCoverage, PxAP, WSOLMetrics, box_iou, gt_boxes
+    from cmr.metrics import PartCoverage, PxAP, Result, WSOLMetrics, box_iou, gt_boxes
     from cmr.nets.backbones import build_backbone
     from cmr.network import ComplementaryNet
     from cmr.pictures.localizer import Localizer, localize
@@ -58,6 +58,7 @@ _HOMES = {
     "WSOLMetrics": "cmr.metrics",
     "PxAP": "cmr.metrics",
     "PartCoverage": "cmr.metrics",
+    "Result": "cmr.metrics",
     # runs
     "run": "cmr.study.training:train",  # `cmr.train` is the module of the loop
     "read_run": "cmr.study.runs:read",
@@ -77,6 +78,7 @@ __all__ = [
     "Localizer",
     "PartCoverage",
     "PxAP",
+    "Result",
     "UserError",
     "WSOLMetrics",
     "box_iou",

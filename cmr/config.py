@@ -1,6 +1,5 @@
 """What determines a run: a frozen dataclass, one field per decision, with the values that each may take."""
 
-import dataclasses
 import sys
 from dataclasses import dataclass, fields
 from functools import cache
@@ -159,7 +158,8 @@ class Config(Generic[MethodSettings, DataSettings]):
 
     def to_dict(self) -> dict[str, Any]:
         """As plain types, for a JSON record."""
-        return dataclasses.asdict(self)
+        # All values are plain, so there is nothing to copy deeply: a table reads hundreds of configurations.
+        return {**vars(self), "settings": {**vars(self.settings)}, "data_settings": {**vars(self.data_settings)}}
 
 
 # Fields that do not affect results and are therefore left out of the run's identity.
@@ -167,8 +167,10 @@ PLACE = ("data_root", "device", "resident", "workers", "eval_every")
 
 
 @cache
-def _hints(kind: type[object]) -> dict[str, Any]:
-    return get_type_hints(kind)  # resolved once: a table reads hundreds of records
+def _hints(kind: type[object]) -> dict[str, tuple[Any, Any, tuple[Any, ...]]]:
+    """By field the type, its origin and its arguments; resolved once, since a table reads hundreds of records."""
+    hints = get_type_hints(kind)
+    return {item.name: (hint := hints[item.name], get_origin(hint), get_args(hint)) for item in fields(kind)}  # type: ignore[arg-type]
 
 
 def check(settings: Any) -> None:
@@ -180,20 +182,19 @@ def check(settings: Any) -> None:
     Raises:
         UserError: naming the first field that is wrong, its value, and what it may be.
     """
-    hints = _hints(settings.__class__)
     ranges: dict[str, Range] = getattr(settings, "RANGES", {})
-    for item in fields(settings):
-        value, hint = getattr(settings, item.name), hints[item.name]
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            raise UserError(f"{item.name}: {shown(value)} is not one of {', '.join(map(str, get_args(hint)))}")
-        if get_origin(hint) is tuple:
-            kinds = (int, float) if get_args(hint)[0] is float else get_args(hint)[:1]
+    for name, (hint, origin, args) in _hints(settings.__class__).items():
+        value = getattr(settings, name)
+        if origin is Literal and value not in args:
+            raise UserError(f"{name}: {shown(value)} is not one of {', '.join(map(str, args))}")
+        if origin is tuple:
+            kinds = (int, float) if args[0] is float else args[:1]
             if not isinstance(value, tuple) or any(isinstance(v, bool) or not isinstance(v, kinds) for v in value):
-                raise UserError(f"{item.name}: {shown(value)} is not a list of type {get_args(hint)[0].__name__}")
+                raise UserError(f"{name}: {shown(value)} is not a list of type {args[0].__name__}")
         if hint in (int, float, str, bool):
             right = isinstance(value, (int, float) if hint is float else hint)
             if not right or (isinstance(value, bool) and hint is not bool):
-                raise UserError(f"{item.name}: {shown(value)} is not of type {hint.__name__}")
+                raise UserError(f"{name}: {shown(value)} is not of type {hint.__name__}")
         for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, (int, float)) and number not in ranges.get(item.name, ANY):
-                raise UserError(f"{item.name}: {shown(number)} is out of range; give {ranges.get(item.name, ANY)}")
+            if isinstance(number, (int, float)) and number not in ranges.get(name, ANY):
+                raise UserError(f"{name}: {shown(number)} is out of range; give {ranges.get(name, ANY)}")

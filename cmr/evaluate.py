@@ -1,6 +1,7 @@
 """One pass over a test split: class scores, boxes and metrics, and the outcome of every image."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from cmr.data.boxes import classic_boxes
 from cmr.data.images import Batches, centre_crop, normalise
 from cmr.data.split import Split
 from cmr.maps import LocalizeLabels, locate
-from cmr.metrics import PxAP, WSOLMetrics, gt_boxes, resize_masks
+from cmr.metrics import PxAP, Result, WSOLMetrics, gt_boxes, resize_masks
 from cmr.metrics.baselines import box_baselines
 from cmr.metrics.parts import PartCoverage
 from cmr.metrics.wsol import Outcomes
@@ -43,7 +44,7 @@ def evaluate(
     rank: int = 0,
     world: int = 1,
     progress: bool = True,
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+) -> tuple[Result, dict[str, np.ndarray]]:
     """Scores a method on a test split.
 
     Args:
@@ -56,7 +57,7 @@ def evaluate(
         progress: show a bar.
 
     Returns:
-        The metrics in percent, with "PxAP" and "parts" where the split has masks (not with the classic crop). And per
+        The metrics in percent, with PxAP and parts where the split has masks (not with the classic crop). And per
         image: label, top5, score, iou, box (xyxy inclusive, network pixels), with `maps` and `map_index` for the
         images whose raw map of the true class is kept.
     """
@@ -108,10 +109,10 @@ class Scores:
         self.areas.update(scoremaps, index, ids)
         self.gathered.add(index, labels, outcomes, raw, np.isin(index, self.keep))
 
-    def compute(self) -> dict[str, Any]:
+    def compute(self) -> Result:
         """The metrics in percent, as `evaluate` returns them."""
-        baselines = {"baselines": box_baselines(self.boxes, self.config.image_size)}
-        return self.metrics.compute() | baselines | self.areas.compute()
+        baselines = box_baselines(self.boxes, self.config.image_size)
+        return self.areas.added(replace(self.metrics.compute(), baselines=baselines))
 
     def outcomes(self, world: int = 1) -> dict[str, np.ndarray]:
         """What came of each image, as `evaluate` returns it, over all `world` processes."""
@@ -144,9 +145,10 @@ class _Areas:
         if self.parts is not None and parts is not None:
             self.parts.update(scoremaps, np.stack([_with_background(parts(i)) for i in index]))
 
-    def compute(self) -> dict[str, Any]:
-        found = {"PxAP": self.pixels, "parts": self.parts}
-        return {name: metric.compute() for name, metric in found.items() if metric is not None}
+    def added(self, result: Result) -> Result:
+        """The result with what the masks say."""
+        pxap = None if self.pixels is None else self.pixels.compute()
+        return replace(result, pxap=pxap, parts=None if self.parts is None else self.parts.compute())
 
 
 class _Gathered:

@@ -17,6 +17,7 @@ import torch
 
 from cmr.data.images import threads
 from cmr.files import write_json
+from cmr.plain import to_plain
 from cmr.study.machine import environment
 from stress import damaged, inputs, kills, mutated, objects, places, together
 from stress.attempt import Case, Skipped, prepare
@@ -139,7 +140,7 @@ def _write(
     skipped: dict[str, str],
     seconds: int,
 ) -> None:
-    about = environment(torch.device("cpu"))
+    about = to_plain(environment(torch.device("cpu")))
     write_json(
         out,
         {

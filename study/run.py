@@ -111,9 +111,7 @@ def test_again(content: dict[str, Any], file: Path, out: Path) -> None:
     ]
     if not found:
         raise UserError(f"{file}: {where['runs']} holds no run of {', '.join(methods)}; run the grids before it")
-    done = {
-        (item.record["trained"]["id"], essence(item.config), item.record.get("maps", "")) for item in runs.find(out)
-    }
+    done = {(item.record.trained.id, essence(item.config), item.record.maps or "") for item in runs.find(out)}
     todo = [(trained, dict(test)) for trained in found for test in content.get("tests", [])]
     for trained, test in tqdm(todo, desc=out.name, unit="test"):
         maps = test.pop("maps", "")

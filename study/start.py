@@ -61,7 +61,7 @@ def start(file: Path = TOYBIRDS, records: Path = RECORDS, config: Config | None 
     run = train(config or recipe(), records, resume=True, command="python -m study.start")
     if not (run.path / "model.safetensors").is_file():  # the record was committed, the model was not
         run = train(config or recipe(), records, rerun=True, command="python -m study.start")
-    body = load_method(run, len(run.record["classes"])).backbone.body
+    body = load_method(run, len(run.record.classes)).backbone.body
     state = {name: value.half() if value.is_floating_point() else value for name, value in body.state_dict().items()}
     content = safetensors.torch.save({name: value.contiguous() for name, value in state.items()})
     digest = hashlib.sha256(content).hexdigest()

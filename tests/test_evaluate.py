@@ -39,12 +39,12 @@ class Oracle:
 def test_maps_that_are_the_masks_find_nearly_every_bird(split):
     batches = batches_for_test(split, CONFIG, torch.device("cpu"), False)
     result, outcomes = evaluate(of_labels(Oracle(split).localize), split, batches, CONFIG, progress=False)
-    assert result["GT-known Loc"] > 90
-    assert result["Top-1 Clas"] == pytest.approx(100 * (split.labels == 0).mean())
-    assert result["Top-1 Loc"] <= min(result["GT-known Loc"], result["Top-1 Clas"])
-    background = result["parts"].pop("background")
-    assert all(share > 75 for share in result["parts"].values()) and background < 15
-    assert result["PxAP"] > 95
+    assert result.gt_known_loc > 90
+    assert result.top1_clas == pytest.approx(100 * (split.labels == 0).mean())
+    assert result.top1_loc <= min(result.gt_known_loc, result.top1_clas)
+    parts = dict(result.parts)
+    assert parts.pop("background") < 15 and all(share > 75 for share in parts.values())
+    assert result.pxap > 95
     assert set(outcomes) == {"label", "top5", "score", "iou", "box", "maps", "map_index"}
     assert (outcomes["label"] == split.labels).all()
 
@@ -55,9 +55,9 @@ def test_a_flat_map_scores_as_no_box(split):
 
     batches = Batches(split, CONFIG.image_size, 8, progress=False)
     result, outcomes = evaluate(of_labels(flat), split, batches, CONFIG, progress=False)
-    assert result["GT-known Loc"] == 0
+    assert result.gt_known_loc == 0
     assert (outcomes["box"] == 0).all()
-    assert result["parts"]["head"] == 0
+    assert result.parts["head"] == 0
 
 
 def test_maps_without_logits_are_scored_as_with_them(split):
@@ -71,9 +71,10 @@ def test_maps_without_logits_are_scored_as_with_them(split):
         scores.update(raw[20:], None if logits is None else logits[20:], labels[20:], index[20:])
         given[name] = scores.compute(), scores.outcomes()
     (result, outcomes), (bare, bare_outcomes) = given["with"], given["without"]
-    assert set(result) - set(bare) >= {"Top-1 Loc", "Top-1 Clas"}
+    assert (bare.top1_loc, bare.top1_clas) == (None, None) and None not in (result.top1_loc, result.top1_clas)
     assert set(outcomes) - set(bare_outcomes) == {"top5", "score"}
-    assert all(result[name] == bare[name] for name in ("GT-known Loc", "MaxBoxAccV2", "PxAP", "parts", "baselines"))
+    for name in ("gt_known_loc", "max_box_acc_v2", "pxap", "parts", "baselines"):
+        assert getattr(result, name) == getattr(bare, name) is not None
     assert all((outcomes[name] == bare_outcomes[name]).all() for name in bare_outcomes)
 
 
@@ -96,5 +97,4 @@ def test_classic_crop_is_evaluated_without_masks(split):
     batches = batches_for_test(split, config, torch.device("cpu"), False)
     result, _ = evaluate(of_labels(noise), split, batches, config, progress=False)
     assert set(seen) == {(3, 32, 32)}
-    assert "GT-known Loc" in result
-    assert not {"parts", "PxAP"} & set(result)
+    assert result.gt_known_loc is not None and result.parts is result.pxap is None

@@ -40,19 +40,19 @@ def test_the_true_masks_have_full_pxap_and_no_masks_none(birds):
     masks = np.stack([birds.masks(i) for i in range(20)])
     assert masks.shape == (20, SIDE, SIDE)
     result = scored(birds, masks)
-    assert result["PxAP"] == 100
-    assert f"PxAP          {result['PxAP']:7.2f}" in metric_lines(result)
-    assert "PxAP" not in scored(dataclasses.replace(birds, masks=None), masks)
-    assert "PxAP" not in scored(birds, masks, "classic")
+    assert result.pxap == 100
+    assert f"PxAP          {result.pxap:7.2f}" in metric_lines(result)
+    assert scored(dataclasses.replace(birds, masks=None), masks).pxap is None
+    assert scored(birds, masks, "classic").pxap is None
 
 
 def test_ignored_pixels_do_not_count(birds):
     flat = np.zeros((20, SIDE, SIDE))
     masks = np.stack([birds.masks(i) for i in range(20)])
-    plain = scored(birds, flat)["PxAP"]
+    plain = scored(birds, flat).pxap
     assert plain == pytest.approx(100 * masks.mean(), rel=1e-9)  # a constant map: precision is the object's share
     everything = dataclasses.replace(birds, ignore=lambda i: np.ones_like(masks[i]))
-    assert scored(everything, flat)["PxAP"] == 100
+    assert scored(everything, flat).pxap == 100
 
 
 def test_pxap_is_cheap(birds):

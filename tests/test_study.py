@@ -72,7 +72,7 @@ def test_grids_run_in_order_then_tests_and_a_second_call_does_nothing(tmp_path, 
     trained, tested = runs.find(results / "toy"), runs.find(results / "toy-tests")
     assert len(trained) == 1
     assert len(tested) == 2
-    assert {item.record["trained"]["id"] for item in tested} == {trained[0].id}
+    assert {item.record.trained.id for item in tested} == {trained[0].id}
     stamps = {item.path: (item.path / runs.RECORD).stat().st_mtime_ns for item in (*trained, *tested)}
     run(tmp_path, results)
     assert stamps == {path: (path / runs.RECORD).stat().st_mtime_ns for path in stamps}
@@ -83,7 +83,7 @@ def test_measurements_of_frozen_networks_are_made_once(tmp_path):
     for _ in range(2):
         run(tmp_path, tmp_path / "results")
         found = frozen.find(tmp_path / "results" / "toy-ddt", kind="ddt")
-        assert [one.record["settings"]["images"] for one in found] in ([1, 5], [5, 1])
+        assert [one.record.settings["images"] for one in found] in ([1, 5], [5, 1])
         stamps = [(one.path / frozen.RECORD).stat().st_mtime_ns for one in found]
     assert stamps == [(one.path / frozen.RECORD).stat().st_mtime_ns for one in found]
     (tmp_path / "3-toy-ddt.toml").write_text("[ddt]\nimage = 32\n")
@@ -142,6 +142,5 @@ def test_outcomes_of_single_images_give_the_recorded_share(folder):
     """Tables print what was counted; intervals are drawn from the IoU of each image. They are the same images."""
     for made in [*runs.find(ROOT / "results" / folder), *frozen.find(ROOT / "results" / folder)]:
         iou = made.outcomes()["iou"]
-        assert 100 * np.mean(iou[~np.isnan(iou)] >= 0.5) == pytest.approx(run.result["GT-known Loc"], abs=1e-3), (
-            run.path
-        )
+        right = 100 * np.mean(iou[~np.isnan(iou)] >= 0.5)
+        assert right == pytest.approx(made.result.gt_known_loc, abs=1e-3), made.path

@@ -59,4 +59,4 @@ def command(arguments: list[str]) -> None:
     if asked.out:
         about: dict[str, Any] = {"run": finished.id, "maps": asked.maps or "own"}
         about |= {"normalise": config.normalise, "threshold": config.threshold}
-        write_json(Path(asked.out), about | {"result": result})
+        write_json(Path(asked.out), about | {"result": result.to_dict()})

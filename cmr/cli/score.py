@@ -44,8 +44,8 @@ def command(arguments: list[str]) -> None:
     scored = score.evaluate_folder(
         asked.scoremaps, asked.metadata, asked.threshold, asked.step, asked.normalise, asked.size
     )
-    grids = ", ".join(f"{count} of {grid}" for grid, count in scored["grids"].items())
-    print(f"{scored['result']['images']} maps: {grids} pixels")
-    print(metric_lines(scored["result"]))
+    grids = ", ".join(f"{count} of {grid}" for grid, count in scored.grids.items())
+    print(f"{scored.result.images} maps: {grids} pixels")
+    print(metric_lines(scored.result))
     if asked.out:
         print("written:", *score.write(scored, asked.out))

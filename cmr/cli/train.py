@@ -53,8 +53,8 @@ def command(arguments: list[str]) -> None:
     began = now()
     finished = train(config, asked.out, asked.resume, asked.rerun)
     if first:
-        if not asked.rerun and finished.record["finished"] < began:
-            print(f"finished before, at {finished.record['finished']}: nothing was trained; --rerun trains it again")
+        if not asked.rerun and (finished.record.finished or began) < began:
+            print(f"finished before, at {finished.record.finished}: nothing was trained; --rerun trains it again")
         print(closing(finished, config))
 
 

@@ -1,4 +1,4 @@
-"""Where runs fail: by size of the object, by kind of error, by IoU; from what `WSOLMetrics.compute` returns."""
+"""Where runs fail: by size of the object, by kind of error, by IoU; from results as `Result.to_dict` gives them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def size_bars(results: Mapping[str, Mapping], metric: str = "GT-known Loc") -> F
     """Accuracy by size of the object: one group per size, one bar per run.
 
     Args:
-        results: label -> a run's result, whose "sizes" holds {size: {"images": count, metric: percent}}.
+        results: label -> a result's dictionary, whose "sizes" holds {size: {"images": count, metric: percent}}.
         metric: "GT-known Loc" (fixed tau) or "MaxBoxAcc" (best tau).
 
     Returns:
@@ -70,7 +70,7 @@ def error_bars(results: Mapping[str, Mapping]) -> Figure:
     """The kinds of errors of each run as one bar that adds up to all images (see `cmr.metrics.failures`).
 
     Args:
-        results: label -> a run's result, whose "errors" holds {kind: percent}.
+        results: label -> a result's dictionary, whose "errors" holds {kind: percent}.
 
     Returns:
         The figure, one bar per run from top to bottom; kinds in the order of the first result.
@@ -115,7 +115,7 @@ def iou_histograms(results: Mapping[str, Mapping]) -> Figure:
     """How the IoU of the predicted box at the fixed tau is spread over the images, one line of steps a run.
 
     Args:
-        results: label -> a run's result, whose "IoU histogram" holds the counts of equal bins over [0, 1].
+        results: label -> a result's dictionary, whose "IoU histogram" holds the counts of equal bins over [0, 1].
 
     Returns:
         The figure; the dotted line is IoU 0.5, right of which an image counts.

@@ -8,6 +8,7 @@ import torch
 from cmr.data.arrays import two_sides
 from cmr.metrics.boxes import box_arrays, box_iou
 from cmr.metrics.contours.levels import contour_boxes, quantise
+from cmr.metrics.result import CENTRED, FULL, Baseline
 
 IOU_THRESHOLDS = (30, 50, 70)
 IMAGES_AT_ONCE = 4096
@@ -45,7 +46,7 @@ def blind_iou(predicted: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
     return best
 
 
-def box_baselines(boxes: Sequence[np.ndarray], side: int) -> dict[str, dict[str, object]]:
+def box_baselines(boxes: Sequence[np.ndarray], side: int) -> dict[str, Baseline]:
     """Localization of two boxes that know nothing of the image; every result has to beat them.
 
     The centred box is that of a centred Gaussian map at the threshold that suits these very boxes best, so it is what a
@@ -56,12 +57,12 @@ def box_baselines(boxes: Sequence[np.ndarray], side: int) -> dict[str, dict[str,
         side: of the square grid, in pixels.
 
     Returns:
-        "centred box": "MaxBoxAcc", "MaxBoxAccV2" and "curve", the best accuracy at each IoU threshold; "full image":
-        "GT-known Loc" and the same for the box around all pixels. All in percent; empty when no image has a box.
+        `CENTRED` ("centred box"), at its best tau for each IoU threshold, and `FULL` ("full image"), the box around all
+        pixels, which has GT-known Loc as well. All in percent; empty when no image has a box.
 
     Example:
         >>> whole = [np.array([[0, 0, 31, 31]])]
-        >>> box_baselines(whole, 32)["full image"]["GT-known Loc"]
+        >>> box_baselines(whole, 32)["full image"].gt_known_loc
         100.0
     """
     side = two_sides(side, "box_baselines")[0]
@@ -73,15 +74,10 @@ def box_baselines(boxes: Sequence[np.ndarray], side: int) -> dict[str, dict[str,
     iou = blind_iou(predicted, located)
     share = {delta: 100 * (iou >= delta / 100).sum(axis=1) / len(located) for delta in IOU_THRESHOLDS}  # (P,) each
     return {
-        "centred box": _accuracies({delta: float(values[:-1].max()) for delta, values in share.items()}),
-        "full image": {"GT-known Loc": float(share[50][-1])}
-        | _accuracies({delta: float(values[-1]) for delta, values in share.items()}),
+        CENTRED: _baseline({delta: float(values[:-1].max()) for delta, values in share.items()}),
+        FULL: _baseline({delta: float(values[-1]) for delta, values in share.items()}, float(share[50][-1])),
     }
 
 
-def _accuracies(share: dict[int, float]) -> dict[str, object]:
-    return {
-        "MaxBoxAcc": share[50],
-        "MaxBoxAccV2": sum(share.values()) / len(share),
-        "curve": {str(delta): value for delta, value in share.items()},
-    }
+def _baseline(share: dict[int, float], gt_known_loc: float | None = None) -> Baseline:
+    return Baseline(gt_known_loc, share[50], sum(share.values()) / len(share), share)

@@ -1,11 +1,12 @@
 """The box metrics as counts that add up over images and processes, and the percentages made of them at the end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cmr.metrics.contours.levels import LevelScores
 from cmr.metrics.failures import ERRORS, SIZES
+from cmr.metrics.result import BoxRules, Curves, Result, SizeResult
 
 HISTOGRAM_BINS = 20
 
@@ -120,13 +121,13 @@ def _whole(iou: np.ndarray) -> np.ndarray:
     return np.rint(iou * IOU_UNIT).astype(np.int64).sum(0)
 
 
-def percentages(protocol: Protocol, counts: dict[str, np.ndarray]) -> dict[str, object]:
-    """Makes the metrics of the counts; see `WSOLMetrics.compute` for the names."""
+def percentages(protocol: Protocol, counts: dict[str, np.ndarray]) -> Result:
+    """Makes the metrics of the counts."""
     images, located, classified = (int(counts[k]) for k in ("images", "located", "classified"))
-    result: dict[str, object] = {"images": images}
+    result = Result(images=images)
     if classified:
-        result["Top-1 Clas"] = 100 * int(counts["top1"]) / classified
-        result["Top-5 Clas"] = 100 * int(counts["top5"]) / classified
+        top1, top5 = (100 * int(counts[name]) / classified for name in ("top1", "top5"))
+        result = replace(result, top1_clas=top1, top5_clas=top5)
     if not located:
         return result
 
@@ -134,37 +135,44 @@ def percentages(protocol: Protocol, counts: dict[str, np.ndarray]) -> dict[str, 
     half, taus = share_largest[protocol.half], protocol.taus
     best = int(half[:-1].argmax())
     iou_all, iou_largest = (100 * counts[k] / IOU_UNIT / located for k in ("iou_all", "iou_largest"))
-    loc = {"Top-1 Loc": 100 * counts["right_top1"] / located, "Top-5 Loc": 100 * counts["right_top5"] / located}
-    loc = loc if classified else {}
-    loc["GT-known Loc"] = half
-    result |= {name: float(curve[-1]) for name, curve in loc.items()}
-    result |= {f"{name} (best tau)": float(curve[:-1].max()) for name, curve in loc.items()}
-    result |= {
-        "MaxBoxAcc": float(half[best]),
-        "MaxBoxAccV2": float(share_all[:, :-1].max(axis=1).mean()),
-        "best tau": float(taus[best]),
-        "mean IoU": float(iou_largest[-1]),
-        "mean IoU (best tau)": float(iou_largest[best]),
-    }
-    for row, delta in enumerate(protocol.iou_thresholds):
-        result[f"MaxBoxAcc {delta} (all contours)"] = float(share_all[row, :-1].max())
-        result[f"MaxBoxAcc {delta} (largest contour)"] = float(share_largest[row, :-1].max())
-    result["sizes"] = {
-        name: {"images": int(n), "GT-known Loc": float(100 * right[-1] / n), "MaxBoxAcc": float(100 * right[best] / n)}
-        for name, n, right in zip(SIZES, counts["size_images"], counts["size_right"], strict=True)
-        if n
-    }  # fmt: skip
-    result["errors"] = {name: 100 * int(n) / located for name, n in zip(ERRORS, counts["errors"], strict=True)}
-    result["IoU histogram"] = counts["histogram"].tolist()
-    result["curves"] = {
-        "tau": taus.tolist(),
-        "all contours": _curves(protocol, share_all),
-        "largest contour": _curves(protocol, share_largest),
-        "mean IoU (all contours)": iou_all[:-1].tolist(),
-        "mean IoU (largest contour)": iou_largest[:-1].tolist(),
-    }
-    return result
+    if classified:
+        top1_loc, top5_loc = (100 * counts[name] / located for name in ("right_top1", "right_top5"))  # (T + 1,)
+        result = replace(
+            result,
+            top1_loc=float(top1_loc[-1]),
+            top5_loc=float(top5_loc[-1]),
+            top1_loc_best=float(top1_loc[:-1].max()),
+            top5_loc_best=float(top5_loc[:-1].max()),
+        )
+    return replace(
+        result,
+        gt_known_loc=float(half[-1]),
+        gt_known_loc_best=float(half[best]),
+        max_box_acc=float(half[best]),
+        max_box_acc_v2=float(share_all[:, :-1].max(axis=1).mean()),
+        best_tau=float(taus[best]),
+        mean_iou=float(iou_largest[-1]),
+        mean_iou_best=float(iou_largest[best]),
+        max_box_acc_at={
+            delta: BoxRules(float(share_all[row, :-1].max()), float(share_largest[row, :-1].max()))
+            for row, delta in enumerate(protocol.iou_thresholds)
+        },
+        sizes={
+            name: SizeResult(int(n), float(100 * right[-1] / n), float(100 * right[best] / n))
+            for name, n, right in zip(SIZES, counts["size_images"], counts["size_right"], strict=True)
+            if n
+        },
+        errors={name: 100 * int(n) / located for name, n in zip(ERRORS, counts["errors"], strict=True)},
+        iou_histogram=counts["histogram"].tolist(),
+        curves=Curves(
+            tau=taus.tolist(),
+            all_contours=_by_iou(protocol, share_all),
+            largest_contour=_by_iou(protocol, share_largest),
+            mean_iou_all=iou_all[:-1].tolist(),
+            mean_iou_largest=iou_largest[:-1].tolist(),
+        ),
+    )
 
 
-def _curves(protocol: Protocol, share: np.ndarray) -> dict[str, list[float]]:
-    return {str(delta): share[row, :-1].tolist() for row, delta in enumerate(protocol.iou_thresholds)}
+def _by_iou(protocol: Protocol, share: np.ndarray) -> dict[int, list[float]]:
+    return {delta: share[row, :-1].tolist() for row, delta in enumerate(protocol.iou_thresholds)}

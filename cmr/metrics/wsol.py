@@ -1,7 +1,8 @@
 """Every box metric of weakly supervised localization, from score maps, as one torchmetrics `Metric`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from cmr.metrics.contours.levels import quantise, score_levels, tau_list
 from cmr.metrics.counts import Protocol, count, percentages, shapes
 from cmr.metrics.failures import box_sizes, error_kinds
 from cmr.metrics.once import PerImageMetric, names_of
+from cmr.metrics.result import Result
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class WSOLMetrics(PerImageMetric):
         >>> logits = torch.tensor([[0.1, 2.0, 0.3]])
         >>> batch = scoremaps, logits, torch.tensor([1]), [np.array([[2, 2, 6, 6]])], ["a.jpg"]
         >>> metrics.update(*batch)
-        >>> metrics.compute()["Top-1 Loc"]
+        >>> metrics.compute().top1_loc
         100.0
         >>> outcomes = metrics.score(*batch)
         >>> outcomes.box.tolist(), outcomes.iou.tolist()
@@ -148,18 +150,12 @@ class WSOLMetrics(PerImageMetric):
             state += torch.from_numpy(value).to(state.device)
         self._note(outcomes.ids)
 
-    def compute(self) -> dict[str, object]:
+    def compute(self) -> Result:
         """Makes the metrics of the counts.
 
         Returns:
-            Percentages. At the fixed tau, largest contour, IoU .5: "Top-1 Loc", "Top-5 Loc", "GT-known Loc"; the same
-            at the tau that is best for each, with " (best tau)" appended; "Top-1 Clas", "Top-5 Clas"; "MaxBoxAcc"
-            (largest contour, IoU .5, best tau) and its "best tau"; "MaxBoxAccV2" (all contours, the mean of the best at
-            each IoU threshold) with its members "MaxBoxAcc 30 (all contours)" and so on; "mean IoU" at the fixed tau
-            and at "best tau". "sizes": accuracy by size of the object; "errors": share of each kind; "IoU histogram":
-            counts of 20 bins; "curves": "tau" and, for both box rules, accuracy at each tau by IoU threshold and mean
-            IoU. Class metrics are left out when there were no logits, box metrics when no image has a box. "images":
-            their number.
+            All in percent; class metrics are None when there were no logits, box metrics when no image has a box. In a
+            torchmetrics `MetricCollection` it is one value under this metric's name.
 
         Raises:
             UserError: an expected image is missing or came twice; only some images came with logits; no image at all.
@@ -173,6 +169,16 @@ class WSOLMetrics(PerImageMetric):
                 f"WSOLMetrics: {counts['classified']} of {counts['images']} images came with logits; give all or none"
             )
         return percentages(self.protocol, counts)
+
+    def _wrap_compute(self, compute: Callable[[], Result]) -> Callable[[], Result]:
+        """torchmetrics looks for tensors in what `compute` returns and refuses frozen dataclasses: it gets a dict."""
+        wrapped = super()._wrap_compute(lambda: compute().to_dict())
+
+        @wraps(compute)
+        def result() -> Result:
+            return Result.from_dict(wrapped(), "WSOLMetrics")
+
+        return result
 
 
 def _classes(

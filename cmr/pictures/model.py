@@ -74,7 +74,7 @@ def of_run(
     )
 
     finished = runs.read(folder)
-    config, classes = finished.config, tuple(finished.record["classes"])
+    config, classes = finished.config, tuple(finished.record.classes)
     method = models.load_method(finished, len(classes))
     look: Localize = method.localize
     chosen = Rule(False, config.test_flip, config.normalise, config.threshold)

@@ -16,14 +16,16 @@ from cmr.errors import UserError
 from cmr.files import write_json
 from cmr.maps import locate
 from cmr.metrics import WSOLMetrics, gt_boxes
+from cmr.metrics.result import TITLES
+from cmr.plain import to_plain
 from cmr.study import machine
 from cmr.study.groups import Group
-from cmr.study.rawmaps import map_parts
+from cmr.study.rawmaps import map_parts, own_parts
 from cmr.study.records import now
 from cmr.study.runs import Run, data_of
 
 NAME = "bridge.json"
-METRICS = ("GT-known Loc", "MaxBoxAcc", "MaxBoxAccV2")
+METRICS = tuple(TITLES[name] for name in ("gt_known_loc", "max_box_acc", "max_box_acc_v2"))
 
 
 def turned(maps: np.ndarray) -> np.ndarray:
@@ -76,8 +78,8 @@ def scored(maps: np.ndarray, normaliser: str, threshold: float, some: Split, sid
     metrics = WSOLMetrics(threshold=threshold, ids=some.ids)
     scoremaps = locate.normalise(locate.resize(torch.from_numpy(np.asarray(maps, np.float32)), side), normaliser)
     metrics.update(scoremaps, None, None, gt_boxes(some.boxes, some.sizes, side), some.ids)
-    result = metrics.compute()
-    return {name: float(str(result[name])) for name in METRICS}
+    numbers = metrics.compute().numbers()
+    return {name: numbers[name] for name in METRICS}
 
 
 def bridge(groups: Mapping[str, Group], tests: Sequence[Run], split: Split) -> list[dict[str, object]]:
@@ -91,9 +93,7 @@ def bridge(groups: Mapping[str, Group], tests: Sequence[Run], split: Split) -> l
     Returns:
         One row for each group, seed and reading: "title", "seed", "reading", "images", and `METRICS` in percent.
     """
-    mean_free = {
-        run.record["trained"]["id"]: run for run in tests if getattr(run.config.settings, "test_map", "") == "mean_free"
-    }
+    mean_free = own_parts(tests)
     rows: list[dict[str, object]] = []
     for group in groups.values():
         for run in (member for member in group.runs if member.id in mean_free):
@@ -117,8 +117,8 @@ def write(folder: str | Path, rows: Sequence[Mapping[str, object]], split: Split
     """Records what `bridge` gave on a data set that readers may not have: folder/bridge.json."""
     about = {
         "finished": now(),
-        "environment": machine.environment(torch.device("cpu")),
-        "data": data_of(split)[split.split],
+        "environment": to_plain(machine.environment(torch.device("cpu"))),
+        "data": to_plain(data_of(split)[split.split]),
     }
     return write_json(Path(folder) / NAME, {**about, "rows": [dict(row) for row in rows]})
 

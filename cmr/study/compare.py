@@ -7,11 +7,13 @@ import numpy as np
 import pandas
 
 from cmr.errors import UserError, unknown
+from cmr.metrics.result import TITLES
 from cmr.study.groups import Group
 from cmr.study.runs import Run
 from cmr.study.tables import NBSP
 
-PER_IMAGE = ("GT-known Loc", "Top-1 Loc", "Top-1 Clas")  # metrics that are the share of images that are right
+LOC = TITLES["gt_known_loc"]
+PER_IMAGE = (LOC, TITLES["top1_loc"], TITLES["top1_clas"])  # metrics that are the share of images that are right
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def right(run: Run, metric: str) -> np.ndarray:
     outcomes = run.outcomes()
     named = outcomes["top5"][:, 0] == outcomes["label"]
     boxed = outcomes["iou"] >= 0.5
-    return {"GT-known Loc": boxed, "Top-1 Loc": boxed & named, "Top-1 Clas": named}[metric]
+    return dict(zip(PER_IMAGE, (boxed, boxed & named, named), strict=True))[metric]
 
 
 def bootstrap(a: np.ndarray, b: np.ndarray, draws: int = 10_000, seed: int = 0) -> Difference:
@@ -83,7 +85,7 @@ def bootstrap(a: np.ndarray, b: np.ndarray, draws: int = 10_000, seed: int = 0) 
     return Difference(*(100 * float(x) for x in (a.mean() - b.mean(), low, high)))
 
 
-def difference(a: Sequence[Run], b: Sequence[Run], metric: str = "GT-known Loc", draws: int = 10_000) -> Difference:
+def difference(a: Sequence[Run], b: Sequence[Run], metric: str = LOC, draws: int = 10_000) -> Difference:
     """The difference of two groups of runs, each one setting with its seeds.
 
     Args:
@@ -149,4 +151,4 @@ def _cell(gap: Difference) -> str:
 
 
 def _tested_on(run: Run) -> list[str]:
-    return [part["fingerprint"] for split, part in run.record["data"].items() if split != "train"]
+    return [part.fingerprint for split, part in run.record.data.items() if split != "train"]

@@ -38,8 +38,10 @@ def write_course(run: Run) -> list[Path]:
 
     Example:
         >>> import tempfile
+        >>> from types import SimpleNamespace
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     run = Run(Path(folder), {"history": [{"epoch": 1, "total": 2.5}, {"epoch": 2, "total": 0.5}]})
+        ...     history = [{"epoch": 1, "total": 2.5}, {"epoch": 2, "total": 0.5}]
+        ...     run = SimpleNamespace(path=Path(folder), history=history)
         ...     paths = write_course(run)
         ...     [path.name for path in paths], paths[0].read_text().split()
         (['history.csv', 'curves.png'], ['epoch,total', '1,2.5', '2,0.5'])

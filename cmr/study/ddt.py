@@ -18,9 +18,10 @@ from cmr.errors import UserError
 from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
 from cmr.nets.backbones import build_backbone
 from cmr.nets.weights import weights_fingerprint
-from cmr.study import frozen
+from cmr.study import frozen, machine
 from cmr.study.features import Features
 from cmr.study.identity import fingerprints
+from cmr.study.record import FrozenRecord, configuration
 from cmr.study.runs import data_of
 from cmr.study.settings import DDT
 
@@ -83,28 +84,31 @@ def recorded(
     Args:
         kind: of the measurement, and its command.
         settings, out, features, rerun, progress: as in `measure`.
-        work: makes "title", "uses", "result" and what else its record says, and the outcomes of single images.
+        work: makes title, uses, result and what else its record says, and the outcomes of single images.
     """
     started = time.perf_counter()
-    config = frozen.configuration(dataclasses.asdict(settings))
+    config = configuration(dataclasses.asdict(settings))
     sources = Sources(settings, config, features, progress)
     folder = Path(out) / frozen.identity(kind, settings, sources.prints)
     if not rerun and (folder / frozen.RECORD).is_file():
         return frozen.read(folder)
     about, outcomes = work(sources)
-    record = {
-        "id": folder.name,
-        "kind": kind,
-        "settings": frozen.settings_of(settings),
-        "data": data_of(sources.train, sources.test),
-        "content": sources.prints["content"],
-        "weights": sources.prints["weights"],
-        "command": command(settings, out, kind),
-        "classes": list(sources.test.classes),
+    record = FrozenRecord(
+        id=folder.name,
+        kind=kind,
+        settings=frozen.settings_of(settings),
+        data=data_of(sources.train, sources.test),
+        content=sources.prints["content"],
+        weights=sources.prints["weights"],
+        seeds={"seed": settings.seed},
+        command=command(settings, out, kind),
+        classes=list(sources.test.classes),
+        environment=machine.environment(sources.device, precision(config, sources.device), processes=1),
+        peak_memory_mb=machine.peak_memory_mb(sources.device),
+        duration_s=round(time.perf_counter() - started, 1),
         **about,
-        "duration_s": round(time.perf_counter() - started, 1),
-    }
-    return frozen.write(folder, record, outcomes, sources.device, precision(config, sources.device))
+    )
+    return frozen.write(folder, record, outcomes)
 
 
 class Sources:

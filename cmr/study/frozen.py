@@ -7,33 +7,27 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import numpy as np
 import pandas
-import torch
 
-from cmr.config import Config
 from cmr.errors import UserError, require_known
-from cmr.presets import make
-from cmr.study import machine, records, tables
+from cmr.study import records, tables
 from cmr.study.grid import typed
 from cmr.study.groups import Group, key_part
 from cmr.study.provenance import metric_lines
-from cmr.study.runs import Run, rounded
+from cmr.study.record import FrozenRecord
+from cmr.study.runs import Run
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 S = TypeVar("S", bound="DataclassInstance")
 RECORD = "frozen.json"
-NEEDED = {
-    **dict.fromkeys(("id", "kind", "title", "uses", "weights", "command"), str),
-    **dict.fromkeys(("settings", "data", "environment", "result"), dict),
-}
+NEEDED = ("id", "kind", "title", "uses", "settings", "data", "weights", "environment", "command", "result")
 VERSION = 1  # part of every id; raise it when the same settings give other numbers
 PLACE = ("data_root", "device")  # settings that say where, not what
 
@@ -59,46 +53,23 @@ def settings_of(settings: Any) -> dict[str, Any]:
     return values | short
 
 
+@dataclass(frozen=True)
 class Measurement(Run):
     """What was measured on a frozen network, read from its folder; a run without a training."""
 
-    @cached_property
-    def config(self) -> Config:
-        """The configuration of data, network and test; nothing else of it was used."""
-        return configuration(self.record["settings"])
+    record: FrozenRecord
 
 
-def configuration(settings: Mapping[str, Any]) -> Config:
-    """The configuration of data, network and test that a measurement's settings describe; nothing else of it is used.
-
-    Example:
-        >>> configuration({"preset": "tiny", "data": "toybirds", "image_size": 32, "component": "set"}).image_size
-        32
-    """
-    known = {item.name for item in fields(Config)}
-    same = {name: value for name, value in settings.items() if name in known}
-    return make(settings["preset"], resize=settings["image_size"], **same)
-
-
-def write(
-    folder: Path, record: dict[str, Any], outcomes: Mapping[str, np.ndarray], device: torch.device, arithmetic: str
-) -> Measurement:
+def write(folder: Path, record: FrozenRecord, outcomes: Mapping[str, np.ndarray]) -> Measurement:
     """Writes a measurement's folder; the record last, since its presence says that the measurement is finished.
 
     Args:
         folder: where to.
-        record: what `NEEDED` lists but for the environment, which is added with the time.
+        record: all but the time.
         outcomes: arrays by name, one row per test image.
-        device: that it ran on.
-        arithmetic: of the network, in Fabric's words.
     """
     records.write_outcomes(folder, outcomes)
-    about = {
-        "seeds": {"seed": record["settings"]["seed"]},
-        "environment": machine.environment(device) | {"precision": arithmetic, "processes": 1},
-        "peak_memory_mb": machine.peak_memory_mb(device),
-    }
-    records.write_record(folder / RECORD, record | {"result": rounded(record["result"])} | about)
+    records.write_record(folder / RECORD, record)
     return read(folder)
 
 
@@ -119,9 +90,7 @@ def read(folder: str | Path) -> Measurement:
     path = Path(folder) / RECORD
     if not path.is_file():
         raise UserError(f"{folder}: no finished measurement there ({RECORD} is missing)")
-    record = records.read_record(path, NEEDED, "measure again")
-    # Tables name a row by data, network, size and method, which they take from a run's configuration.
-    return Measurement(Path(folder), record | {"config": record["settings"] | {"method": record["kind"]}})
+    return Measurement(Path(folder), records.read_record(path, FrozenRecord, NEEDED, "measure again"))
 
 
 def find(*roots: str | Path, **wanted: Any) -> list[Measurement]:
@@ -136,17 +105,18 @@ def find(*roots: str | Path, **wanted: Any) -> list[Measurement]:
         []
     """
     found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
-    return [run for run in found if all((run.record | run.record["settings"]).get(k) == v for k, v in wanted.items())]
+    settings = [{"kind": run.record.kind, **run.record.settings} for run in found]
+    return [run for run, of_run in zip(found, settings, strict=True) if wanted.items() <= of_run.items()]
 
 
 def summary(run: Measurement) -> str:
     """What a command prints when it has measured."""
-    where = run.record["data"]["test"]
-    head = f"{run.record['title']} on {where['name']} ({where['images']} test images), {run.record['duration_s']} s"
+    where = run.record.tested
+    head = f"{run.record.title} on {where.name} ({where.images} test images), {run.record.duration_s} s"
     return f"{head}\n{metric_lines(run.result)}\nrecord: {run.path / RECORD}"
 
 
-def groups(found: Sequence[Run]) -> dict[str, Group]:
+def groups(found: Sequence[Measurement]) -> dict[str, Group]:
     """Groups measurements that differ in nothing but their seed, as `cmr.study.tables` takes them.
 
     Args:
@@ -156,26 +126,26 @@ def groups(found: Sequence[Run]) -> dict[str, Group]:
         Key to group, in the order in which their first measurement was given. A key is the kind and the settings that
         not all of `found` share; a title is the record's own.
     """
-    alike: dict[str, list[Run]] = {}
+    alike: dict[str, list[Measurement]] = {}
     for run in found:
-        about = [run.record["kind"], _counted(run), run.record["data"], run.record["weights"]]
-        alike.setdefault(json.dumps(about, sort_keys=True), []).append(run)
+        about = [run.record.kind, _counted(run), run.record.data, run.record.weights]
+        alike.setdefault(json.dumps(about, sort_keys=True, default=vars), []).append(run)
     values = [_counted(members[0]) for members in alike.values()]
     named = {}
     for members, mine in zip(alike.values(), values, strict=True):
         differing = [name for name in mine if any(other.get(name) != mine[name] for other in values)]
-        key = "_".join([members[0].record["kind"], *(key_part(name, _value(mine[name])) for name in differing)])
-        random = ", random weights" if members[0].record["weights"] == "none" else ""
-        named[key] = Group(key, members[0].record["title"] + random, tuple(members))
+        key = "_".join([members[0].record.kind, *(key_part(name, _value(mine[name])) for name in differing)])
+        random = ", random weights" if members[0].record.weights == "none" else ""
+        named[key] = Group(key, members[0].record.title + random, tuple(members))
     return named
 
 
-def tidy(found: Sequence[Run]) -> pandas.DataFrame:
+def tidy(found: Sequence[Measurement]) -> pandas.DataFrame:
     """The table of `cmr.study.tables`, with "network" and with what each measurement "uses": nothing, labels, boxes."""
     named = groups(found)
-    uses = {key: group.runs[0].record["uses"] for key, group in named.items()}
+    uses = {run.id: run.record.uses for run in found}
     table = tables.tidy(named)
-    return beside(table, named, "").assign(uses=table["key"].map(uses))
+    return beside(table, named, "").assign(uses=table["run"].map(uses))
 
 
 def beside(table: pandas.DataFrame, named: Mapping[str, Group], uses: str) -> pandas.DataFrame:
@@ -185,9 +155,9 @@ def beside(table: pandas.DataFrame, named: Mapping[str, Group], uses: str) -> pa
     return table.assign(network=table["key"].map(networks), uses=uses)
 
 
-def _counted(run: Run) -> dict[str, Any]:
+def _counted(run: Measurement) -> dict[str, Any]:
     """The settings that determine the numbers, but for the seed."""
-    return {name: value for name, value in run.record["settings"].items() if name not in (*PLACE, "seed")}
+    return {name: value for name, value in run.record.settings.items() if name not in (*PLACE, "seed")}
 
 
 def _value(value: Any) -> Any:

@@ -111,7 +111,8 @@ def interpretation(run: Run, read_out: bool = True) -> Group:
 
     Example:
         >>> from types import SimpleNamespace
-        >>> run = SimpleNamespace(config=make("paper", method="cmr", settings={"beta": 1.0}), record={})
+        >>> config, record = make("paper", method="cmr", settings={"beta": 1.0}), SimpleNamespace(maps=None)
+        >>> run = SimpleNamespace(config=config, record=record)
         >>> interpretation(run).key, interpretation(run).title
         ('cmr_beta_1', 'CMR (literal), weight 1')
     """
@@ -171,7 +172,7 @@ def _values(run: Run) -> dict[str, Any]:
         for item in fields(part)
         if item.name not in unsaid[where]
     }
-    return values | {"weights": run.record["weights"]}
+    return values | {"weights": run.record.weights}
 
 
 def _essence(run: Run) -> Pairs:
@@ -183,8 +184,8 @@ def _essence(run: Run) -> Pairs:
     ]
     if _views_only(run.config):
         pairs = [pair for pair in pairs if pair[0] == "test_map"]
-    if "maps" in run.record:
-        pairs.append(("maps", run.record["maps"]))
+    if run.record.maps:
+        pairs.append(("maps", run.record.maps))
     if run.config.test_flip:
         pairs.append(("test_flip", True))
     return pairs

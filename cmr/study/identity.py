@@ -75,5 +75,5 @@ def setting(run: "Run") -> str:
     A record is read through today's settings: one from before a setting was added has its default.
     """
     values = {name: value for name, value in determining(run.config).items() if name not in ("seed", "weights")}
-    about = [values, run.record["weights"], run.record["data"], run.record.get("maps", "")]
-    return json.dumps(about, sort_keys=True, default=list)
+    about = [values, run.record.weights, run.record.data, run.record.maps]
+    return json.dumps(about, sort_keys=True, default=vars)

@@ -5,33 +5,70 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import cmr
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """What a run happened on: commit, versions, device, driver."""
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a run happened on.
+
+    Attributes:
+        commit: of the repository; "unknown" outside one.
+        dirty: whether the library's files differ from the commit's.
+        cmr, python: versions.
+        versions: of torch, torchvision, timm and numpy.
+        device: the processor's name, or the GPU's.
+        threads: of torch.
+        system: operating system and architecture.
+        driver, cuda: versions, on a GPU.
+        precision: of the network's arithmetic, in Fabric's words; None for what has none of its own.
+        processes: how many shared the work.
+    """
+
+    commit: str
+    dirty: bool
+    cmr: str
+    python: str
+    versions: Mapping[str, str]
+    device: str
+    threads: int
+    system: str
+    driver: str | None = None
+    cuda: str | None = None
+    precision: str | None = None
+    processes: int | None = None
+
+
+def environment(device: torch.device, precision: str | None = None, processes: int | None = None) -> Environment:
+    """What a run happens on, for its record.
+
+    Args:
+        device: where.
+        precision, processes: as `Environment` has them.
+    """
     root = Path(cmr.__file__).parent.parent
-    versions = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "numpy")}
-    values = {
-        "commit": _git(root, "rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git(root, "status", "--porcelain", "--", "cmr", "pyproject.toml")),
-        "cmr": cmr.__version__,
-        "python": platform.python_version(),
-        "versions": versions,
-        "device": _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "threads": torch.get_num_threads(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-    if device.type == "cuda":
-        values |= {"driver": _driver(), "cuda": torch.version.cuda}
-    return values
+    on_gpu = device.type == "cuda"
+    return Environment(
+        commit=_git(root, "rev-parse", "HEAD") or "unknown",
+        dirty=bool(_git(root, "status", "--porcelain", "--", "cmr", "pyproject.toml")),
+        cmr=cmr.__version__,
+        python=platform.python_version(),
+        versions={name: metadata.version(name) for name in ("torch", "torchvision", "timm", "numpy")},
+        device=_cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device),
+        threads=torch.get_num_threads(),
+        system=f"{platform.system()} {platform.machine()}",
+        driver=_driver() if on_gpu else None,
+        cuda=torch.version.cuda if on_gpu else None,
+        precision=precision,
+        processes=processes,
+    )
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -4,13 +4,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cmr.metrics.result import TITLES, Result, known
 from cmr.study.runs import Run
 
 
-def tau_lines(run: Run) -> dict[int, tuple[list[float], list[float]]]:
+def tau_lines(run: Run) -> dict[int, tuple[Sequence[float], Sequence[float]]]:
     """Accuracy of the largest contour's box at every threshold, as `cmr.figures.tau_curves` takes it."""
-    curves = run.result["curves"]
-    return {int(iou): (curves["tau"], values) for iou, values in curves["largest contour"].items()}
+    curves = known(run.result.curves)
+    return {iou: (curves.tau, values) for iou, values in curves.largest_contour.items()}
 
 
 def box_sizes(run: Run) -> dict[str, float]:
@@ -23,10 +24,14 @@ def box_sizes(run: Run) -> dict[str, float]:
 
 def part_rows(run: Run, **labels: Any) -> list[dict[str, Any]]:
     """The share of each part covered, for `cmr.figures.part_coverage`; `labels` replace or add to method and part."""
-    rows = [
-        {"method": run.config.method, "part": part, "coverage": share} for part, share in run.result["parts"].items()
-    ]
+    parts = known(run.result.parts)
+    rows = [{"method": run.config.method, "part": part, "coverage": share} for part, share in parts.items()]
     return [row | labels for row in rows]
+
+
+def tracked(result: Result) -> dict[str, float]:
+    """What a history keeps of a test: the single numbers by title, and "part head" ... "part background"."""
+    return result.numbers() | {f"part {name}": share for name, share in (result.parts or {}).items()}
 
 
 def course(found: Sequence[Run]) -> list[dict[str, float]]:
@@ -41,9 +46,8 @@ def course(found: Sequence[Run]) -> list[dict[str, float]]:
     """
     rows: dict[int, list[Mapping[str, Any]]] = {}
     for run in found:
-        tested = [row for row in run.history if "GT-known Loc" in row]
-        ends = {name: value for name, value in run.result.items() if isinstance(value, float)}
-        ends |= {f"part {name}": value for name, value in run.result.get("parts", {}).items()}
+        tested = [row for row in run.history if TITLES["gt_known_loc"] in row]
+        ends = tracked(run.result)
         for row in [*tested, {"epoch": run.config.epochs, **ends}]:
             rows.setdefault(int(row["epoch"]), []).append(row)
     return [

@@ -37,12 +37,12 @@ def load_method(run: Run, classes: int, config: Config | None = None) -> Method:
     path = run.path / MODEL
     if not path.is_file():
         raise UserError(
-            f"{run.path}: no {MODEL} there; only the record was kept. Train it again with: {run.record['command']}"
+            f"{run.path}: no {MODEL} there; only the record was kept. Train it again with: {run.record.command}"
         )
     method = build(replace(config or run.config, weights="none"), classes)
     try:
         content = path.read_bytes()
-        if run.record.get("model", mine := model_fingerprint(content)) != mine:
+        if run.record.model not in (None, model_fingerprint(content)):
             raise ValueError("it is not the one that the record's numbers were made with")
         method.load_state_dict(safetensors.torch.load(content))
     except OSError:

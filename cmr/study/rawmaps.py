@@ -10,6 +10,15 @@ from cmr.study.groups import Group
 from cmr.study.runs import Run
 
 
+def own_parts(tests: Sequence[Run]) -> dict[str, Run]:
+    """The tests of trained runs whose maps lack what all classes share, by the id of the trained run."""
+    return {
+        run.record.trained.id: run
+        for run in tests
+        if run.record.trained and getattr(run.config.settings, "test_map", "") == "mean_free"
+    }
+
+
 def map_parts(groups: Mapping[str, Group], tests: Sequence[Run]) -> dict[str, dict[str, np.ndarray]]:
     """The raw maps of the true class, and the two parts that they are the sum of where these are known.
 
@@ -24,9 +33,7 @@ def map_parts(groups: Mapping[str, Group], tests: Sequence[Run]) -> dict[str, di
         Title to "map", and for a model with such a test "shared" (the mean over all classes' maps) and "own" (the
         rest), each (B, h, w), for the test images whose maps the records keep.
     """
-    owns = {
-        run.record["trained"]["id"]: run for run in tests if getattr(run.config.settings, "test_map", "") == "mean_free"
-    }
+    owns = own_parts(tests)
     parts = {}
     for group in groups.values():
         run = group.runs[0]
@@ -49,14 +56,13 @@ def agreement(groups: Mapping[str, Group], tests: Sequence[Run]) -> dict[str, di
     Returns:
         Key to "seeds", and the mean cosine of "map" and "own", -1 to 1; groups without such a test are left out.
     """
-    measured = {run.record["trained"]["id"]: run.result["agreement"] for run in tests if "agreement" in run.result}
+    measured = {run.record.trained.id: run.result.agreement for run in tests if run.record.trained}
     rows = {}
     for key, group in groups.items():
-        found = [measured[run.id] for run in group.runs if run.id in measured]
+        found = [one for run in group.runs if (one := measured.get(run.id))]
         if found:
-            rows[key] = {"seeds": len(found)} | {
-                name: statistics.fmean(one[name] for one in found) for name in ("map", "own")
-            }
+            means = {name: statistics.fmean(getattr(one, name) for one in found) for name in ("map", "own")}
+            rows[key] = {"seeds": len(found)} | means
     return rows
 
 

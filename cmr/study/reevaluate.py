@@ -16,10 +16,12 @@ from cmr.evaluate import evaluate
 from cmr.maps import LocalizeLabels, of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.maps.posthoc import posthoc_call
+from cmr.metrics.result import Result
 from cmr.study import models, runs
 from cmr.study.agreement import view_agreement
 from cmr.study.grid import typed
 from cmr.study.identity import fingerprints, identity
+from cmr.study.record import Trained
 from cmr.train import reestimate_batch_norm
 
 GENERAL = ("normalise", "threshold", "test_crop", "test_scales", "test_flip", "precise_bn")
@@ -54,9 +56,10 @@ def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> s
     """The command line that makes this test alone.
 
     Example:
+        >>> from types import SimpleNamespace
         >>> from cmr.presets import make
         >>> config = make("tiny", method="cmr")
-        >>> run = runs.Run(Path("runs/a"), {"config": config.to_dict()})
+        >>> run = SimpleNamespace(path=Path("runs/a"), config=config)
         >>> command(run, changed(config, {"test_modules": "on", "test_scales": [1.0, 1.5]}), "runs")
         "cmr evaluate --run runs/a --record runs --set 'test_scales=[1.0, 1.5]' --set test_modules=on"
     """
@@ -70,9 +73,7 @@ def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> s
     return shlex.join(words + (["--maps", maps] if maps else []))
 
 
-def reevaluate(
-    run: runs.Run, config: Config, out: str | Path = "", progress: bool = True, maps: str = ""
-) -> dict[str, Any]:
+def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bool = True, maps: str = "") -> Result:
     """Tests a run's model under another configuration of the test.
 
     Args:
@@ -83,7 +84,7 @@ def reevaluate(
         maps: gradcam, gradcam++ or layercam in place of the method's own maps.
 
     Returns:
-        The metrics, as `cmr.evaluate.evaluate` has them; with `test_map = "mean_free"` also "agreement", how far the
+        The metrics, as `cmr.evaluate.evaluate` has them; with `test_map = "mean_free"` also agreement, how far the
         maps of the two views agree with and without what all classes share (`cmr.study.agreement`), unless it crops.
 
     Raises:
@@ -112,21 +113,20 @@ def reevaluate(
         localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
     result, outcomes = evaluate(localize, test_split, tests, config, progress=progress)
     if getattr(config.settings, "test_map", "") == "mean_free" and config.test_crop == "resize":
-        result["agreement"] = view_agreement(model, tests, len(test_split), config.seed)
+        result = replace(result, agreement=view_agreement(model, tests, len(test_split), config.seed))
     if out:
-        trained = {"id": run.id, "command": run.record["command"], "commit": run.record["environment"]["commit"]}
-        prints = fingerprints(train_split, test_split, run.record["weights"])
-        record = run.record | {
-            "id": identity(config, prints) + (maps and f"-{maps}"),
-            "result": runs.rounded(result),
+        prints = fingerprints(train_split, test_split, run.record.weights)
+        record = replace(
+            run.record,
+            id=identity(config, prints) + (maps and f"-{maps}"),
+            result=result,
             **runs.circumstances(config, fabric.device, 1, started),
-            "data": runs.data_of(train_split, test_split),
-            "content": prints["content"],
-            "command": command(run, config, out, maps),
-            "maps_of": [test_split.ids[i] for i in outcomes["map_index"]],
-            "trained": trained,
-        }
-        if maps:
-            record["maps"] = maps
-        runs.write(Path(out) / record["id"], record, outcomes)
+            data=runs.data_of(train_split, test_split),
+            content=prints["content"],
+            command=command(run, config, out, maps),
+            maps_of=[test_split.ids[i] for i in outcomes["map_index"]],
+            trained=Trained(run.id, run.record.command, run.record.environment.commit),
+            maps=maps or run.record.maps,
+        )
+        runs.write(Path(out) / record.id, record, outcomes)
     return result

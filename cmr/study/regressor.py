@@ -8,7 +8,6 @@ chosen by leaving each training image out in turn, on the very boxes that it is 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +17,14 @@ from torch import Tensor
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
+from cmr.metrics.result import Result
 from cmr.study import frozen
 from cmr.study.ddt import Sources, Work, components_of, maps_of, recorded
 from cmr.study.features import Features
 from cmr.study.settings import Regressor
 
 KIND = "boxes"
-IOU_THRESHOLDS = (0.3, 0.5, 0.7)
+IOU_THRESHOLDS = (30, 50, 70)  # percent
 STRENGTHS = 10.0 ** np.arange(-6, 3)  # of the ridge, times the mean eigenvalue
 
 
@@ -99,7 +99,7 @@ def measure(
         out, features, rerun, progress: as in `cmr.study.ddt.measure`.
 
     Returns:
-        The measurement. Its "MaxBoxAccV2" is the mean of the accuracies at IoU .3, .5 and .7: there is no threshold
+        The measurement. Its MaxBoxAccV2 is the mean of the accuracies at IoU .3, .5 and .7: there is no threshold
         that could be chosen.
 
     Raises:
@@ -118,7 +118,7 @@ def measure(
         about = {
             "title": title(settings),
             "uses": "boxes" if settings.truth == "true" else "labels" if settings.component == "class" else "nothing",
-            "boxed images": len(chosen),
+            "boxed_images": len(chosen),
             "strength": fitted.strength,
             "result": result,
         }
@@ -218,16 +218,17 @@ def best_iou(boxes: np.ndarray, true: Sequence[np.ndarray]) -> np.ndarray:
     return np.maximum.reduceat(iou, np.cumsum([0, *counts[:-1]]))
 
 
-def scored(boxes: np.ndarray, split: Split, side: int) -> tuple[dict[str, Any], np.ndarray]:
+def scored(boxes: np.ndarray, split: Split, side: int) -> tuple[Result, np.ndarray]:
     """The metrics of one box per image, in percent, and each image's best IoU, (n,) float32."""
     from cmr.metrics import gt_boxes
 
     iou = best_iou(boxes, gt_boxes(split.boxes, split.sizes, side))
-    share = {threshold: 100 * float((iou >= threshold).mean()) for threshold in IOU_THRESHOLDS}
-    result: dict[str, Any] = {
-        "images": len(iou),
-        "GT-known Loc": share[0.5],
-        "MaxBoxAccV2": float(np.mean([*share.values()])),
-    }
-    result |= {f"accuracy at IoU {threshold:g}": value for threshold, value in share.items()}
-    return result | {"mean IoU": 100 * float(iou.mean())}, iou.astype(np.float32)
+    share = {percent: 100 * float((iou >= percent / 100).mean()) for percent in IOU_THRESHOLDS}
+    result = Result(
+        images=len(iou),
+        gt_known_loc=share[50],
+        max_box_acc_v2=float(np.mean([*share.values()])),
+        box_acc=share,
+        mean_iou=100 * float(iou.mean()),
+    )
+    return result, iou.astype(np.float32)

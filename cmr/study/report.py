@@ -12,7 +12,7 @@ import pandas
 
 from cmr.errors import unknown
 from cmr.study.groups import same_setting
-from cmr.study.runs import Run, tested_on
+from cmr.study.runs import Run
 from cmr.study.tables import METRICS, cell, tidy
 
 ABOUT = ["data", "backbone", "size"]  # what rows must share to compare
@@ -65,8 +65,7 @@ def rows(found: Sequence[Run]) -> list[dict[str, Any]]:
 
 def about(run: Run) -> tuple[str, ...]:
     """What a row's numbers hold for: data, backbone, image size."""
-    config = run.record["config"]
-    return tested_on(run)["name"], config["backbone"], f"{config['image_size']} px"
+    return run.record.tested.name, run.config.backbone, f"{run.config.image_size} px"
 
 
 def _value(table: pandas.DataFrame, metric: str) -> tuple[float, float | None] | str:

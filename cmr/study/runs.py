@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +16,16 @@ from cmr.assemble import precision
 from cmr.config import Config
 from cmr.data.split import Split
 from cmr.errors import UserError
-from cmr.presets import from_dict, make
+from cmr.metrics.result import Result
+from cmr.presets import make
 from cmr.study import machine, records
+from cmr.study.record import Record, SplitRecord
 
 RECORD = "record.json"
 DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
-NEEDED = {"id": str, "config": dict, "data": dict, "weights": str, "environment": dict, "history": list}  # in a record
+NEEDED = ("id", "config", "data", "weights", "environment", "history")  # by which a record is known as one
 DRAWN = ("history.csv", "curves.png", "gallery.png")  # what `cmr train` writes of a finished run for people to look at
 RERUN = ".rerun"  # ending of the folder of a run that is made again
 
@@ -32,38 +34,38 @@ RERUN = ".rerun"  # ending of the folder of a run that is made again
 class Run:
     """A finished run, read from its folder.
 
-    Args:
+    Attributes:
         path: the folder.
-        record: the content of record.json, or of diverged.json, which has no result.
+        record: what record.json says, or diverged.json, which has no result.
     """
 
     path: Path
-    record: dict[str, Any]
+    record: Record
 
     @property
     def id(self) -> str:
         """The run's identity: a readable start and a hash of what determines its numbers."""
-        return self.record["id"]
-
-    @cached_property
-    def config(self) -> Config:
-        """The configuration it ran with."""
-        return from_dict(self.record["config"])
+        return self.record.id
 
     @property
-    def result(self) -> dict[str, Any]:
-        """The metrics on the test split, in percent; none where the training diverged."""
-        return self.record.get("result", {})
+    def config(self) -> Config:
+        """The configuration it ran with."""
+        return self.record.config
+
+    @property
+    def result(self) -> Result:
+        """The metrics on the test split, in percent; none of them where the training diverged."""
+        return self.record.result or Result()
 
     @property
     def diverged(self) -> str:
         """Where the loss stopped being finite; "" where it did not."""
-        return self.record.get("diverged", "")
+        return self.record.diverged or ""
 
     @property
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> Sequence[Mapping[str, Any]]:
         """One row per epoch: losses, learning rate, seconds."""
-        return self.record["history"]
+        return self.record.history or ()
 
     def outcomes(self) -> dict[str, np.ndarray]:
         """Per test image: label, top5 (5), score (5), iou, box (4, xyxy inclusive, network pixels); and the kept maps.
@@ -87,11 +89,11 @@ def circumstances(config: Config, device: torch.device, processes: int, started:
         started: `time.perf_counter()` when it began.
 
     Returns:
-        "config" without this machine's paths, "environment", "duration_s" and "peak_memory_mb".
+        Fields of a `Record`: settings without this machine's paths, environment, duration_s and peak_memory_mb.
     """
     return {
-        "config": portable(config).to_dict(),
-        "environment": machine.environment(device) | {"precision": precision(config, device), "processes": processes},
+        "settings": portable(config).to_dict(),
+        "environment": machine.environment(device, precision(config, device), processes),
         "duration_s": round(time.perf_counter() - started, 1),
         "peak_memory_mb": machine.peak_memory_mb(device),
     }
@@ -127,23 +129,9 @@ def train_command(config: Config, preset: str = "toybirds") -> str:
     return shlex.join(words)
 
 
-def data_of(*parts: Split) -> dict[str, dict[str, Any]]:
+def data_of(*parts: Split) -> dict[str, SplitRecord]:
     """What a record says of its splits."""
-    return {
-        part.split: {
-            "name": part.dataset,
-            "images": len(part),
-            "classes": len(part.classes),
-            "fingerprint": part.fingerprint,
-        }
-        for part in parts
-    }
-
-
-def tested_on(run: Run) -> dict[str, Any]:
-    """What the record says of the images that the run was tested on: the test split, or a held-out part of training."""
-    found: dict[str, Any] = run.record["data"].get("test") or run.record["data"]["holdout"]
-    return found
+    return {part.split: SplitRecord(part.dataset, len(part), len(part.classes), part.fingerprint) for part in parts}
 
 
 def portable(config: Config) -> Config:
@@ -156,25 +144,16 @@ def portable(config: Config) -> Config:
     return replace(config, **short)
 
 
-def rounded(values: Any) -> Any:
-    """A result with its numbers to four decimals, since a record is read and compared by people too."""
-    if isinstance(values, dict):
-        return {name: rounded(value) for name, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [rounded(value) for value in values]
-    return round(values, 4) if isinstance(values, float) else values
-
-
-def write(folder: Path, record: dict[str, Any], outcomes: dict[str, np.ndarray]) -> Run:
+def write(folder: Path, record: Record, outcomes: dict[str, np.ndarray]) -> Run:
     """Writes a run's record; record.json last, since its presence says that the run is finished."""
     records.write_outcomes(folder, outcomes)
     records.write_record(folder / RECORD, record)
     return read(folder)
 
 
-def write_diverged(folder: Path, where: str, record: dict[str, Any]) -> None:
+def write_diverged(folder: Path, where: str, record: Record) -> None:
     """Writes that a training diverged: `where` in words, and what a record says beside its result."""
-    records.write_record(folder / DIVERGED, {"diverged": where, **record})
+    records.write_record(folder / DIVERGED, replace(record, diverged=where))
 
 
 def read(folder: str | Path) -> Run:
@@ -203,8 +182,8 @@ def read(folder: str | Path) -> Run:
 
 
 def _parsed(path: Path) -> Run:
-    needed = {**NEEDED, "result": dict} if path.name == RECORD else NEEDED
-    return Run(path.parent, records.read_record(path, needed, "train the run again"))
+    needed = (*NEEDED, "result") if path.name == RECORD else (*NEEDED, "diverged")
+    return Run(path.parent, records.read_record(path, Record, needed, "train the run again"))
 
 
 def find(*roots: str | Path, **wanted: Any) -> list[Run]:
@@ -221,7 +200,7 @@ def find(*roots: str | Path, **wanted: Any) -> list[Run]:
         UserError: a record that is none; `find_good` leaves it out.
     """
     found = [read(path.parent) for path in _files(roots, RECORD)]
-    return [run for run in found if all(run.record["config"].get(name) == value for name, value in wanted.items())]
+    return [run for run in found if all(run.record.settings.get(name) == value for name, value in wanted.items())]
 
 
 def find_good(*roots: str | Path) -> tuple[list[Run], list[str]]:

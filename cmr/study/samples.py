@@ -81,7 +81,7 @@ def recorded_items(
     Raises:
         UserError: the split is not the one of the record, or holds no map of that image.
     """
-    if run.record["data"].get(split.split, {}).get("fingerprint") != split.fingerprint:
+    if (recorded := run.record.data.get(split.split)) is None or recorded.fingerprint != split.fingerprint:
         raise UserError(
             f"{run.path}: was not scored on this {split.dataset} {split.split} split; its fingerprint differs"
         )

@@ -3,9 +3,9 @@
 import io
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +23,7 @@ from cmr.files import read_regular, write_json
 from cmr.maps import locate
 from cmr.metrics import WSOLMetrics, gt_boxes
 from cmr.metrics.baselines import box_baselines
+from cmr.metrics.result import CENTRED, TITLES, Result, known
 
 NORMALISERS = ("none", *locate.NORMALISERS)
 ENDINGS = (".npy", ".npz")
@@ -48,6 +49,29 @@ class Lists:
     sizes: np.ndarray
     boxes: tuple[np.ndarray, ...]
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A folder of score maps, scored.
+
+    Attributes:
+        scoremaps, metadata: the folders.
+        fingerprint: of the lists.
+        threshold, step, normalise, size: as `evaluate_folder` was given them.
+        grids: sizes of the maps, "224x224", and how many have each.
+        result: the metrics.
+    """
+
+    scoremaps: str
+    metadata: str
+    fingerprint: str
+    threshold: float
+    step: float | None
+    normalise: str
+    size: int
+    grids: Mapping[str, int]
+    result: Result
 
 
 def read_lists(metadata: str | Path) -> Lists:
@@ -184,7 +208,7 @@ def evaluate_folder(
     normalise: str = "none",
     size: int = 0,
     progress: bool = True,
-) -> dict[str, Any]:
+) -> Scored:
     """Scores every map of a folder: all box metrics at all thresholds, in one pass.
 
     Args:
@@ -197,8 +221,7 @@ def evaluate_folder(
         progress: show a bar.
 
     Returns:
-        What was asked, "fingerprint" of the lists, "grids" (the maps' sizes, and how many have each) and "result"
-        (`WSOLMetrics.compute`, with "baselines" where all maps have one size).
+        What was asked, and the result, with baselines where all maps have one size.
 
     Raises:
         UserError: maps and lists do not fit, or a setting is out of range.
@@ -224,18 +247,18 @@ def evaluate_folder(
             bar.update(len(index))
     result = metrics.compute()
     if len(grids) == 1 and grid[0] == grid[1]:
-        result["baselines"] = box_baselines(gt_boxes(lists.boxes, lists.sizes, grid), grid[0])
-    return {
-        "scoremaps": str(scoremaps),
-        "metadata": str(metadata),
-        "fingerprint": lists.fingerprint,
-        "threshold": threshold,
-        "step": step,
-        "normalise": normalise,
-        "size": size,
-        "grids": {f"{width}x{height}": count for (width, height), count in grids.items()},
-        "result": result,
-    }
+        result = replace(result, baselines=box_baselines(gt_boxes(lists.boxes, lists.sizes, grid), grid[0]))
+    return Scored(
+        scoremaps=str(scoremaps),
+        metadata=str(metadata),
+        fingerprint=lists.fingerprint,
+        threshold=threshold,
+        step=step,
+        normalise=normalise,
+        size=size,
+        grids={f"{width}x{height}": count for (width, height), count in grids.items()},
+        result=result,
+    )
 
 
 def _batches(paths: Sequence[Path], ids: Sequence[str], in_range: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -269,11 +292,11 @@ def _prepare(maps: np.ndarray, normalise: str, size: int) -> Tensor:
     return locate.normalise(locate.resize(prepared, size) if size else prepared, normalise)
 
 
-def write(evaluated: dict[str, Any], out: str | Path) -> tuple[Path, Path]:
+def write(scored: Scored, out: str | Path) -> tuple[Path, Path]:
     """Writes what `evaluate_folder` returns as JSON, and its tau curves as a picture beside it.
 
     Args:
-        evaluated: the outcome.
+        scored: the outcome.
         out: the JSON file.
 
     Returns:
@@ -287,14 +310,12 @@ def write(evaluated: dict[str, Any], out: str | Path) -> tuple[Path, Path]:
     out = Path(out)
     if out.suffix != ".json":
         raise UserError(f"--out {out}: give a name that ends in .json; the picture goes beside it as .png")
-    write_json(out, evaluated)
-    result = evaluated["result"]
-    curves = result["curves"]
+    write_json(out, vars(scored) | {"result": scored.result.to_dict()})
+    curves = known(scored.result.curves)
+    rules = {TITLES["all_contours"]: curves.all_contours, TITLES["largest_contour"]: curves.largest_contour}
     lines: dict[str, dict[float, tuple[Any, Any]]] = {
-        rule: {int(iou): (curves["tau"], values) for iou, values in curves[rule].items()}
-        for rule in ("all contours", "largest contour")
+        rule: {iou: (curves.tau, values) for iou, values in of_rule.items()} for rule, of_rule in rules.items()
     }
-    centred = result.get("baselines", {}).get("centred box", {}).get("curve")
-    baseline = centred and {int(iou): value for iou, value in centred.items()}
-    picture = figures.save(figures.tau_curves(lines, baseline, evaluated["threshold"]), out.with_suffix(".png"))
+    baseline: Any = scored.result.baselines and scored.result.baselines[CENTRED].curve
+    picture = figures.save(figures.tau_curves(lines, baseline, scored.threshold), out.with_suffix(".png"))
     return out, picture

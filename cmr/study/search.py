@@ -46,19 +46,17 @@ def recorded(config: Config, found: Iterable[tuple[Run, Config]], prints: dict[s
     """
     prints, wanted = prints or {}, essence(config)
     for run, other in found:
-        if essence(other) != wanted or run.record.get("maps"):  # maps made after training are a test, no training
+        if essence(other) != wanted or run.record.maps:  # maps made after training are a test, no training
             continue
-        data = run.record["data"]
-        tested = data.get("test") or data.get("holdout")
         same_data = (
-            [data["train"]["fingerprint"], tested["fingerprint"]] == [prints["train"], prints["test"]]
+            [run.record.data["train"].fingerprint, run.record.tested.fingerprint] == [prints["train"], prints["test"]]
             if "train" in prints
             else Path(config.data_root).name == Path(other.data_root).name
         )
-        if "content" in prints and "content" in run.record:
-            same_data = same_data and prints["content"] == run.record["content"]
+        if "content" in prints and run.record.content:
+            same_data = same_data and prints["content"] == run.record.content
         same_weights = (
-            run.record["weights"] == prints["weights"]
+            run.record.weights == prints["weights"]
             if "weights" in prints
             else Path(config.weights).name == Path(other.weights).name
         )
@@ -165,7 +163,7 @@ def _best(
     for values, run in members:
         if values[field] in diverged:
             continue
-        numbers = {name: value for name, value in run.result.items() if isinstance(value, float)}
+        numbers = run.result.numbers()
         require_known(metric, f"metric in {where}", numbers)
         scores.setdefault(values[field], []).append(numbers[metric])
     if not scores:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from cmr.metrics.result import TITLES, known
 from cmr.study.groups import Group
 from cmr.study.identity import essence
 from cmr.study.runs import Run
 
 CHOICES = ("threshold", "epoch", "normaliser")
-LOC = "GT-known Loc"
+LOC = TITLES["gt_known_loc"]
 
 
 def at_tau(run: Run, tau: float) -> float:
@@ -27,13 +28,14 @@ def at_tau(run: Run, tau: float) -> float:
 
     Example:
         >>> from types import SimpleNamespace
-        >>> curves = {"tau": [0.1, 0.2], "largest contour": {"50": [40.0, 45.0]}}
-        >>> at_tau(SimpleNamespace(result={"curves": curves}), 0.19)
+        >>> from cmr.metrics.result import Curves, Result
+        >>> curves = Curves([0.1, 0.2], {}, {50: [40.0, 45.0]}, [], [])
+        >>> at_tau(SimpleNamespace(result=Result(curves=curves)), 0.19)
         45.0
     """
-    curves = run.result["curves"]
-    nearest = int(np.abs(np.array(curves["tau"]) - tau).argmin())
-    return float(curves["largest contour"]["50"][nearest])
+    curves = known(run.result.curves)
+    nearest = int(np.abs(np.array(curves.tau) - tau).argmin())
+    return curves.largest_contour[50][nearest]
 
 
 def held_out(run: Run, searches: Sequence[Run]) -> list[Run]:
@@ -47,28 +49,30 @@ def held_out(run: Run, searches: Sequence[Run]) -> list[Run]:
 
 def threshold(run: Run, searches: Sequence[Run]) -> dict[str, float]:
     """GT-known Loc at the fixed threshold, at the best on test boxes, and on held-out boxes where a search has them."""
-    found = {"fixed": run.result[LOC], "test boxes": run.result["MaxBoxAcc"]}
+    found = {"fixed": known(run.result.gt_known_loc), "test boxes": known(run.result.max_box_acc)}
     if similar := held_out(run, searches):
-        found["held-out boxes"] = at_tau(run, statistics.fmean(one.result["best tau"] for one in similar))
+        found["held-out boxes"] = at_tau(run, statistics.fmean(known(one.result.best_tau) for one in similar))
     return found
 
 
 def epoch(run: Run) -> dict[str, float]:
     """GT-known Loc after the last epoch, and after the best of those that were tested."""
-    tested = [float(row[LOC]) for row in run.history if LOC in row]
-    return {"fixed": run.result[LOC], "test boxes": max([*tested, run.result[LOC]])} if tested else {}
+    tested, last = [float(row[LOC]) for row in run.history if LOC in row], known(run.result.gt_known_loc)
+    return {"fixed": last, "test boxes": max([*tested, last])} if tested else {}
 
 
 def normaliser(run: Run, tests: Sequence[Run]) -> dict[str, float]:
     """GT-known Loc under min-max, and under the normaliser that is best on the test boxes, at one threshold."""
     same = [
-        one.result[LOC]
+        known(one.result.gt_known_loc)
         for one in tests
-        if one.record.get("trained", {}).get("id") == run.id
-        and not one.record.get("maps")
+        if one.record.trained
+        and one.record.trained.id == run.id
+        and not one.record.maps
         and essence(replace(one.config, normalise=run.config.normalise)) == essence(run.config)
     ]
-    return {"fixed": run.result[LOC], "test boxes": max([*same, run.result[LOC]])} if same else {}
+    own = known(run.result.gt_known_loc)
+    return {"fixed": own, "test boxes": max([*same, own])} if same else {}
 
 
 def worth(groups: Mapping[str, Group], searches: Sequence[Run] = (), tests: Sequence[Run] = ()) -> list[dict[str, Any]]:

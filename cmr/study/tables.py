@@ -6,19 +6,21 @@ from typing import Any
 
 import pandas
 
+from cmr.metrics.result import TITLES, Baseline
 from cmr.study.groups import Group
 from cmr.study.runs import Run
 
-METRICS = ("Top-1 Loc", "Top-5 Loc", "GT-known Loc", "Top-1 Clas", "MaxBoxAcc", "MaxBoxAccV2")  # all in percent
+TABLED = ("top1_loc", "top5_loc", "gt_known_loc", "top1_clas", "max_box_acc", "max_box_acc_v2")  # of a result
+METRICS = tuple(TITLES[name] for name in TABLED)  # their columns, all in percent
 COLUMNS = ("seeds", *METRICS)  # of a printed table
-FOUR = ("Top-1 Clas", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2")  # of a table on another page
+FOUR = tuple(TITLES[name] for name in ("top1_clas", "gt_known_loc", "top1_loc", "max_box_acc_v2"))  # on another page
 #: Metrics that texts name, in the keys of their numbers.
 SHORT = {
-    "GT-known Loc": "gt_known",
-    "Top-1 Loc": "top1_loc",
-    "Top-1 Clas": "top1_clas",
-    "MaxBoxAcc": "maxboxacc",
-    "MaxBoxAccV2": "maxboxaccv2",
+    TITLES["gt_known_loc"]: "gt_known",
+    TITLES["top1_loc"]: "top1_loc",
+    TITLES["top1_clas"]: "top1_clas",
+    TITLES["max_box_acc"]: "maxboxacc",
+    TITLES["max_box_acc_v2"]: "maxboxaccv2",
 }
 NBSP = "\u00a0"  # keeps a number and its deviation in one line of a table
 
@@ -45,16 +47,15 @@ def tidy(groups: Mapping[str, Group], blind: Sequence[Run] = (), missing: Iterab
             "seed": run.config.seed,
             "run": run.id,
             "diverged": bool(run.diverged),
-            **{name: run.result.get(name) for name in METRICS},
+            **{TITLES[name]: getattr(run.result, name) for name in TABLED},
         }
         for group in groups.values()
         for run in group.runs
     ]
     rows += [{"kind": "missing", "key": "", "title": title} for title in missing]
-    known: dict[str, Any] = next((run.result["baselines"] for run in blind if "baselines" in run.result), {})
-    for title, values in known.items():
-        key = title.replace(" ", "_")
-        rows.append({"kind": "blind", "key": key, "title": title, **{name: values.get(name) for name in METRICS}})
+    baselines: Mapping[str, Baseline] = next((run.result.baselines for run in blind if run.result.baselines), {})
+    for title, box in baselines.items():
+        rows.append({"kind": "blind", "key": title.replace(" ", "_"), "title": title, **box.numbers()})
     table = pandas.DataFrame(rows, columns=["kind", "key", "title", "method", "seed", "run", "diverged", *METRICS])
     return table.astype(dict.fromkeys(METRICS, float))
 

@@ -6,8 +6,8 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -26,6 +26,8 @@ from cmr.maps.multiscale import at_scales
 from cmr.nets.weights import weights_fingerprint
 from cmr.study import machine, models, records, runs
 from cmr.study.identity import fingerprints, identity
+from cmr.study.measured import tracked
+from cmr.study.record import Record
 from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
 
 
@@ -116,20 +118,20 @@ def _work(
     started = time.perf_counter() - spent
     place = (fabric.global_rank, fabric.world_size, progress)
 
-    def about() -> dict[str, Any]:
-        """What a record says of this run beside its result."""
-        return {
-            "id": name,
+    def record() -> Record:
+        """What there is to say of this run so far."""
+        return Record(
+            id=name,
             **runs.circumstances(config, fabric.device, fabric.world_size, started),
-            "data": runs.data_of(train_split, test_split),
-            "weights": prints["weights"],
-            "content": prints["content"],
-            "seeds": {"seed": config.seed},
-            "command": command or machine.command_line(),
-            "classes": list(train_split.classes),
-            "parameters": sum(p.numel() for p in method.parameters()),
-            "history": history,
-        }
+            data=runs.data_of(train_split, test_split),
+            weights=prints["weights"],
+            content=prints["content"],
+            seeds={"seed": config.seed},
+            command=command or machine.command_line(),
+            classes=list(train_split.classes),
+            parameters=sum(p.numel() for p in method.parameters()),
+            history=history,
+        )
 
     each = steps * config.batch_size
     bar = tqdm(
@@ -145,13 +147,14 @@ def _work(
             bar.set_postfix(total=f"{row['total']:.3g}", memory=f"{memory:.1f} GB", refresh=False)
             if config.eval_every and row["epoch"] % config.eval_every == 0 and row["epoch"] < config.epochs:
                 wrapped.eval()
-                row |= _on_the_way(evaluate(localize, test_split, tests, config, *place)[0])
+                on_the_way, _ = evaluate(localize, test_split, tests, config, *place)
+                row |= {title: short(value) for title, value in tracked(on_the_way).items()}
             history.append(row)
             if first:
                 save_checkpoint(checkpoint, method, optimizer, history, time.perf_counter() - started)
     except Diverged as found:
         if first:
-            runs.write_diverged(folder, str(found), about())
+            runs.write_diverged(folder, str(found), record())
         kept = f"the checkpoint after epoch {len(history)} is kept" if history else "no epoch was finished"
         raise Diverged(f"{folder.with_name(name)}: {found}; {kept}. Lower lr or beta, or set clip") from None
     finally:
@@ -164,7 +167,7 @@ def _work(
     if first:
         model = models.save_model(folder, method)
         maps_of = [test_split.ids[i] for i in outcomes["map_index"]]
-        runs.write(folder, {**about(), "model": model, "result": runs.rounded(result), "maps_of": maps_of}, outcomes)
+        runs.write(folder, replace(record(), model=model, result=result, maps_of=maps_of), outcomes)
         checkpoint.unlink(missing_ok=True)
         (folder / runs.DIVERGED).unlink(missing_ok=True)  # an earlier one did
 
@@ -228,12 +231,6 @@ def _before(folder: Path, resume: bool) -> runs.Run | None:
     if (folder / runs.CHECKPOINT).is_file() and not resume:
         raise UserError(f"{folder}: an unfinished run is there; go on with --resume, or start over with --rerun")
     return None
-
-
-def _on_the_way(result: dict[str, Any]) -> dict[str, float]:
-    """The metrics that a row of the history keeps: plain numbers, and the share of each part above the threshold."""
-    row = {name: short(value) for name, value in result.items() if isinstance(value, float)}
-    return row | {f"part {name}": short(value) for name, value in result.get("parts", {}).items()}
 
 
 def load_checkpoint(

@@ -37,11 +37,11 @@ def test_the_numbers_in_its_table_are_those_of_the_records():
     for column, title in enumerate(head[1:], start=1):
         names, seeds = folders[title]
         found = [run for name in names for run in runs.find(README.parent / "results" / name)]
-        scores = {"full image": [found[0].result["baselines"]["full image"]["GT-known Loc"]] * len(seeds)}
+        scores = {"full image": [found[0].result.baselines["full image"].gt_known_loc] * len(seeds)}
         for run in found:
             wider = run.config.method == "cam" and run.config.settings.conv_channels > 0  # no row here
             if run.config.seed in seeds and not wider and run.config.epochs == int(title.split()[-2]):
-                scores.setdefault(interpretation(run).title, []).append(run.result["GT-known Loc"])
+                scores.setdefault(interpretation(run).title, []).append(run.result.gt_known_loc)
         scores = {name: members for name, members in scores.items() if len(members) == len(seeds)}  # else not in it
         said = {row[0]: row[column] for row in rows}
         assert said == {name: f"{np.mean(scores[name]):.1f}" if name in scores else "" for name in said}
@@ -49,7 +49,7 @@ def test_the_numbers_in_its_table_are_those_of_the_records():
 
 def test_the_numbers_of_ddt_are_those_of_the_records():
     found = frozen.find(README.parent / "results" / "cub50-ddt", backbone="resnet50", image_size=224, images=0)
-    loc = {run.record["title"]: run.result["GT-known Loc"] for run in found}
+    loc = {run.record.title: run.result.gt_known_loc for run in found}
     said = README.read_text().split("**Without training.**")[1].split("\n\n")[0]
     assert (
         f"localizes {loc['DDT']:.1f} %" in said and f"{loc['DDT per class']:.1f} % with one component per class" in said
@@ -66,7 +66,7 @@ def test_a_batch_of_arrays_scores_like_the_same_tensor(kind):
         metrics.update(normalise(resize(batch, 224)), None, None, boxes, ["a", "b", "c"])
         results.append(metrics.compute())
     assert results[0] == results[1]
-    assert results[0]["images"] == 3 and results[0]["MaxBoxAccV2"] > 0
+    assert results[0].images == 3 and results[0].max_box_acc_v2 > 0
 
 
 def test_a_batch_of_arrays_in_range_needs_no_preparation():

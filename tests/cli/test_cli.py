@@ -123,7 +123,7 @@ def test_evaluate_repeats_the_record(capsys, trained, tmp_path):
     out = tmp_path / "result.json"
     call(capsys, "evaluate", "--run", trained.path, "--device", "cpu", "--out", out)
     written = json.loads(out.read_text())
-    assert written["result"]["GT-known Loc"] == pytest.approx(trained.result["GT-known Loc"])
+    assert written["result"]["GT-known Loc"] == pytest.approx(trained.result.gt_known_loc)
     call(
         capsys,
         "evaluate",
@@ -261,7 +261,7 @@ def test_report(capsys, trained, tmp_path):
     assert said.splitlines()[0].split()[:3] == ["data", "backbone", "size"]
     assert "ToyBirds" in said
     rows = json.loads(call(capsys, "report", trained.path.parent, "--format", "json"))
-    assert rows[0]["GT-known Loc"] == [trained.result["GT-known Loc"], None]
+    assert rows[0]["GT-known Loc"] == [trained.result.gt_known_loc, None]
     assert "no runs found in" in fail(capsys, "report", tmp_path)
     with pytest.raises(SystemExit):
         cli.main(["report", "no/such/folder"])
@@ -272,7 +272,7 @@ def test_report_keeps_one_data_set_and_one_method_in_any_form(capsys, trained):
     place = trained.path.parent
     asked = ["--data", "toy", "--method", trained.config.method.upper()]
     [row] = csv.DictReader(io.StringIO(call(capsys, "report", place, *asked, "--format", "csv")))
-    assert float(row["GT-known Loc"]) == trained.result["GT-known Loc"] and row["GT-known Loc sd"] == ""
+    assert float(row["GT-known Loc"]) == trained.result.gt_known_loc and row["GT-known Loc sd"] == ""
     head, line, first = call(capsys, "report", place, "--format", "markdown").splitlines()
     assert head.startswith("| data | backbone |") and set(line) <= set("|- ") and first.startswith("| ToyBirds |")
     assert "unknown data 'cub'" in fail(capsys, "report", place, "--data", "cub")

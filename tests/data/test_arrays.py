@@ -61,7 +61,7 @@ def test_boxes_of_torch_and_lists_and_sizes_of_any_kind():
     assert gt_boxes([[]], [[3, 3]], np.int16(9))[0].shape == (0, 4)
     assert box_iou(torch.tensor([[0, 0, 1, 1]]), [[0, 0, 1, 1]]).tolist() == [[1.0]]
     assert resize_masks(torch.ones(2, 4, 4), np.int64(2)).all()
-    assert box_baselines([torch.tensor([[0, 0, 31, 31]])], np.int64(32))["full image"]["GT-known Loc"] == 100
+    assert box_baselines([torch.tensor([[0, 0, 31, 31]])], np.int64(32))["full image"].gt_known_loc == 100
     assert two_sides(torch.tensor(5), "a") == (5, 5) and two_sides(np.array([3, 4]), "a") == (3, 4)
 
 

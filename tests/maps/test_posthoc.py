@@ -163,13 +163,13 @@ def test_the_evaluator_takes_them():
 
     found, outcomes = evaluate(posthoc_call(method, "gradcam"), split, batches, config, progress=False)
     same, _ = evaluate(of_labels(own_positive), split, batches, config, progress=False)
-    assert found["Top-1 Clas"] == same["Top-1 Clas"]
-    for metric in ("GT-known Loc", "Top-1 Loc", "MaxBoxAccV2", "PxAP"):
-        assert found[metric] == pytest.approx(
-            same[metric], abs=0.5
+    assert found.top1_clas == same.top1_clas
+    for metric in ("gt_known_loc", "top1_loc", "max_box_acc_v2", "pxap"):
+        assert getattr(found, metric) == pytest.approx(
+            getattr(same, metric), abs=0.5
         )  # rounding moves a threshold's pixel here and there
     other, _ = evaluate(posthoc_call(method, "layercam"), split, batches, config, progress=False)
-    assert other["PxAP"] != pytest.approx(same["PxAP"], abs=0.5)
+    assert other.pxap != pytest.approx(same.pxap, abs=0.5)
     assert outcomes["maps"].shape == (32, 4, 4)
 
 
@@ -201,11 +201,11 @@ def test_command_line(trained, tmp_path, capsys):
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["maps"] == "gradcam"
     (again,) = runs.find(tmp_path)
-    assert again.record["maps"] == "gradcam"
+    assert again.record.maps == "gradcam"
     assert again.id == f"{trained.id}-gradcam"
     ours = reevaluate(trained, trained.config, progress=False)  # the same maps where they are positive
-    assert scores["result"]["Top-1 Clas"] == pytest.approx(ours["Top-1 Clas"], abs=1e-3)
-    assert scores["result"]["PxAP"] != pytest.approx(ours["PxAP"], abs=1e-3)
+    assert scores["result"]["Top-1 Clas"] == pytest.approx(ours.top1_clas, abs=1e-3)
+    assert scores["result"]["PxAP"] != pytest.approx(ours.pxap, abs=1e-3)
 
 
 def test_command_line_refuses(trained, capsys):
@@ -219,4 +219,4 @@ def test_several_sizes_are_averaged(trained):
     config = changed(trained.config, {"test_scales": [1.0, 2.0], "test_flip": True})
     once = reevaluate(trained, trained.config, progress=False, maps="layercam")
     often = reevaluate(trained, config, progress=False, maps="layercam")
-    assert often["PxAP"] != pytest.approx(once["PxAP"], abs=1e-3)
+    assert often.pxap != pytest.approx(once.pxap, abs=1e-3)

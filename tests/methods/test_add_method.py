@@ -33,7 +33,7 @@ def test_it_trains_and_tests_with_nothing_else_changed(cutout, tmp_path):
     run = train(make("tiny", method="cutout", settings={"side": 0.5}, epochs=1), tmp_path, progress=False)
     assert run.config.settings.side == 0.5
     assert run.id.startswith("toybirds-cutout-tiny-s0-")
-    assert 0 <= run.result["GT-known Loc"] <= 100
+    assert 0 <= run.result.gt_known_loc <= 100
 
 
 def test_it_erases_one_square_and_nothing_else(cutout):

@@ -85,9 +85,9 @@ def test_baselines_of_boxes_that_are_known():
     side = 40
     full, corner = np.array([[0, 0, 39, 39]]), np.array([[0, 0, 3, 3]])
     result = box_baselines([full, full, full, corner, np.zeros((0, 4))], side)
-    assert result["full image"]["GT-known Loc"] == 75.0
-    assert result["full image"]["curve"] == {"30": 75.0, "50": 75.0, "70": 75.0}
-    assert result["centred box"]["MaxBoxAcc"] == 75.0  # the lowest threshold leaves all but the corners' pixels
+    assert result["full image"].gt_known_loc == 75.0
+    assert result["full image"].curve == {30: 75.0, 50: 75.0, 70: 75.0}
+    assert result["centred box"].max_box_acc == 75.0  # the lowest threshold leaves all but the corners' pixels
     assert box_baselines([np.zeros((0, 4))], side) == {}
 
 

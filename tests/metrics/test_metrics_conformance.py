@@ -57,12 +57,12 @@ def test_blobs(shared, folder, images, step, every, largest):
         part = slice(first, first + 100)
         metrics.update(np.stack([blobs(k) for k in range(first, first + 100)]), None, None, boxes[part], ids[part])
     result = metrics.compute()
-    assert result["images"] == images
-    for rule, counts in (("all contours", every), ("largest contour", largest)):
-        right = tuple(round(images * result[f"MaxBoxAcc {delta} ({rule})"] / 100) for delta in (30, 50, 70))
-        assert right == counts, rule
-    assert result["MaxBoxAcc"] == pytest.approx(100 * largest[1] / images)
-    assert result["MaxBoxAccV2"] == pytest.approx(100 * sum(every) / 3 / images)
+    assert result.images == images
+    for rule, counts in (("all_contours", every), ("largest_contour", largest)):
+        best = [getattr(result.max_box_acc_at[delta], rule) for delta in (30, 50, 70)]
+        assert tuple(round(images * share / 100) for share in best) == counts, rule
+    assert result.max_box_acc == pytest.approx(100 * largest[1] / images)
+    assert result.max_box_acc_v2 == pytest.approx(100 * sum(every) / 3 / images)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_blobs(shared, folder, images, step, every, largest):
 def test_centre_baseline(shared, folder, images, percent, digits):
     ids, boxes = benchmark_lists(shared / "conformance/metadata" / folder)
     assert len(ids) == images
-    curve = box_baselines(boxes, 224)["centred box"]["curve"]
-    assert tuple(round(curve[delta], digits) for delta in ("30", "50", "70")) == percent
+    curve = box_baselines(boxes, 224)["centred box"].curve
+    assert tuple(round(curve[delta], digits) for delta in (30, 50, 70)) == percent
 
 
 def test_the_evaluator_gives_the_centre_baseline_from_maps(shared):

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchmetrics import MetricCollection
 
 from benchmarks.metrics import opencv_boxes, opencv_iou
 from cmr.errors import UserError
-from cmr.metrics import PartCoverage, PxAP, WSOLMetrics, box_iou, tau_list
+from cmr.metrics import PartCoverage, PxAP, Result, WSOLMetrics, box_iou, tau_list
 from cmr.metrics.counts import IOU_UNIT
 from cmr.metrics.failures import ERRORS, SIZES, box_sizes, error_kinds
 
@@ -47,24 +48,25 @@ def test_every_number_of_four_images_by_hand(four):
     torch.testing.assert_close(outcomes.score, four[1].softmax(1).topk(5).values)
 
     result = metrics.compute()
-    assert result["images"] == 4
+    assert result.images == 4
     expected = {
         "Top-1 Clas": 50, "Top-5 Clas": 75, "Top-1 Loc": 25, "Top-5 Loc": 50, "GT-known Loc": 50, "MaxBoxAcc": 50,
         "Top-1 Loc (best tau)": 25, "Top-5 Loc (best tau)": 50, "GT-known Loc (best tau)": 50, "MaxBoxAccV2": 50,
         "MaxBoxAcc 30 (all contours)": 50, "MaxBoxAcc 70 (largest contour)": 50, "mean IoU": 100 * 2.25 / 4,
     }  # fmt: skip
-    assert {name: result[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    numbers = result.numbers()
+    assert {name: numbers[name] for name in expected} == pytest.approx(expected, abs=1e-9)
     # Objects of 100, 100, 400 and 25 of 400 pixels.
-    assert {name: (size["images"], size["GT-known Loc"]) for name, size in result["sizes"].items()} == {
+    assert {name: (size.images, size.gt_known_loc) for name, size in result.sizes.items()} == {
         "small": (1, 0.0),
         "medium": (2, 50.0),
         "large": (1, 100.0),
     }
     shares = {"right": 25, "wrong class": 50, "several objects": 0, "too small": 25, "too large": 0, "elsewhere": 0}
-    assert result["errors"] == shares
-    assert result["IoU histogram"] == [1] + [0] * 4 + [1] + [0] * 13 + [2]
-    assert len(result["curves"]["tau"]) == len(result["curves"]["largest contour"]["50"]) == 255
-    assert json.loads(json.dumps(result)) == result
+    assert result.errors == shares
+    assert result.iou_histogram == [1] + [0] * 4 + [1] + [0] * 13 + [2]
+    assert len(result.curves.tau) == len(result.curves.largest_contour[50]) == 255
+    assert Result.from_dict(json.loads(json.dumps(result.to_dict())), "a.json") == result
 
 
 def test_fixed_and_best_tau_are_told_apart():
@@ -73,11 +75,11 @@ def test_fixed_and_best_tau_are_told_apart():
     metrics = WSOLMetrics(threshold=0.2)
     metrics.update(maps, torch.eye(6)[:1], torch.tensor([0]), [np.array([[4, 4, 12, 12]])], ["a"])
     result = metrics.compute()
-    assert result["GT-known Loc"] == result["Top-1 Loc"] == 0
-    assert result["GT-known Loc (best tau)"] == result["Top-1 Loc (best tau)"] == result["MaxBoxAcc"] == 100
-    assert int(result["best tau"] * 255) == 76
-    assert result["mean IoU (best tau)"] == 100
-    assert result["mean IoU"] == pytest.approx(100 * 81 / 400)
+    assert result.gt_known_loc == result.top1_loc == 0
+    assert result.gt_known_loc_best == result.top1_loc_best == result.max_box_acc == 100
+    assert int(result.best_tau * 255) == 76
+    assert result.mean_iou_best == 100
+    assert result.mean_iou == pytest.approx(100 * 81 / 400)
 
 
 def test_the_two_box_rules_are_told_apart():
@@ -86,8 +88,8 @@ def test_the_two_box_rules_are_told_apart():
     metrics = WSOLMetrics()
     metrics.update(maps, None, None, [np.array([[12, 12, 18, 18]])], ["a"])
     result = metrics.compute()
-    assert (result["MaxBoxAcc"], result["MaxBoxAccV2"]) == (0, 100)
-    assert result["curves"]["mean IoU (all contours)"][10] == 100
+    assert (result.max_box_acc, result.max_box_acc_v2) == (0, 100)
+    assert result.curves.mean_iou_all[10] == 100
 
 
 def random_set(n=23, side=24, classes=9):
@@ -159,14 +161,15 @@ def test_all_metrics_are_those_of_the_loop():
         "MaxBoxAccV2": np.mean([(every >= d).mean(0).max() for d in (0.3, 0.5, 0.7)]),
         "mean IoU": fixed.mean(),
     }
-    assert {name: result[name] for name in expected} == pytest.approx({k: 100 * v for k, v in expected.items()})
+    numbers = result.numbers()
+    assert {name: numbers[name] for name in expected} == pytest.approx({k: 100 * v for k, v in expected.items()})
     for delta in (30, 50, 70):
-        for name, iou in (("all contours", every), ("largest contour", largest)):
-            np.testing.assert_allclose(result["curves"][name][str(delta)], 100 * (iou >= delta / 100).mean(0))
-    np.testing.assert_allclose(result["curves"]["mean IoU (all contours)"], 100 * every.mean(0))
-    np.testing.assert_allclose(result["curves"]["mean IoU (largest contour)"], 100 * largest.mean(0))
-    assert sum(result["IoU histogram"]) == len(maps)
-    assert sum(result["errors"].values()) == pytest.approx(100)
+        for curve, iou in ((result.curves.all_contours, every), (result.curves.largest_contour, largest)):
+            np.testing.assert_allclose(curve[delta], 100 * (iou >= delta / 100).mean(0))
+    np.testing.assert_allclose(result.curves.mean_iou_all, 100 * every.mean(0))
+    np.testing.assert_allclose(result.curves.mean_iou_largest, 100 * largest.mean(0))
+    assert sum(result.iou_histogram) == len(maps)
+    assert sum(result.errors.values()) == pytest.approx(100)
     assert 0 < expected["Top-1 Loc"] < expected["GT-known Loc"] < 1  # the random set says something
 
 
@@ -205,11 +208,11 @@ def test_images_without_a_box_count_for_the_class_only(four):
     metrics.update(outcomes)
     assert outcomes.iou[3].isnan()
     result = metrics.compute()
-    assert result["Top-1 Clas"] == 50
-    assert result["GT-known Loc"] == pytest.approx(100 * 2 / 3)
+    assert result.top1_clas == 50
+    assert result.gt_known_loc == pytest.approx(100 * 2 / 3)
     metrics = WSOLMetrics()
     metrics.update(maps, logits, labels, [np.zeros((0, 4))] * 4, ids)
-    assert metrics.compute() == {"images": 4, "Top-1 Clas": 50, "Top-5 Clas": 75}
+    assert metrics.compute() == Result(images=4, top1_clas=50, top5_clas=75)
 
 
 def test_without_logits_there_are_no_class_metrics(four):
@@ -218,8 +221,8 @@ def test_without_logits_there_are_no_class_metrics(four):
     metrics.update(outcomes)
     assert outcomes.top5 is None and outcomes.score is None
     result = metrics.compute()
-    assert not [name for name in result if "Clas" in name or "Top-" in name]
-    assert result["errors"]["wrong class"] == 0
+    assert not [title for title in result.to_dict() if "Clas" in title or "Top-" in title]
+    assert result.errors["wrong class"] == 0
     metrics.update(four[0], four[1], four[2], four[3], list("efgh"))
     with pytest.raises(UserError, match="4 of 8 images came with logits; give all or none"):
         metrics.compute()
@@ -255,7 +258,7 @@ def test_images_are_checked_by_name(four):
     assert all(torch.equal(getattr(metrics, name), value) for name, value in before.items())
     metrics.update(maps, logits, labels, boxes, ["e.jpg"])
     metrics.update(maps, logits, labels, boxes, ["f"])
-    assert metrics.compute()["images"] == 6
+    assert metrics.compute().images == 6
     metrics.reset()
     metrics.update(*four)  # forgotten, so not twice
 
@@ -284,6 +287,22 @@ def test_a_metric_survives_pickling(four):
     metrics = pickle.loads(pickle.dumps(WSOLMetrics(ids=four[4])))
     metrics.update(*four)
     assert pickle.loads(pickle.dumps(metrics)).compute() == metrics.compute()
+    assert pickle.loads(pickle.dumps(metrics)).compute() == metrics.compute()  # what was computed goes along
+
+
+def test_a_call_gives_the_result_of_its_batch(four):
+    """Torchmetrics' own ways to a result: `forward`, a copy, a collection."""
+    metrics, whole = WSOLMetrics(), WSOLMetrics()
+    whole.update(*four)
+    first, second = ([part[half] for part in four] for half in (slice(0, 2), slice(2, 4)))
+    alone = WSOLMetrics()
+    alone.update(*second)
+    metrics(*first)
+    assert metrics(*second) == alone.compute()
+    assert metrics.compute() == whole.compute() == metrics.clone().compute()
+    collection = MetricCollection([WSOLMetrics()])
+    collection.update(*four)
+    assert collection.compute() == {"WSOLMetrics": whole.compute()}
 
 
 def test_iou_sums_are_exact_whole_numbers(four):
@@ -346,7 +365,7 @@ def in_two_processes(rank, meeting):
                 metric.update(*(part[i : i + 1] for part in data))
             return metric
 
-        result = share(range(rank, len(ids), 2)).compute()
+        result = share(range(rank, len(ids), 2)).compute().to_dict()
         pxap, mine = PxAP(ids=ids), slice(rank, None, 2)
         pxap.update(data[0][mine], object_masks()[mine], None, ids[mine])
         errors = []
@@ -402,4 +421,4 @@ def test_two_processes_are_exactly_one(tmp_path):
         "image '0.jpg' of the 23 to be evaluated: evaluated twice; use a sampler that does not pad",
         "image '22.jpg' of the 23 to be evaluated: missing",
     ]
-    assert first == second == [metrics.compute(), pxap.compute(), errors]
+    assert first == second == [metrics.compute().to_dict(), pxap.compute(), errors]

@@ -52,7 +52,7 @@ def test_pictures_of_any_shape_get_boxes_in_their_own_pixels(capsys, trained, as
         x0, y0, x1, y1 = row["box"]
         assert 0 <= x0 < x1 <= width == row["width"]
         assert 0 <= y0 < y1 <= height == row["height"]
-        assert row["class"] in trained.record["classes"]
+        assert row["class"] in trained.record.classes
         assert 0 < row["score"] <= 1
         assert row["objects"][0]["box"] == row["box"]
         with Image.open(tmp_path / "out" / row["picture"]) as drawn:

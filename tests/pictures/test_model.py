@@ -73,7 +73,7 @@ def test_a_run_with_a_linear_head_takes_the_rule_for_boxes(toy_runs):
     assert of_run(run.path, "ivr", 0.6).rule == Rule(True, True, "ivr", 0.6)
     images = torch.rand(2, 3, run.config.image_size, run.config.image_size)
     logits, classes, maps = model.read(images, lambda logits: logits.topk(2, 1).indices)
-    method = models.load_method(run, len(run.record["classes"]))
+    method = models.load_method(run, len(run.record.classes))
     with torch.no_grad():
         both = torch.cat((images, images.flip(3)))
         weight = method.head.weight.clamp(min=0)

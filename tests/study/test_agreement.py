@@ -30,15 +30,16 @@ def test_what_all_classes_share_brings_whole_maps_together_and_not_the_own_parts
     for branch in (shared.net.branch_x, shared.net.branch_xt):
         branch.head.weight.data += 100.0
     before, after = view_agreement(plain, Pictures(), 24), view_agreement(shared, Pictures(), 24)
-    assert after["map"] > before["map"] + 0.3
-    assert after["own"] == pytest.approx(before["own"], abs=0.01)
-    assert -1 <= before["own"] < after["map"]
+    assert after.map > before.map + 0.3
+    assert after.own == pytest.approx(before.own, abs=0.01)
+    assert -1 <= before.own < after.map
 
 
 def test_one_branch_that_sees_the_whole_image_twice_agrees_with_itself():
     method = build(share_heads=True, hide_probability=0.0, caam=False, ssam=False)
     method.views = lambda pictures: (pictures, pictures)
-    assert view_agreement(method, Pictures(), 9) == pytest.approx({"map": 1.0, "own": 1.0}, abs=1e-5)
+    found = view_agreement(method, Pictures(), 9)
+    assert (found.map, found.own) == pytest.approx((1.0, 1.0), abs=1e-5)
 
 
 def test_the_same_cells_every_time_and_no_trace_in_the_random_numbers():

@@ -10,6 +10,7 @@ from cmr.errors import UserError
 from cmr.presets import make
 from cmr.study import bridge
 from cmr.study.groups import Group
+from cmr.study.record import Trained
 
 CONFIG = make("tiny", method="cmr")
 
@@ -35,7 +36,7 @@ def rows(split, maps):
     run = SimpleNamespace(id="a", config=CONFIG, outcomes=lambda: {"maps": shared + own, "map_index": index})
     mean_free = SimpleNamespace(
         config=make("tiny", method="cmr", settings={"test_map": "mean_free"}),
-        record={"trained": {"id": "a"}},
+        record=SimpleNamespace(trained=Trained("a", "cmr train", "c")),
         outcomes=lambda: {"maps": own, "map_index": index},
     )
     untested = SimpleNamespace(id="b", config=CONFIG)

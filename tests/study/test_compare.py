@@ -63,7 +63,7 @@ def test_verdicts():
 
 def test_what_a_run_got_right_averages_to_its_metrics(found):
     for metric in ("GT-known Loc", "Top-1 Loc", "Top-1 Clas"):
-        assert 100 * right(found[0], metric).mean() == pytest.approx(found[0].result[metric], abs=1e-3)
+        assert 100 * right(found[0], metric).mean() == pytest.approx(found[0].result.numbers()[metric], abs=1e-3)
 
 
 def test_differences_for_a_pages_text(found):

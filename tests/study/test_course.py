@@ -12,6 +12,7 @@ from cmr.study import records
 from cmr.study.course import write_course, write_gallery
 from cmr.study.runs import Run
 from cmr.study.training import train
+from tests.study.records import said
 
 HISTORY = [
     {"epoch": 1, "total": 2.5, "accuracy": 0.25, "lr": 0.01, "seconds": 1.5},
@@ -21,7 +22,7 @@ HISTORY = [
 
 
 def test_the_table_is_the_history(tmp_path):
-    table, picture = write_course(Run(tmp_path, {"history": HISTORY}))
+    table, picture = write_course(Run(tmp_path, said(history=HISTORY)))
     pd.testing.assert_frame_equal(pd.read_csv(table), pd.DataFrame(HISTORY))
     assert (table.parent, table.name, picture.name) == (tmp_path, "history.csv", "curves.png")
     with Image.open(picture) as drawn:
@@ -30,8 +31,8 @@ def test_the_table_is_the_history(tmp_path):
 
 
 def test_one_epoch_is_enough_and_a_second_call_replaces_the_first(tmp_path):
-    write_course(Run(tmp_path, {"history": HISTORY}))
-    table, _ = write_course(Run(tmp_path, {"history": HISTORY[:1]}))
+    write_course(Run(tmp_path, said(history=HISTORY)))
+    table, _ = write_course(Run(tmp_path, said(history=HISTORY[:1])))
     assert table.read_text() == "epoch,total,accuracy,lr,seconds\n1,2.5,0.25,0.01,1.5\n"
 
 

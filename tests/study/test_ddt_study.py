@@ -13,6 +13,7 @@ from cmr.metrics import gt_boxes
 from cmr.metrics.boxes import box_iou
 from cmr.study import frozen
 from cmr.study.ddt import Sources, chosen, command, components_of, maps_of, measure, title
+from cmr.study.record import configuration
 from cmr.study.settings import DDT
 
 TINY = DDT(preset="tiny", image_size=32, device="cpu")
@@ -20,7 +21,7 @@ TINY = DDT(preset="tiny", image_size=32, device="cpu")
 
 @pytest.fixture(scope="module")
 def sources() -> Sources:
-    return Sources(TINY, frozen.configuration(dataclasses.asdict(TINY)), progress=False)
+    return Sources(TINY, configuration(dataclasses.asdict(TINY)), progress=False)
 
 
 def test_the_component_is_made_of_training_images(sources):
@@ -80,14 +81,15 @@ def test_drawn_images_are_few_different_and_follow_the_seed(sources):
 def test_the_record_is_what_its_command_gives_again(tmp_path, capsys):
     settings = dataclasses.replace(TINY, component="class", flip=True)
     run = measure(settings, tmp_path, progress=False)
-    assert run.record["uses"] == "labels" and run.record["title"] == "DDT per class, flip"
-    assert len(run.record["explained"]) == 4 and all(0 < share < 1 for share in run.record["explained"])
-    assert {"GT-known Loc", "MaxBoxAccV2", "PxAP", "parts", "baselines"} <= set(run.result)
-    assert "Top-1 Loc" not in run.result
+    assert run.record.uses == "labels" and run.record.title == "DDT per class, flip"
+    assert len(run.record.explained) == 4 and all(0 < share < 1 for share in run.record.explained)
+    found = run.result
+    assert None not in (found.gt_known_loc, found.max_box_acc_v2, found.pxap, found.parts, found.baselines)
+    assert found.top1_loc is None
     outcomes = run.outcomes()
     assert set(outcomes) == {"label", "iou", "box", "maps", "map_index"}
-    assert run.result["GT-known Loc"] == pytest.approx(100 * (outcomes["iou"] >= 0.5).mean(), abs=1e-4)
-    words = run.record["command"].split()
+    assert run.result.gt_known_loc == pytest.approx(100 * (outcomes["iou"] >= 0.5).mean(), abs=1e-4)
+    words = run.record.command.split()
     main([*words[1:-1], str(tmp_path / "again")])
     assert "DDT per class, flip on ToyBirds (32 test images)" in capsys.readouterr().out
     (again,) = frozen.find(tmp_path / "again")

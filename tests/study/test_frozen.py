@@ -5,43 +5,44 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from cmr.errors import UserError
+from cmr.metrics.result import Result
 from cmr.study import frozen, provenance, tables
+from cmr.study.record import FrozenRecord, SplitRecord
 from cmr.study.settings import DDT
+from tests.study.records import ENVIRONMENT
 
 PRINTS = {"train": "a", "test": "b", "content": "c", "weights": "d"}
 
 
-def record(settings: DDT, loc: float, **more: object) -> dict:
-    return {
-        "id": frozen.identity("ddt", settings, PRINTS),
-        "kind": "ddt",
-        "title": "DDT",
-        "uses": "nothing",
-        "settings": frozen.settings_of(settings),
-        "data": {"test": {"name": "Toy", "fingerprint": "b"}},
-        "weights": "d",
-        "command": "cmr ddt",
-        "duration_s": 1.0,
-        "result": {"GT-known Loc": loc, "MaxBoxAccV2": 50.0},
-        **more,
-    }
-
-
 def written(folder, settings, loc, **more):
-    found = record(settings, loc, **more)
-    return frozen.write(folder / found["id"], found, {"iou": np.array([0.1, 0.9])}, torch.device("cpu"), "32-true")
+    values = {"title": "DDT", "uses": "nothing", **more}
+    record = FrozenRecord(
+        id=frozen.identity("ddt", settings, PRINTS),
+        kind="ddt",
+        settings=frozen.settings_of(settings),
+        data={"test": SplitRecord("Toy", 2, 2, "b")},
+        weights="d",
+        seeds={"seed": settings.seed},
+        command="cmr ddt",
+        classes=["a", "b"],
+        environment=ENVIRONMENT,
+        duration_s=1.0,
+        peak_memory_mb=2.0,
+        result=Result(gt_known_loc=loc, max_box_acc_v2=50.0),
+        **values,
+    )
+    return frozen.write(folder / record.id, record, {"iou": np.array([0.1, 0.9])})
 
 
 def test_what_is_written_is_read(tmp_path):
     run = written(tmp_path, DDT(), 100 / 3)
     again = frozen.read(run.path)
     assert again.record == run.record
-    assert again.result["GT-known Loc"] == 33.3333
+    assert again.result.gt_known_loc == 33.3333
     assert again.outcomes()["iou"].tolist() == [0.1, 0.9]
-    assert {"environment", "finished", "peak_memory_mb"} <= set(again.record)
+    assert again.record.finished and again.record.history is None
     assert (again.config.image_size, again.config.normalise, again.config.threshold) == (64, "max", 0.0)
     assert "32-true" in provenance.box([again])
 
@@ -60,7 +61,7 @@ def test_the_id_says_what_and_not_where(tmp_path):
 def test_measurements_are_found_by_their_settings(tmp_path):
     written(tmp_path, DDT(), 40)
     written(tmp_path, DDT(component="class"), 50)
-    assert [run.result["GT-known Loc"] for run in frozen.find(tmp_path, component="class")] == [50]
+    assert [run.result.gt_known_loc for run in frozen.find(tmp_path, component="class")] == [50]
     assert len(frozen.find(tmp_path, kind="ddt")) == 2
     assert frozen.find(tmp_path / "gone") == []
 

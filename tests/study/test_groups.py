@@ -20,7 +20,9 @@ def found(tmp_path_factory):
 
 
 def changed(run, **values):
-    return replace(run, record=run.record | {"config": run.record["config"] | values})
+    """The run as it would be with other values of its configuration, or of its record."""
+    record = replace(run.record, **{name: values.pop(name) for name in ("weights", "data", "maps") if name in values})
+    return replace(run, record=replace(record, settings={**record.settings, **values}))
 
 
 def test_groups_name_what_differs_and_keep_seeds_together(found):
@@ -63,13 +65,13 @@ def test_groups_name_what_differs_and_keep_seeds_together(found):
     ],
 )
 def test_what_a_run_has_of_the_method(method, settings, key, title):
-    run = SimpleNamespace(config=make("paper", method=method, settings=settings), record={})
+    run = SimpleNamespace(config=make("paper", method=method, settings=settings), record=SimpleNamespace(maps=None))
     assert (interpretation(run).key, interpretation(run).title) == (key, title)
 
 
 def test_what_else_differs_is_named_by_its_setting(found):
     longer = changed(found[3], epochs=9)
-    wide = changed(found[3], settings=found[3].record["config"]["settings"] | {"sizes": [3, 9], "share_heads": True})
+    wide = changed(found[3], settings=found[3].record.settings["settings"] | {"sizes": [3, 9], "share_heads": True})
     groups = by_setting([found[3], longer, wide])
     assert list(groups) == ["cmr", "cmr_epochs_9", "cmr_sizes_3_9_share_heads"]
     assert [group.title for group in groups.values()][1:] == [
@@ -79,18 +81,20 @@ def test_what_else_differs_is_named_by_its_setting(found):
 
 
 def test_what_the_data_show_is_named_where_it_differs(found):
-    dial = changed(found[0], data_settings=found[0].record["config"]["data_settings"] | {"beak": 0.25})
+    dial = changed(found[0], data_settings=found[0].record.settings["data_settings"] | {"beak": 0.25})
     assert list(by_setting([found[0], dial])) == ["cam", "cam_beak_0_25"]
 
 
 def test_weights_are_named_where_they_differ(found):
-    other = replace(found[0], record=found[0].record | {"weights": "abc"})
-    other.record["config"] = other.record["config"] | {"weights": "some/where/file.safetensors"}
+    other = changed(found[0], weights="abc")
+    other = replace(
+        other, record=replace(other.record, settings={**other.record.settings, "weights": "a/file.safetensors"})
+    )
     assert list(by_setting([found[0], other]))[1] == "cam_weights_file_safetensors"
 
 
 def test_groups_name_how_the_map_was_read_out(found):
-    flipped = changed(replace(found[0], record=found[0].record | {"maps": "layercam"}), test_flip=True)
+    flipped = changed(found[0], maps="layercam", test_flip=True)
     for grouped in (by_interpretation([*reversed(found), flipped]), by_setting([*reversed(found), flipped])):
         assert list(grouped) == ["cam", "cam_layercam_test_flip", "cmr", "cmr_beta_0"]
         assert [run.config.seed for run in grouped["cam"].runs] == [1, 0]  # as found
@@ -109,7 +113,7 @@ def test_interpretations_of_two_settings_are_not_averaged(found):
 
 
 def test_runs_on_different_data_are_not_called_the_same(found):
-    other = replace(found[0], record=found[0].record | {"data": {}})
+    other = changed(found[0], data={})
     with pytest.raises(ValueError, match="CAM stands for runs on different data"):
         by_setting([other, *found])
     assert [group.key for group in same_setting([other, *found])][:2] == ["cam", "cam"]

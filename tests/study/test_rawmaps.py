@@ -1,10 +1,14 @@
 """What raw maps consist of, by hand; how far those of two views agree, averaged over the right seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from cmr.metrics.result import Agreement, Result
 from cmr.study import rawmaps, runs
 from cmr.study.groups import Group
+from cmr.study.record import Trained
 from tests.study.records import record
 
 
@@ -22,7 +26,7 @@ def test_a_map_is_what_all_classes_share_and_its_own(tmp_path):
     run = runs.write(tmp_path / "a", run.record, {"maps": np.full((1, 2, 2), -3.0, np.float32)})
     own = np.array([[[1.0, 0.0], [0.0, -1.0]]], np.float32)
     about = record(tmp_path, "b", 10.0, method="cmr", settings={"test_map": "mean_free"}).record
-    about |= {"trained": {"id": "a"}}
+    about = replace(about, trained=Trained("a", "cmr train", "c"))
     test = runs.write(tmp_path / "b", about, {"maps": own})
     parts = rawmaps.map_parts({"cmr": Group("cmr", "CMR", (run,))}, [test])["CMR"]
     assert list(parts) == ["map", "shared", "own"]
@@ -33,8 +37,8 @@ def test_a_map_is_what_all_classes_share_and_its_own(tmp_path):
         "CMR: shared",
         "CMR: own",
     ]
-    of_another = runs.write(tmp_path / "c", about | {"trained": {"id": "d"}}, {"maps": own})
-    otherwise = runs.write(tmp_path / "d", run.record | {"trained": {"id": "a"}}, {"maps": own})
+    of_another = runs.write(tmp_path / "c", replace(about, trained=Trained("d", "cmr train", "c")), {"maps": own})
+    otherwise = runs.write(tmp_path / "d", replace(run.record, trained=Trained("a", "cmr train", "c")), {"maps": own})
     assert list(rawmaps.map_parts({"cmr": Group("cmr", "CMR", (run,))}, [of_another, otherwise])["CMR"]) == ["map"]
 
 
@@ -43,9 +47,11 @@ def test_agreement_is_averaged_over_the_seeds_that_were_tested(tmp_path):
     tests = []
     for model, value in zip(models[:2], (0.9, 0.7), strict=True):
         about = record(tmp_path, f"t{model.id}", 10.0, method="cmr").record
-        about = about | {"trained": {"id": model.id}, "result": {"agreement": {"map": value, "own": 0.5}}}
+        result = Result(agreement=Agreement(map=value, own=0.5))
+        about = replace(about, trained=Trained(model.id, "cmr train", "c"), result=result)
         tests.append(runs.write(tmp_path / f"t{model.id}", about, {}))
     without = record(tmp_path, "w", 10.0)
-    tests.append(runs.write(tmp_path / "u", without.record | {"trained": {"id": "w"}}, {}))
+    about = replace(without.record, trained=Trained("w", "cmr train", "c"))
+    tests.append(runs.write(tmp_path / "u", about, {}))
     rows = rawmaps.agreement({"cmr": Group("cmr", "CMR", tuple(models)), "cam": Group("cam", "CAM", (without,))}, tests)
     assert rows == {"cmr": {"seeds": 2, "map": pytest.approx(0.8), "own": 0.5}}

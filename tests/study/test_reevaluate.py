@@ -20,8 +20,8 @@ def trained(tmp_path_factory):
 
 def test_nothing_changed_repeats_the_result(trained):
     again = reevaluate(trained, trained.config, progress=False)
-    assert again["GT-known Loc"] == pytest.approx(trained.result["GT-known Loc"], abs=1e-3)
-    assert again["Top-1 Clas"] == pytest.approx(trained.result["Top-1 Clas"], abs=1e-3)
+    assert again.gt_known_loc == pytest.approx(trained.result.gt_known_loc, abs=1e-3)
+    assert again.top1_clas == pytest.approx(trained.result.top1_clas, abs=1e-3)
 
 
 def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_path):
@@ -31,8 +31,8 @@ def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_pa
     assert again.id != trained.id
     assert again.config.settings.test_modules == "on"
     assert again.config.test_scales == (1.0, 1.5)
-    assert again.record["trained"]["id"] == trained.id
-    assert again.result["MaxBoxAccV2"] == pytest.approx(result["MaxBoxAccV2"], abs=1e-3)
+    assert again.record.trained.id == trained.id
+    assert again.result.max_box_acc_v2 == pytest.approx(result.max_box_acc_v2, abs=1e-3)
     assert again.outcomes()["maps"].shape[1:] == (6, 6)  # 32 px in cells of 8, enlarged 1.5 times
 
 
@@ -45,9 +45,9 @@ def test_a_test_without_what_all_classes_share_says_how_far_the_views_agree(trai
     found = {
         name: reevaluate(trained, changed(trained.config, change), progress=False) for name, change in asked.items()
     }
-    assert set(found["mean_free"]["agreement"]) == {"map", "own"}
-    assert "agreement" not in found["raw"] and "agreement" not in found["cropped"]
-    assert found["mean_free"]["Top-1 Clas"] == found["raw"]["Top-1 Clas"]
+    assert -1 <= found["mean_free"].agreement.own <= 1
+    assert found["raw"].agreement is found["cropped"].agreement is None
+    assert found["mean_free"].top1_clas == found["raw"].top1_clas
 
 
 def test_precise_batch_norm_is_that_of_training(trained, tmp_path):

@@ -12,6 +12,7 @@ from cmr.metrics import gt_boxes
 from cmr.metrics.boxes import box_iou
 from cmr.study import frozen, regressor
 from cmr.study.ddt import Sources
+from cmr.study.record import configuration
 from cmr.study.regressor import best_iou, drawn, measure, ridge, training_boxes
 from cmr.study.settings import Regressor
 
@@ -20,7 +21,7 @@ TINY = Regressor(preset="tiny", image_size=32, device="cpu", cells=2)
 
 @pytest.fixture(scope="module")
 def sources() -> Sources:
-    return Sources(TINY, frozen.configuration(dataclasses.asdict(TINY)), progress=False)
+    return Sources(TINY, configuration(dataclasses.asdict(TINY)), progress=False)
 
 
 def plain(x: np.ndarray, y: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -100,22 +101,23 @@ def test_boxed_images_are_so_many_of_each_class(sources):
 
 def test_the_record_is_what_its_command_gives_again(tmp_path, capsys):
     run = measure(dataclasses.replace(TINY, truth="true", boxed=5), tmp_path, progress=False)
-    assert (run.record["uses"], run.record["boxed images"], run.record["title"]) == (
+    assert (run.record.uses, run.record.boxed_images, run.record.title) == (
         "boxes",
         20,
         "regressor on true boxes, 5 per class",
     )
     outcomes = run.outcomes()
-    assert run.result["GT-known Loc"] == pytest.approx(100 * (outcomes["iou"] >= 0.5).mean(), abs=1e-4)
-    thirds = [run.result[f"accuracy at IoU {share}"] for share in (0.3, 0.5, 0.7)]
-    assert run.result["MaxBoxAccV2"] == pytest.approx(sum(thirds) / 3, abs=1e-3)
-    words = run.record["command"].split()
+    assert run.result.gt_known_loc == pytest.approx(100 * (outcomes["iou"] >= 0.5).mean(), abs=1e-4)
+    thirds = run.result.box_acc
+    assert list(thirds) == [30, 50, 70]
+    assert run.result.max_box_acc_v2 == pytest.approx(sum(thirds.values()) / 3, abs=1e-3)
+    words = run.record.command.split()
     assert words[:2] == ["cmr", "boxes"]
     main([*words[1:-1], str(tmp_path / "again")])
     assert "regressor on true boxes, 5 per class on ToyBirds (32 test images)" in capsys.readouterr().out
     (again,) = frozen.find(tmp_path / "again", kind="boxes")
     assert again.result == run.result
-    assert measure(TINY, tmp_path, progress=False).record["uses"] == "nothing"
+    assert measure(TINY, tmp_path, progress=False).record.uses == "nothing"
 
 
 def test_mistakes_are_named(sources):

@@ -1,11 +1,13 @@
 """`cmr report`: one row per setting, on whatever data."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from cmr.errors import UserError
 from cmr.study import report, runs
+from cmr.study.record import SplitRecord
 from tests.study.records import record
 
 
@@ -33,7 +35,7 @@ def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
 
 def test_runs_on_other_data_of_the_same_name_have_a_row_of_their_own(tmp_path):
     run = record(tmp_path, "a", 10.0)
-    runs.write(tmp_path / "b", run.record | {"id": "b", "weights": "other"}, {})
+    runs.write(tmp_path / "b", replace(run.record, id="b", weights="other"), {})
     assert len(report.rows(runs.find(tmp_path))) == 2
 
 
@@ -41,7 +43,7 @@ def test_runs_on_other_data_of_the_same_name_have_a_row_of_their_own(tmp_path):
 def test_what_a_row_is_about_knows_the_holdout(tmp_path, holdout):
     run = record(tmp_path, "a", 1.0)
     if holdout:
-        run.record["data"] = {"holdout": {"name": "ToyBirds", "images": 9, "fingerprint": "g"}}
+        run = replace(run, record=replace(run.record, data={"holdout": SplitRecord("ToyBirds", 9, 4, "g")}))
     assert report.about(run) == ("ToyBirds", "tiny", "32 px")
 
 

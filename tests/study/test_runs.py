@@ -8,9 +8,11 @@ import pytest
 from cmr.config import PLACE
 from cmr.errors import UserError
 from cmr.files import write_json
+from cmr.metrics.result import Result
 from cmr.presets import make
 from cmr.study import runs
 from cmr.study.identity import VERSION, identity
+from tests.study.records import said
 
 PRINTS = {"train": "a", "test": "b", "weights": "none"}
 
@@ -48,11 +50,10 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
 
 def test_write_and_read(tmp_path):
     outcomes = {"iou": np.array([0.5, 0.25], np.float16), "maps": np.ones((2, 3, 3), np.float32)}
-    record = {"id": "x", "config": make("tiny").to_dict(), "result": {"MaxBoxAcc": 1.0}}
-    record |= {"data": {}, "weights": "none", "environment": {}, "history": []}
-    written = runs.write(tmp_path / "x", record, outcomes)
+    written = runs.write(tmp_path / "x", said("x", result=Result(max_box_acc=100 / 3)), outcomes)
     again = runs.read(tmp_path / "x")
     assert again.record == written.record
+    assert again.result.max_box_acc == 33.3333
     assert again.config == make("tiny")
     assert {name: value.tolist() for name, value in again.outcomes().items()} == {
         n: v.tolist() for n, v in outcomes.items()
@@ -80,9 +81,7 @@ def test_a_folder_without_record(tmp_path):
     ],
 )
 def test_what_is_no_record_is_named_and_the_good_ones_stay(tmp_path, content, message):
-    record = {"id": "x", "config": make("tiny").to_dict(), "result": {}}
-    record |= {"data": {}, "weights": "none", "environment": {}, "history": []}
-    runs.write(tmp_path / "good", record, {})
+    runs.write(tmp_path / "good", said("x", result=Result()), {})
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / runs.RECORD).write_bytes(content)
     with pytest.raises(UserError, match=message):

@@ -72,9 +72,9 @@ def test_both_names_types_and_sizes_may_be_mixed(tmp_path, metadata):
     save(folder, "a/two", BY_HAND.astype(np.float16))
     save(folder, "b/three", np.kron(BY_HAND, np.ones((2, 2))).astype(">f4"))
     evaluated = evaluate_folder(folder, metadata, progress=False)
-    assert evaluated["grids"] == {"5x4": 2, "10x8": 1}
-    assert evaluated["result"]["GT-known Loc"] == 100
-    assert "baselines" not in evaluated["result"]
+    assert evaluated.grids == {"5x4": 2, "10x8": 1}
+    assert evaluated.result.gt_known_loc == 100
+    assert evaluated.result.baselines is None
 
 
 def test_raw_low_maps_are_enlarged_and_normalised(tmp_path):
@@ -85,12 +85,12 @@ def test_raw_low_maps_are_enlarged_and_normalised(tmp_path):
         save(tmp_path / "maps", name, raw)
     asked = {"normalise": "minmax", "size": 64, "progress": False}
     evaluated = evaluate_folder(tmp_path / "maps", metadata, threshold=0.5, **asked)
-    assert evaluated["grids"] == {"64x64": 3} and evaluated["size"] == 64
+    assert evaluated.grids == {"64x64": 3} and evaluated.size == 64
     scoremap = normalise(resize(raw[None], 64))
     direct = WSOLMetrics(threshold=0.5)
     direct.update(scoremap, None, None, [np.array([[16, 16, 48, 48]])], ["x"])
-    assert evaluated["result"]["mean IoU"] == direct.compute()["mean IoU"] > 80
-    assert evaluated["result"]["baselines"]["full image"]["MaxBoxAccV2"] == 0
+    assert evaluated.result.mean_iou == direct.compute().mean_iou > 80
+    assert evaluated.result.baselines["full image"].max_box_acc_v2 == 0
 
 
 def test_the_benchmarks_centre_value_from_files(shared, tmp_path):
@@ -99,10 +99,10 @@ def test_the_benchmarks_centre_value_from_files(shared, tmp_path):
     names = (source / "image_ids.txt").read_text().splitlines()
     for name in names:
         save(tmp_path, name, centre)
-    result = evaluate_folder(tmp_path, source, step=0.001, progress=False)["result"]
-    right = [round(result[f"MaxBoxAcc {delta} (all contours)"], 1) for delta in (30, 50, 70)]
+    result = evaluate_folder(tmp_path, source, step=0.001, progress=False).result
+    right = [round(result.max_box_acc_at[delta].all_contours, 1) for delta in (30, 50, 70)]
     assert right == [87.7, 45.2, 9.4]
-    assert result["baselines"]["centred box"]["curve"]["50"] == pytest.approx(45.2)
+    assert result.baselines["centred box"].curve[50] == pytest.approx(45.2)
 
 
 def test_missing_extra_and_doubled_maps_are_named(maps):

@@ -47,7 +47,7 @@ def test_a_changed_number_is_refused_until_the_checksum_is_taken_out(copy):
     edited = json.loads(path.read_text())
     del edited[CHECKSUM]
     path.write_text(json.dumps(edited))
-    assert runs.read(copy.path).result["GT-known Loc"] == 99.9
+    assert runs.read(copy.path).result.gt_known_loc == 99.9
 
 
 def test_no_flipped_bit_of_a_record_gives_another_number(copy):

@@ -1,14 +1,17 @@
 """Which finished runs a configuration describes, and what a finished search chooses; records are written by hand."""
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
 from cmr.errors import UserError
-from cmr.files import write_json
+from cmr.metrics.result import Result
 from cmr.presets import make
-from cmr.study import grid, runs, search
+from cmr.study import grid, records, runs, search
 from cmr.study.identity import identity
+from cmr.study.record import SplitRecord
+from tests.study.records import said
 
 PRINTS = {"train": "aa", "test": "bb", "weights": "none"}
 
@@ -16,17 +19,11 @@ PRINTS = {"train": "aa", "test": "bb", "weights": "none"}
 def record(root, config, name="", weights="none", **result):
     """A finished run, as far as anybody here reads it."""
     tested = "holdout" if config.holdout else "test"
-    content = {
-        "id": name or identity(config, PRINTS),
-        "config": config.to_dict(),
-        "data": {"train": {"fingerprint": "aa"}, tested: {"fingerprint": "bb"}},
-        "weights": weights,
-        "environment": {},
-        "history": [],
-        "result": {"images": 4, **result},
-    }
-    write_json(root / content["id"] / runs.RECORD, content)
-    return runs.read(root / content["id"])
+    data = {part: SplitRecord("Toy", 4, 2, mark) for part, mark in (("train", "aa"), (tested, "bb"))}
+    name = name or identity(config, PRINTS)
+    return runs.write(
+        root / name, said(name, config, data=data, weights=weights, result=Result(images=4, **result)), {}
+    )
 
 
 def test_a_run_is_found_by_its_configuration_and_not_by_its_id(tmp_path):
@@ -56,12 +53,12 @@ def test_weights_that_are_not_at_hand_go_by_their_name(tmp_path):
 def test_a_record_older_than_a_setting_still_counts_and_one_with_a_lost_setting_does_not(tmp_path):
     config = make("tiny", method="cmr")
     written = record(tmp_path, config)
-    old = written.record["config"]
+    old = written.config.to_dict()
     del old["test_flip"], old["settings"]["ssam_reduction"]
-    write_json(written.path / runs.RECORD, written.record)
+    records.write_record(written.path / runs.RECORD, replace(written.record, settings=old))
     assert search.recorded(config, search.records(tmp_path), PRINTS) is not None
     old["settings"]["of_long_ago"] = 1
-    write_json(written.path / runs.RECORD, written.record)
+    records.write_record(written.path / runs.RECORD, replace(written.record, settings=old))
     assert search.records(tmp_path) == []
     assert search.records(tmp_path / "missing") == []
 
@@ -109,7 +106,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "search.toml").write_text(SEARCH)
     (tmp_path / "grid.toml").write_text(GRID)
     for config in grid.load("search.toml").configs:
-        record(tmp_path / "results", config, **{"Top-1 Clas": SCORES[config.method, config.lr][config.seed]})
+        record(tmp_path / "results", config, top1_clas=SCORES[config.method, config.lr][config.seed])
     return tmp_path
 
 
@@ -131,8 +128,7 @@ def diverge(place, method, lr, seeds=(0, 1)):
     for run in runs.find("results"):
         if (run.config.method, run.config.lr) == (method, lr) and run.config.seed in seeds:
             (run.path / runs.RECORD).unlink()
-            content = {name: value for name, value in run.record.items() if name != "result"}
-            write_json(run.path / runs.DIVERGED, content | {"diverged": "the loss became nan at step 4"})
+            runs.write_diverged(run.path, "the loss became nan at step 4", replace(run.record, result=None))
 
 
 def test_a_value_with_which_a_training_diverged_is_not_chosen(place):
@@ -181,7 +177,7 @@ def test_a_setting_of_one_method_is_chosen_for_that_method_only(place):
         'preset = "tiny"\n[common]\nholdout = 0.5\n[[runs]]\nmethod = "cmr"\ngrid = {beta = [0, 2]}'
     )
     for config in grid.load("search.toml").configs:
-        record(place / "results", config, **{"Top-1 Clas": 10.0 + config.settings.beta})
+        record(place / "results", config, top1_clas=10.0 + config.settings.beta)
     (place / "grid.toml").write_text(GRID.replace('"has"', '"cmr"').replace('"lr"', '"beta"'))
     filled, notes = search.chosen(grid.load("grid.toml"))
     assert [c.settings.beta for c in filled.configs if c.method == "cmr"] == [2.0] * 3
@@ -228,7 +224,7 @@ def test_searches_in_a_circle_or_a_long_row_end_in_one_message(place):
 def test_a_search_on_the_test_images_chooses_nothing(place):
     (place / "search.toml").write_text(SEARCH.replace("holdout = 0.25", ""))
     for config in grid.load("search.toml").configs:
-        record(place / "results", config, **{"Top-1 Clas": 1.0})
+        record(place / "results", config, top1_clas=1.0)
     with pytest.raises(
         UserError, match="search.toml has runs with holdout 0, which would choose lr on the test images"
     ):
@@ -238,6 +234,6 @@ def test_a_search_on_the_test_images_chooses_nothing(place):
 def test_a_search_over_more_than_the_field_must_say_so(place):
     (place / "search.toml").write_text(SEARCH.replace("{lr = ", "{epochs = [1, 2], lr = "))
     for config in grid.load("search.toml").configs:
-        record(place / "results", config, **{"Top-1 Clas": 1.0})
+        record(place / "results", config, top1_clas=1.0)
     with pytest.raises(UserError, match="method=cam: the search's runs differ in epochs too; name it in by"):
         search.chosen(grid.load("grid.toml"))

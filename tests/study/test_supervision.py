@@ -4,20 +4,20 @@ from types import SimpleNamespace
 
 import pytest
 
+from cmr.metrics.result import Curves, Result
 from cmr.presets import make
 from cmr.study.groups import Group
+from cmr.study.record import Trained
 from cmr.study.supervision import at_tau, held_out, worth
 
 
-def run(loc, taus=(0.1, 0.2, 0.3), curve=(10.0, 20.0, 15.0), history=(), about=None, **config):
-    result = {
-        "GT-known Loc": loc,
-        "MaxBoxAcc": max(curve),
-        "best tau": taus[max(range(len(curve)), key=lambda i: curve[i])],
-        "curves": {"tau": list(taus), "largest contour": {"50": list(curve)}},
-    }
+def run(loc, taus=(0.1, 0.2, 0.3), curve=(10.0, 20.0, 15.0), history=(), trained="", maps=None, **config):
+    best = taus[max(range(len(curve)), key=lambda i: curve[i])]
+    curves = Curves(tau=taus, all_contours={}, largest_contour={50: curve}, mean_iou_all=[], mean_iou_largest=[])
+    result = Result(gt_known_loc=loc, max_box_acc=max(curve), best_tau=best, curves=curves)
     config = make("tiny", **{"method": "cam", **config})
-    return SimpleNamespace(id="a", config=config, result=result, history=list(history), record=about or {})
+    record = SimpleNamespace(trained=Trained(trained, "cmr train", "c") if trained else None, maps=maps)
+    return SimpleNamespace(id="a", config=config, result=result, history=history, record=record)
 
 
 def cam(*runs):
@@ -47,10 +47,10 @@ def test_the_best_epoch_is_at_least_the_last():
 
 
 def test_normalisers_count_where_nothing_else_differs():
-    again = run(25.0, about={"trained": {"id": "a"}}, normalise="ivr")
-    other_maps = run(90.0, about={"trained": {"id": "a"}, "maps": "layercam"}, normalise="ivr")
-    mirrored = run(90.0, about={"trained": {"id": "a"}}, normalise="ivr", test_flip=True)
-    stranger = run(90.0, about={"trained": {"id": "b"}}, normalise="ivr")
+    again = run(25.0, trained="a", normalise="ivr")
+    other_maps = run(90.0, trained="a", maps="layercam", normalise="ivr")
+    mirrored = run(90.0, trained="a", normalise="ivr", test_flip=True)
+    stranger = run(90.0, trained="b", normalise="ivr")
     found = points(worth(cam(run(17.0)), (), [again, other_maps, mirrored, stranger]))
     assert found[("normaliser", "test boxes")] == 8.0
     assert ("normaliser", "test boxes") not in points(worth(cam(run(17.0)), (), [stranger]))

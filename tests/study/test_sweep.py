@@ -13,10 +13,12 @@ import pytest
 
 from cmr import assemble, cli
 from cmr.errors import UserError
-from cmr.files import alone, write_json
+from cmr.files import alone
+from cmr.metrics.result import Result
 from cmr.presets import make
 from cmr.study import grid, runs, search, sweep, training
 from cmr.study.identity import identity
+from tests.study.records import said
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="dask's distributed is not installed (extra `sweep`)"
@@ -58,9 +60,7 @@ def finish(config, root):
     train_split, test_split = assemble.splits(config)
     prints = {"train": train_split.fingerprint, "test": test_split.fingerprint, "weights": "none"}
     name = identity(config, prints)
-    data = {"train": {"fingerprint": prints["train"]}, "test": {"fingerprint": prints["test"]}}
-    record = {"id": name, "config": config.to_dict(), "data": data, "weights": "none"}
-    write_json(root / name / runs.RECORD, record | {"environment": {}, "history": [], "result": {}})
+    runs.write(root / name, said(name, config, data=runs.data_of(train_split, test_split), result=Result()), {})
     return name
 
 
@@ -166,10 +166,10 @@ def test_a_worker_process_trains_what_is_left_and_lists_what_diverged(place, cap
     )
     [run] = [run for run in runs.find("out") if run.id != kept]
     assert run.config.settings.sizes == (8,)
-    assert run.record["command"] == (
+    assert run.record.command == (
         "cmr train --preset tiny --method cmr --data toybirds --epochs 1 --device cpu --sizes 8"
     )
-    assert run.record["environment"]["threads"] == 1
+    assert run.record.environment.threads == 1
     said = call(capsys, "grid.toml", "--out", "out")  # the outcome is known: it is not tried again
     assert re.search(r"^diverged  toybirds-cam-tiny-s0-\w+  lr=1e\+30$", said, re.MULTILINE)
     assert "3 runs: 3 done, 0 to do" in said
@@ -256,7 +256,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     assert sweep.work(config, str(tmp_path), "second", 0) == ""
     [run] = runs.find(tmp_path)
     assert [row["epoch"] for row in run.history] == [1, 2]
-    assert run.record["command"] == "second"
+    assert run.record.command == "second"
 
 
 def test_a_process_does_one_run_at_a_time(monkeypatch):

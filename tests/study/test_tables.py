@@ -1,6 +1,7 @@
 """Tables: seeds together, settings apart, nothing invented."""
 
-from cmr.files import write_json
+from dataclasses import replace
+
 from cmr.study import report, runs, tables
 from cmr.study.groups import by_setting
 from tests.study.records import record
@@ -23,11 +24,8 @@ def test_a_row_per_run_and_a_printed_row_per_group(tmp_path):
 
 def test_a_training_that_diverged_has_no_number_and_takes_none_from_others(tmp_path):
     fallen = record(tmp_path, "a", 10.0).record
-    content = {name: value for name, value in fallen.items() if name not in ("result", "checksum")} | {
-        "diverged": "the loss became nan"
-    }
-    content["config"] = content["config"] | {"seed": 1}
-    write_json(tmp_path / "b" / runs.DIVERGED, content)
+    fallen = replace(fallen, result=None, settings={**fallen.settings, "seed": 1})
+    runs.write_diverged(tmp_path / "b", "the loss became nan", fallen)
     (run,) = runs.find_diverged(tmp_path)
     for members, word in (([run], "diverged"), ([run, *runs.find(tmp_path)], "diverged, 1 of 2")):
         table = tables.tidy(by_setting(members))

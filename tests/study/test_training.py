@@ -20,6 +20,7 @@ from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
 from cmr.maps import of_labels
 from cmr.methods import METHODS
+from cmr.metrics.result import Result
 from cmr.presets import make
 from cmr.study import models, records, runs, training
 
@@ -37,28 +38,27 @@ def finished(tmp_path_factory):
 
 def test_record_holds_what_it_should(finished):
     record = finished.record
-    assert record["id"] == finished.path.name
-    assert {"train", "test"} == set(record["data"])
-    assert record["seeds"] == {"seed": 0}
-    assert [row["epoch"] for row in record["history"]] == [1, 2]
-    assert {"commit", "dirty", "device", "python", "versions", "precision"} <= set(record["environment"])
-    assert record["environment"]["precision"] == "32-true"
-    assert set(record["result"]["baselines"]) == {"centred box", "full image"}
-    assert set(record["result"]["parts"]) == {"head", "beak", "body", "wing", "tail", "legs", "background"}
-    assert record["duration_s"] > 0
-    assert record["peak_memory_mb"] > 100
+    assert record.id == finished.path.name
+    assert {"train", "test"} == set(record.data)
+    assert record.seeds == {"seed": 0}
+    assert [row["epoch"] for row in record.history] == [1, 2]
+    assert record.environment.precision == "32-true" and record.environment.processes == 1
+    assert set(record.result.baselines) == {"centred box", "full image"}
+    assert set(record.result.parts) == {"head", "beak", "body", "wing", "tail", "legs", "background"}
+    assert record.duration_s > 0
+    assert record.peak_memory_mb > 100
     assert not list(finished.path.glob("*.p*t"))  # no checkpoint and no half-written file
 
 
 def test_outcomes_agree_with_the_result(finished):
     outcomes, result = finished.outcomes(), finished.result
     right = outcomes["iou"] >= 0.5
-    assert 100 * right.mean() == pytest.approx(result["GT-known Loc"])
-    assert 100 * (outcomes["top5"][:, 0] == outcomes["label"]).mean() == pytest.approx(result["Top-1 Clas"])
-    assert 100 * (right & (outcomes["top5"][:, 0] == outcomes["label"])).mean() == pytest.approx(result["Top-1 Loc"])
+    assert 100 * right.mean() == pytest.approx(result.gt_known_loc)
+    assert 100 * (outcomes["top5"][:, 0] == outcomes["label"]).mean() == pytest.approx(result.top1_clas)
+    assert 100 * (right & (outcomes["top5"][:, 0] == outcomes["label"])).mean() == pytest.approx(result.top1_loc)
     assert outcomes["iou"].dtype == np.float32  # in half precision an IoU of 0.4999 would count as 0.5
     assert outcomes["maps"].shape == (32, 4, 4)
-    assert len(finished.record["maps_of"]) == 32
+    assert len(finished.record.maps_of) == 32
 
 
 def test_a_committed_run_is_small(finished):
@@ -77,7 +77,7 @@ def test_evaluating_the_saved_model_gives_the_recorded_result(finished):
     batches = training.batches_for_test(split, finished.config, torch.device("cpu"), progress=False)
     result, outcomes = evaluate(of_labels(method.localize), split, batches, finished.config, progress=False)
     assert np.array_equal(outcomes["maps"], finished.outcomes()["maps"])  # to the last bit, or a box might move
-    assert runs.rounded(result) == finished.result
+    assert records.rounded(result) == finished.result
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(finished, tmp_path):
@@ -160,7 +160,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert len(state["history"]) == 1
     [fallen] = runs.find_diverged(tmp_path)
     assert fallen.diverged == "the loss became nan at step 4 (epoch 2, step 2 of 2)"
-    assert (fallen.id, fallen.config, fallen.result, len(fallen.history)) == (folder.name, config, {}, 1)
+    assert (fallen.id, fallen.config, fallen.result, len(fallen.history)) == (folder.name, config, Result(), 1)
     with pytest.raises(Diverged, match=r"at step 4 .*; this was found when it ran before. Run it again with --rerun"):
         training.train(config, tmp_path, resume=True, progress=False)
     again = training.train(config, tmp_path, rerun=True, progress=False)
@@ -356,7 +356,7 @@ def test_a_record_without_model_says_how_to_train(finished, tmp_path):
 def test_a_schedulers_variables_do_not_break_a_single_process(tmp_path, monkeypatch, around):
     for name, value in around.items():
         monkeypatch.setenv(name, value)
-    assert run(tmp_path, epochs=1).record["environment"]["processes"] == 1
+    assert run(tmp_path, epochs=1).record.environment.processes == 1
 
 
 def test_absolute_paths_do_not_enter_the_record():
@@ -375,11 +375,11 @@ def test_two_processes_train_and_agree(tmp_path):
     done = subprocess.run([*launch, *asked], capture_output=True, text=True, env=place, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     [finished] = runs.find(tmp_path)
-    assert finished.record["environment"]["processes"] == 2
-    assert finished.result["images"] == 33
+    assert finished.record.environment.processes == 2
+    assert finished.result.images == 33
     outcomes = finished.outcomes()
     assert len(outcomes["iou"]) == 33
-    assert 100 * (outcomes["iou"] >= 0.5).mean() == pytest.approx(finished.result["GT-known Loc"], abs=1e-3)
+    assert 100 * (outcomes["iou"] >= 0.5).mean() == pytest.approx(finished.result.gt_known_loc, abs=1e-3)
     assert len(re.findall("record: ", done.stdout)) == 1  # one process reports
 
 
@@ -393,6 +393,6 @@ def test_more_processes_than_test_images(tmp_path):
     done = subprocess.run([*launch, *words], capture_output=True, text=True, env=place, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     [shared] = runs.find(tmp_path / "two")
-    assert shared.record["environment"]["processes"] == 2
-    assert shared.result["images"] == 1 and len(shared.outcomes()["iou"]) == 1
+    assert shared.record.environment.processes == 2
+    assert shared.result.images == 1 and len(shared.outcomes()["iou"]) == 1
     assert "Warning" not in done.stderr.replace("FutureWarning", "")
