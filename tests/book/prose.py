@@ -43,7 +43,7 @@ KNOWN = {  # abbreviations that are no terms of this field, and names of methods
     "URL", "PNG", "PDF", "RGB", "IEEE", "WACV", "CVPR", "MIT", "GAN", "COCO", "AMD", "EPYC", "NVIDIA", "NOT", "DIR",
     "RUN", "SET", "GRID", "NAME", "CUB", "ILSVRC", "VGG", "VGG16", "ACoL", "SPG", "ADL", "CCAM", "EIL", "MEIL",
     "DANet", "PSOL", "OpenCV", "SVG", "CLI", "ASCII", "README", "ADDRESS", "CUBV2", "DDT", "FLOPs", "CLS", "LOC",
-    "DESIGN", "METHODS", "DATASETS", "VERSION", "CONTRIBUTING", "CHANGELOG", "VALUE", "OTHER", "LICENSE", "AND",
+    "DESIGN", "METHODS", "DATASETS", "VERSION", "CONTRIBUTING", "CHANGELOG", "VALUE", "OTHER", "LICENSE", "AND", "BibTeX",
     "REPOSITORY", "ISSUE", "XML", "SIGINT", "SIGTERM", "LayerCAM", "LeakyReLU", "GoogLeNet", "MathJax", "CVAT", "VOC",
 }  # fmt: skip
 ABBREVIATION = re.compile(r"\b(?=[A-Za-z0-9]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*[A-Z])[A-Za-z][A-Za-z0-9]{2,}\b")
