@@ -65,6 +65,23 @@ def test_the_slider_moves_by_keyboard(browser):
     assert browser.run(shown) != before
 
 
+@pytest.mark.skipif(not PAGES, reason=WITHOUT)
+@pytest.mark.parametrize("name", ["slides-50", "slides-90"])
+def test_each_slide_fits_a_projector(browser, name):
+    browser.open(BOOK / "book" / "teach" / f"{name}.html")
+    browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=720, deviceScaleFactor=1, mobile=False)
+    browser.run("document.querySelector('.cmr-deck-start').click()")
+    tall = browser.run("""
+        Array.from(document.querySelectorAll('.bd-article section > section'), () => {
+            const slide = document.querySelector('.cmr-now');
+            const over = Math.max(slide.scrollHeight - slide.clientHeight, slide.scrollWidth - slide.clientWidth);
+            document.querySelector('.cmr-deck-nav [aria-label="next slide"]').click();
+            return over > 1 ? `${slide.id}: ${over} px` : '';
+        }).filter(Boolean)
+    """)
+    assert tall == []
+
+
 GOOD = "<h1>Good</h1><p>Words.</p><img alt='a dot' src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>"
 DEFECTS = {
     "<div style='width: 3000px'>wide</div>": "px wider than its window: div",
