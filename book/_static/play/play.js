@@ -195,5 +195,6 @@
     state.box = box;
     redraw();
   }));
+  ends.forEach((end, i) => part(end).addEventListener("change", () => { part(end).value = state.box[i]; }));
   start();
 })();
