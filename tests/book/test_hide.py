@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from javascript import evaluate
+from widget import choose, press, settle, shown
 
 from book import hide
 from cmr.data.images import normalise
@@ -83,3 +84,53 @@ def test_pixels_are_those_of_the_test_image(bird):
     from cmr.data.toybirds import render
 
     assert np.array_equal(hide.picture(bird), render(hide.recipe().data_settings, "test", hide.BIRDS[bird]).image)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The widget on a page of its own, in a browser."""
+    scripts = ("maps.js", "data.js", "draw.js", "weights.js", "network.js", "hide.js")
+    with shown(tmp_path_factory.mktemp("hide"), "cmr-hide", scripts) as browser:
+        yield browser
+
+
+def told(bird: int, size: int, hidden: list[int]) -> str:
+    """The sentence that the page should say, from the library's numbers."""
+    data, cells = hide.shipped()[1], (-(-64 // size)) ** 2
+    (probability, iou), (whole, whole_iou) = hide.look(bird, size, hidden), hide.look(bird)
+    return (
+        f"{cells - len(hidden)} of {cells} cells shown: {data['classes'][data['birds'][bird]['class']]}"
+        f" {100 * probability:.0f} % (whole image: {100 * whole:.0f} %), IoU {iou:.2f} (whole image: {whole_iou:.2f})"
+    )
+
+
+def test_cells_are_hidden_by_keyboard_and_the_sentence_is_the_librarys(page):
+    choose(page, "bird", "3")
+    page.run("document.querySelector('canvas[name=cells]').focus()")
+    for key, code in (("ArrowRight", 39), ("ArrowRight", 39), ("ArrowDown", 40)):
+        press(page, key, code)
+    press(page, " ", 32, " ")
+    assert settle(page, "cell") == "row 2, column 3: hidden"
+    assert settle(page, "result") == told(3, 16, [6])
+
+
+def test_the_other_view_hides_the_other_cells(page):
+    choose(page, "bird", "1")
+    page.run("document.querySelector('canvas[name=cells]').focus()")
+    press(page, " ", 32, " ")
+    page.run("document.querySelector('[name=swap]').click()")
+    assert settle(page, "result") == told(1, 16, list(range(1, 16)))
+    page.run("document.querySelector('[name=none]').click()")
+    assert settle(page, "result") == told(1, 16, [])
+
+
+def test_cells_of_another_size_are_hidden_by_mouse(page):
+    choose(page, "size", "13")
+    page.run("scrollTo(0, 0)")
+    box = "(() => { const r = document.querySelector('canvas[name=cells]').getBoundingClientRect();"
+    left, top, side = page.run(box + "return [r.left, r.top, r.width]; })()")
+    for kind, x in (("mousePressed", 0.1), ("mouseMoved", 0.3), ("mouseReleased", 0.3)):
+        at = {"x": left + x * side, "y": top + 0.5 * side, "button": "left", "buttons": 1, "clickCount": 1}
+        page.call("Input.dispatchMouseEvent", type=kind, **at)
+    assert settle(page, "cell") == "row 3, column 2: hidden"
+    assert settle(page, "result") == told(1, 13, [10, 11])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from javascript import evaluate
 from PIL import Image
+from widget import choose, press, settle, shown
 
 from book import play
 from cmr.data.toybirds import render
@@ -19,6 +20,7 @@ from cmr.metrics.contours.levels import contour_boxes, quantise, score_levels
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "book" / "_static" / "play"
+SCRIPTS = ("maps.js", "data.js", "draw.js", "play.js")
 TAUS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.0)
 
 
@@ -112,42 +114,8 @@ def test_iou_counts_pixels_with_both_ends():
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The widget on a page of its own, in a browser."""
-    pytest.importorskip("websocket", reason="websocket-client is not installed; the page is not tried")
-    from browser import Browser, executable
-
-    if executable() is None:
-        pytest.skip("no Chromium on this machine; the page is not tried")
-    style = f'<link rel="stylesheet" href="{(FOLDER.parent / "book.css").as_uri()}">'
-    scripts = "".join(
-        f'<script src="{(FOLDER / name).as_uri()}"></script>' for name in ("maps.js", "data.js", "play.js")
-    )
-    body = "<article class='bd-article'><div id='cmr-play' class='cmr-play'></div></article>"
-    file = tmp_path_factory.mktemp("play") / "page.html"
-    file.write_text(f"<!doctype html><meta charset='utf-8'>{style}{body}{scripts}")
-    with Browser(executable()) as found:
-        found.open(file)
-        found.look(1280, "light")
-        yield found
-        assert found.complaints() == []
-
-
-def press(browser, key: str, code: int, text: str = "") -> None:
-    for kind in ("keyDown", "keyUp"):
-        extra = {"text": text} if text and kind == "keyDown" else {}
-        browser.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **extra)
-
-
-def settle(browser, name: str) -> str:
-    """What an output says after the next picture."""
-    browser.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))")
-    return browser.run(f"document.querySelector('[name={name}]').textContent")
-
-
-def choose(browser, name: str, value: str, event: str = "change") -> None:
-    browser.run(
-        f"(() => {{ const e = document.querySelector('[name={name}]'); e.value = '{value}';"
-        f"e.dispatchEvent(new Event('{event}')); }})()"
-    )
+    with shown(tmp_path_factory.mktemp("play"), "cmr-play", SCRIPTS) as browser:
+        yield browser
 
 
 def test_the_page_starts_with_the_worked_example(page):

@@ -1,10 +1,11 @@
-// The page "Paint a map": paint, threshold, and see the box. maps.js computes, data.js has the ready maps and the bird.
+// The page "Paint a map": paint, threshold, and see the box. maps.js computes, draw.js
+// draws, data.js has the ready maps and the bird.
 "use strict";
 (() => {
   const root = document.getElementById("cmr-play");
-  const CELLS = 14, SIDE = 224, SHOWN = 448;  // cells, pixels of the network's grid, pixels of a canvas
+  const { SHOWN, TRUE, FOUND, CURSOR, ARROWS, heat, frame } = cmrDraw;
+  const CELLS = 14, SIDE = 224;  // cells; pixels of the network's grid
   const COLOURS = ["#de8f05", "#56b4e9", "#029e73", "#cc78bc", "#fbafe4", "#ca9161"];
-  const TRUE = { colour: "#d7191c", halo: "#fff", dash: [] }, FOUND = { colour: "#2fe04b", halo: "#000", dash: [14, 7] };
   const state = { map: null, cell: [6, 6], brush: 1, tau: 0.2, how: "minmax", rule: "largest", box: [...cmrPlayData.box] };
   const options = (names) => names.map((name) => `<option>${name}</option>`).join("");
   const ends = ["left", "top", "right", "bottom"];
@@ -38,39 +39,18 @@
     <div class="cmr-play-list"><table><caption>The largest components of the mask.</caption>
       <thead><tr><th>component</th><th>area</th><th>box</th><th>IoU</th></tr></thead><tbody></tbody></table></div>`;
   const part = (name) => root.querySelector(`[name=${name}]`);
-  const pens = Object.fromEntries(["map", "score", "mask"].map((name) => {
-    const canvas = part(name);
-    canvas.width = canvas.height = SHOWN;
-    return [name, canvas.getContext("2d")];
-  }));
-  const layer = new OffscreenCanvas(SIDE, SIDE), layerPen = layer.getContext("2d");
+  const pens = cmrDraw.pens(root, ["map", "score", "mask"]), layer = new OffscreenCanvas(SIDE, SIDE);
   const bird = new Image();
   bird.onload = () => redraw();
   bird.src = cmrPlayData.bird;
 
-  function heat(share) {  // RGB between two of the colours
-    const place = Math.min(Math.max(share, 0), 1) * (cmrPlayData.heat.length - 1), i = Math.min(Math.floor(place), 15);
-    return cmrPlayData.heat[i].map((v, c) => v + (place - i) * (cmrPlayData.heat[i + 1][c] - v));
-  }
   const cellColour = (v) => `rgb(${(v < 0 ? [30, 120 - 180 * v, 190 - 130 * v] : heat(v)).map(Math.round)})`;
 
-  function lay(pen, colour) {  // the bird, and over it a colour (RGB and opacity) for each pixel
-    const pixels = layerPen.createImageData(SIDE, SIDE);
-    for (let p = 0; p < SIDE * SIDE; p++) pixels.data.set(colour(p), 4 * p);
-    layerPen.putImageData(pixels, 0, 0);
+  function lay(pen, colour) {  // the bird, and over it a colour for each pixel
+    cmrDraw.fill(layer, colour);
     pen.clearRect(0, 0, SHOWN, SHOWN);
     if (bird.complete) pen.drawImage(bird, 0, 0, SHOWN, SHOWN);
     pen.drawImage(layer, 0, 0, SHOWN, SHOWN);
-  }
-
-  function frame(pen, [x0, y0, x1, y1], { colour, halo, dash }, scale = SHOWN / SIDE, wide = 5) {
-    pen.setLineDash(dash);
-    for (const [stroke, width] of [[halo, wide + 3], [colour, wide]]) {
-      pen.strokeStyle = stroke;
-      pen.lineWidth = width;
-      pen.strokeRect(x0 * scale, y0 * scale, (x1 + 1 - x0) * scale, (y1 + 1 - y0) * scale);
-    }
-    pen.setLineDash([]);
   }
 
   function drawMap() {
@@ -79,7 +59,7 @@
       pen.fillStyle = cellColour(v);
       pen.fillRect((i % CELLS) * wide, Math.floor(i / CELLS) * wide, wide - 1, wide - 1);
     });
-    frame(pen, [x, y, x, y], { colour: "#fff", halo: "#000", dash: [] }, wide, 3);
+    frame(pen, [x, y, x, y], CELLS, CURSOR, 3);
     part("cell").textContent = `row ${y + 1}, column ${x + 1}: ${state.map[y * CELLS + x].toFixed(1)}`;
   }
 
@@ -90,12 +70,12 @@
     const tint = new Map(ranked.map((one, i) => [one.number, COLOURS[i % COLOURS.length]]));
     const rgb = (text) => [1, 3, 5].map((i) => parseInt(text.slice(i, i + 2), 16));
     const colours = new Map([...tint].map(([number, text]) => [number, [...rgb(text), 110]]));
-    lay(pens.score, (p) => [...heat(scores[p]), 255 * 0.8 * (0.45 + 0.55 * scores[p])]);
+    lay(pens.score, (p) => cmrDraw.overlay(scores[p]));
     lay(pens.mask, (p) => (found.mask[p] ? colours.get(found.label[p]) : [18, 20, 24, 205]));
     const some = found.components.length > 0;
     for (const name of ["score", "mask"]) {
-      frame(pens[name], state.box, TRUE);
-      if (some) found.boxes.forEach((box) => frame(pens[name], box, FOUND, SHOWN / SIDE, box === found.box ? 5 : 2));
+      frame(pens[name], state.box, SIDE, TRUE);
+      if (some) found.boxes.forEach((box) => frame(pens[name], box, SIDE, FOUND, box === found.box ? 5 : 2));
     }
     const [x0, y0, x1, y1] = state.box.map((v) => v * SHOWN / SIDE);
     pens.score.fillStyle = TRUE.colour;
@@ -112,12 +92,10 @@
     ends.forEach((end, i) => { if (document.activeElement !== part(end)) part(end).value = state.box[i]; });
   }
 
-  let waiting = false;
-  function redraw() {  // once per picture of the screen, however fast the mouse is
+  const drawLater = cmrDraw.later(drawResult);
+  function redraw() {
     drawMap();
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => { waiting = false; drawResult(); });
+    drawLater();
   }
 
   function paint([x, y], value) {
@@ -172,7 +150,7 @@
 
   part("map").addEventListener("keydown", (event) => {
     const [x, y] = state.cell, value = state.map[y * CELLS + x];
-    const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }, way = ways[event.key];
+    const way = ARROWS[event.key];
     const values = { " ": state.brush, "+": value + 0.1, "=": value + 0.1, "-": value - 0.1, "−": value - 0.1 };
     if (event.ctrlKey || event.metaKey || (!way && !(event.key in values))) return;
     event.preventDefault();
