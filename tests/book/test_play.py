@@ -132,6 +132,9 @@ def test_choosing_map_threshold_normaliser_and_rule_changes_the_result(page):
     choose(page, "how", "pas")
     assert "IoU 0.72" in settle(page, "result")
     choose(page, "how", "minmax")
+    choose(page, "rule", "all")
+    assert "IoU 0.25, best of all boxes: ✗ wrong" in settle(page, "result")
+    choose(page, "rule", "largest")
     choose(page, "ready", "empty")
     assert "no pixel is above the threshold, IoU 0.00" in settle(page, "result")
 

@@ -1,5 +1,5 @@
-// The page "Paint a map": paint, threshold, and see the box. maps.js computes, draw.js
-// draws, data.js has the ready maps and the bird.
+// The page "Paint a map": paint, threshold, and see the box. maps.js computes, draw.js draws,
+// data.js has the ready maps and the bird.
 "use strict";
 (() => {
   const root = document.getElementById("cmr-play");
@@ -36,7 +36,7 @@
     <fieldset class="cmr-play-controls"><legend>true box, pixels</legend>${ends.map((end) =>
       `<label>${end} <input name="${end}" type="number" min="0" max="${SIDE}" step="1"></label>`).join("")}</fieldset>
     <output class="cmr-play-result" name="result" aria-live="polite"></output>
-    <div class="cmr-play-list"><table><caption>The largest components of the mask.</caption>
+    <div class="cmr-play-list"><table><caption>The largest components of the mask; the area is that inside the outline.</caption>
       <thead><tr><th>component</th><th>area</th><th>box</th><th>IoU</th></tr></thead><tbody></tbody></table></div>`;
   const part = (name) => root.querySelector(`[name=${name}]`);
   const pens = cmrDraw.pens(root, ["map", "score", "mask"]), layer = new OffscreenCanvas(SIDE, SIDE);
@@ -84,7 +84,7 @@
     const count = ranked.length, verdict = found.right ? "✓ right" : "✗ wrong";
     part("result").textContent = `τ = ${state.tau.toFixed(2)}: ` + (some
       ? `${count} component${count > 1 ? "s" : ""}, box (${found.box.join(", ")}), ` : "no pixel is above the threshold, ")
-      + `IoU ${found.iou.toFixed(2)}, GT-known Loc: ${verdict}`;
+      + `IoU ${found.iou.toFixed(2)}, ${state.rule === "all" ? "best of all boxes" : "GT-known Loc"}: ${verdict}`;
     root.querySelector("tbody").innerHTML = ranked.slice(0, 5).map((one, i) =>
       `<tr><th><span style="background:${COLOURS[i]}"></span>${i + 1}</th><td>${one.area}</td>`
       + `<td>${one.box.join(", ")}</td><td>${cmrMaps.iou(one.box, state.box).toFixed(2)}</td></tr>`).join("");
