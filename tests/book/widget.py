@@ -1,0 +1,51 @@
+"""A page with nothing but one of the book's parts to play with, in a browser, and a hand that uses it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
+
+
+@contextmanager
+def shown(folder: Path, name: str, scripts: Sequence[str]) -> Iterator[Any]:
+    """Writes the page into a folder and opens it; skips the test where no browser is. The page must not complain."""
+    pytest.importorskip("websocket", reason="websocket-client is not installed; the page is not tried")
+    from browser import Browser, executable
+
+    if (chromium := executable()) is None:
+        pytest.skip("no Chromium on this machine; the page is not tried")
+    style = f'<link rel="stylesheet" href="{(STATIC / "book.css").as_uri()}">'
+    code = "".join(f'<script src="{(STATIC / "play" / script).as_uri()}"></script>' for script in scripts)
+    body = f"<article class='bd-article'><div id='{name}' class='cmr-play'></div></article>"
+    file = folder / "page.html"
+    file.write_text(f"<!doctype html><meta charset='utf-8'>{style}{body}{code}", encoding="utf-8")
+    with Browser(chromium) as found:
+        found.open(file)
+        found.look(1280, "light")
+        yield found
+        assert found.complaints() == []
+
+
+def press(browser: Any, key: str, code: int, text: str = "") -> None:
+    """Presses a key and lets it go."""
+    for kind in ("keyDown", "keyUp"):
+        extra = {"text": text} if text and kind == "keyDown" else {}
+        browser.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **extra)
+
+
+def settle(browser: Any, name: str) -> str:
+    """What an output says after the next picture."""
+    browser.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))")
+    return browser.run(f"document.querySelector('[name={name}]').textContent")
+
+
+def choose(browser: Any, name: str, value: str, event: str = "change") -> None:
+    """Sets a control and tells the page of it."""
+    browser.run(
+        f"(() => {{ const e = document.querySelector('[name={name}]'); e.value = '{value}';"
+        f"e.dispatchEvent(new Event('{event}')); }})()"
+    )
