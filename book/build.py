@@ -27,9 +27,9 @@ from book.offline import external
 from cmr.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGED = ("book", "cmr", "results")  # the notebooks come as executed copies
+STAGED = ("book", "cmr", "labs", "results")  # the notebooks come as executed copies
 NOT_STAGED = shutil.ignore_patterns(
-    "_build", "_cache", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
+    "_build", "_cache", "runs", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
 )
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
 NOTE = "Formulas on these pages are drawn by MathJax from a public address: reading them needs a network."

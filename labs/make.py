@@ -2,12 +2,14 @@
 
 python -m labs.make            what `make labs` does: writes labs/students from labs/solutions
 python -m labs.make --check    writes nothing; fails where a copy is not what this command makes
+python -m labs.make --zip F    also packs what students need into the file F
 
 A solution stands between two lines, `### BEGIN SOLUTION` and `### END SOLUTION`, as nbgrader's ClearSolutions has them.
 """
 
 import argparse
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -141,15 +143,36 @@ def write(labs: Path = LABS) -> list[Path]:
     return list(wanted)
 
 
+def pack(archive: Path, labs: Path = LABS) -> Path:
+    """Packs what students need: their copies, the checks, the birds; nothing of the solutions.
+
+    Args:
+        archive: the zip file to write.
+        labs: the folder with `students/`, `checks/` and `birds.py`.
+
+    Returns:
+        The file; the same bytes for the same content.
+    """
+    files = [*(labs / "students").glob("*.ipynb"), *(labs / "checks").glob("*.py"), labs / "birds.py"]
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(files):
+            packed.writestr(zipfile.ZipInfo(f"labs/{path.relative_to(labs).as_posix()}"), path.read_bytes())
+    return archive
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m labs.make", description="Makes the students' copies of the labs.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a copy is not up to date")
+    parser.add_argument("--zip", type=Path, help="also pack what students need into this file")
+    given = parser.parse_args(argv)
     try:
-        if parser.parse_args(argv).check:
+        if given.check:
             if names := stale():
                 raise UserError(f"not what `make labs` makes: {', '.join(names)}; run: make labs")
         else:
             print(f"{len(write())} notebooks without solutions in labs/students")
+            if given.zip:
+                print(f"packed for students: {pack(given.zip)}")
     except UserError as error:
         print(f"labs: {error}", file=sys.stderr)
         return 1

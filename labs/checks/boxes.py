@@ -32,7 +32,7 @@ def normalise(function: Callable) -> None:
 
 def above(function: Callable) -> None:
     """Step 2: what counts as object."""
-    values = torch.tensor([[0.0, 0.2], [0.4, 0.8]])
+    values = torch.tensor([[0.0, 0.4], [0.45, 0.8]])
     mistakes = [
         (values >= 0.4, "a pixel at the threshold counts in your mask; the rule is above, not at least"),
         (values > 0.5, "the threshold is a share of the map's maximum: tau times that"),

@@ -68,11 +68,12 @@ def direction(function: Callable) -> None:
         (vectors[-1] * vectors[-1].sum().sign(), "this is a row; the eigenvectors are the columns"),
     ]
     compare(given, first, mistakes, "your direction")
-    turned = torch.tensor([[2.0, -1.0], [-1.0, 1.0]])
-    check(
-        float(torch.as_tensor(function(turned)).sum()) > 0,
-        "the direction points away from the object; turn it so that its entries add up to more than 0",
-    )
+    draw = torch.Generator().manual_seed(0)
+    for matrix in (torch.cov(torch.randn(3, 9, generator=draw)) for _ in range(8)):
+        check(
+            float(torch.as_tensor(function(matrix)).sum()) > 0,
+            "the direction points away from the object; turn it so that its entries add up to more than 0",
+        )
     done(3, "the direction has length 1 and points to stronger features.")
 
 

@@ -87,7 +87,8 @@ def shared(function: Callable) -> None:
         (only_first, "only one class got the vector; add it to the row of every class"),
         (weight + 10, "every weight got the same number; add the vector, one entry per channel"),
     ]
-    compare(function(weight, vector), weight + vector, mistakes, "your weights")
+    right = weight + vector
+    compare(function(weight, vector), right, mistakes, "your weights")
     check(float(weight[0, 0]) == 1, "you changed the weights that you were given; return new ones")
     done(6, "all classes share the vector.")
 

@@ -46,11 +46,11 @@ def configurations(cam: Any, literal: Any, positive: Any) -> None:
 
 def coverage(function: Callable) -> None:
     """Step 3: the share of a part's pixels above the threshold, over all images."""
-    above = np.array([[[1, 1], [0, 0]], [[1, 0], [0, 0]]], bool)
+    above = np.array([[[1, 1], [1, 1]], [[1, 0], [0, 0]]], bool)
     part = np.array([[[1, 0], [0, 0]], [[1, 1], [1, 0]]], bool)
     mistakes = [
         (100 * (1 + 1 / 3) / 2, "you took the mean over images; count the pixels of all images together"),
-        (100 * 2 / 3, "you divided by what is above the threshold; divide by the pixels of the part"),
+        (100 * 2 / 5, "you divided by what is above the threshold; divide by the pixels of the part"),
         (0.5, "this is a share; give percent"),
         (25.0, "you divided by all pixels; divide by the pixels of the part"),
     ]

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -11,7 +12,8 @@ from prose import bare, glossary, misnamed, read_page, too_long, unexplained
 
 from cmr.errors import UserError
 from cmr.study.notebooks import notebook_parameters, run_notebook
-from labs.make import BEGIN, END, GAP, cleared, copies, main, stale, write
+from labs import mark
+from labs.make import BEGIN, END, GAP, cleared, copies, main, pack, stale, write
 
 ROOT = Path(__file__).resolve().parents[2]
 LABS = ROOT / "labs"
@@ -40,7 +42,7 @@ def test_there_are_eight_labs():
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=name)
-def test_a_solution_runs_whole_and_its_predictions_hold(path, tmp_path):
+def test_a_solution_notebook_runs_whole_and_its_predictions_hold(path, tmp_path):
     outputs = [output for cell in run(path, tmp_path) for output in cell.get("outputs", [])]
     printed = "".join("".join(output.get("text", "")) for output in outputs)
     steps = re.findall(r"^Step (\d) is done", printed, flags=re.MULTILINE)
@@ -52,7 +54,7 @@ def test_a_solution_runs_whole_and_its_predictions_hold(path, tmp_path):
 
 
 @pytest.mark.parametrize("path", STUDENTS, ids=name)
-def test_a_students_copy_runs_up_to_its_first_gap(path, tmp_path):
+def test_a_students_notebook_runs_up_to_its_first_gap(path, tmp_path):
     code = code_of(path)
     first = next(i for i, source in enumerate(code) if GAP[1] in source)
     within = f"    {GAP[1]}" in code[first]  # a function, which stops where the check calls it
@@ -139,7 +141,7 @@ def test_a_folder_without_solutions_is_named(tmp_path):
         write(tmp_path)
 
 
-def test_a_wrong_answer_is_met_with_one_sentence_and_no_traceback(tmp_path):
+def test_a_wrong_answer_in_a_notebook_is_met_with_one_sentence_and_no_traceback(tmp_path):
     (tmp_path / "students").mkdir()
     for part in ("checks", "birds.py"):
         (tmp_path / part).symlink_to(LABS / part)
@@ -152,3 +154,48 @@ def test_a_wrong_answer_is_met_with_one_sentence_and_no_traceback(tmp_path):
     failed = json.loads((tmp_path / "2-boxes.failed.ipynb").read_text(encoding="utf-8"))
     errors = [o for cell in failed["cells"] for o in cell.get("outputs", []) if o["output_type"] == "error"]
     assert errors[0]["traceback"] == [f"Not yet: {sentence}"]
+
+
+def test_the_page_lists_each_lab_with_its_minutes_and_files():
+    page = (ROOT / "book" / "teach" / "labs.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if re.match(r"\| \d ", line)]
+    assert len(rows) == len(SOLUTIONS)
+    for row, path in zip(rows, SOLUTIONS, strict=True):
+        head = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+        assert re.search(r"\*\*Time\*\*: (\d+) minutes", head)[1] == row.split("|")[4].strip()
+        for folder in ("students", "solutions"):
+            assert f"<../../labs/{folder}/{path.name}>" in row
+
+
+def test_a_notebook_packed_for_students_runs_and_holds_no_solution(tmp_path, capsys):
+    archive = tmp_path / "labs.zip"
+    assert main(["--zip", str(archive)]) == 0
+    first = archive.read_bytes()
+    assert pack(archive).read_bytes() == first
+    with zipfile.ZipFile(archive) as packed:
+        names = packed.namelist()
+        packed.extractall(tmp_path)
+    assert len([name for name in names if name.endswith(".ipynb")]) == 8
+    assert {"labs/birds.py", "labs/checks/__init__.py", "labs/checks/ddt.py"} <= {*names}
+    assert not [name for name in names if "solutions" in name]
+    with pytest.raises(UserError, match="NotImplementedError"):
+        run(tmp_path / "labs" / "students" / "5-attention.ipynb", tmp_path)
+
+
+def test_marking_says_how_far_each_notebook_gets(tmp_path, capsys):
+    text = (LABS / "students" / "5-attention.ipynb").read_text(encoding="utf-8")
+    (tmp_path / "ann").mkdir()
+    good = text.replace("raise NotImplementedError", "return f_x.flatten(1) @ f_xt.flatten(1).T", 1)
+    good = good.replace("raise NotImplementedError", "return scores.softmax(1)", 1)
+    (tmp_path / "ann" / "my lab.ipynb").write_text(good.replace("checks.energies(energies)", "pass"), encoding="utf-8")
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "other.ipynb")
+    assert mark.main([str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "ann/my lab.ipynb: 5-attention: 0 of 4 checks passed; "
+        "stops: your rows add up to 1; the softmax runs over each column; cells not as handed out: 1"
+    )
+    assert lines[1].endswith("other.ipynb: is none of the labs")
+    (tmp_path / "none").mkdir()
+    assert mark.main([str(tmp_path / "none")]) == 1
+    assert "holds no notebook" in capsys.readouterr().err
