@@ -59,7 +59,7 @@ def coverage(function: Callable) -> None:
 
 
 def right(function: Callable) -> None:
-    """Step 4: which images have a right box."""
+    """Step 5: which images have a right box."""
     compare(
         function(np.array([0.2, 0.5, 0.8])),
         [False, True, True],
@@ -69,11 +69,11 @@ def right(function: Callable) -> None:
         ],
         "your function",
     )
-    done(4, "each image is right or wrong.")
+    done(5, "each image is right or wrong.")
 
 
 def bootstrap(function: Callable) -> None:
-    """Step 5: the interval of a paired bootstrap."""
+    """Step 6: the interval of a paired bootstrap."""
     rng = np.random.default_rng(0)
     a = rng.random(400) < 0.6
     b = a ^ (rng.random(400) < 0.1)  # right on nearly the same images
@@ -97,4 +97,4 @@ def bootstrap(function: Callable) -> None:
     check(
         low <= gaps.mean() <= high, "the difference itself lies outside your interval; it is the first minus the second"
     )
-    done(5, "the interval is that of a paired bootstrap.")
+    done(6, "the interval is that of a paired bootstrap.")
