@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book draft test coverage stress lint format lab bench study start clean
+.PHONY: help book draft labs test coverage stress lint format lab bench study start clean
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
@@ -48,6 +48,9 @@ format: $(STAMP)  ## format the code and the notebooks, and mend what ruff can m
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
+labs: $(STAMP)  ## make the students' notebooks from those with solutions, and labs.zip to hand out
+	@$(PY) -m labs.make --zip labs.zip
+
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --notebook-dir=notebooks
 
@@ -66,4 +69,4 @@ start: $(STAMP)  ## make the weights that ToyBirds trainings start from, anew: m
 
 clean:  ## remove the environment, the built book and caches (runs and results stay)
 	rm -rf .venv book/_build book/_cache build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .coverage
-	find cmr tests book benchmarks notebooks -name __pycache__ -prune -exec rm -rf {} +
+	find cmr tests book benchmarks notebooks labs -name __pycache__ -prune -exec rm -rf {} +

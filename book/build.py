@@ -25,11 +25,12 @@ from book import mathjax
 from book.execute import run_notebooks, write_text
 from book.offline import external
 from cmr.errors import UserError
+from labs.make import pack
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGED = ("book", "cmr", "results")  # the notebooks come as executed copies
+STAGED = ("book", "cmr", "labs", "results")  # the notebooks come as executed copies
 NOT_STAGED = shutil.ignore_patterns(
-    "_build", "_cache", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
+    "_build", "_cache", "runs", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
 )
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
 NOTE = "Formulas on these pages are drawn by MathJax from a public address: reading them needs a network."
@@ -133,6 +134,8 @@ def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formula
     for name in STAGED:
         if (root / name).is_dir():
             shutil.copytree(root / name, stage / name, ignore=NOT_STAGED)
+    if (stage / "labs").is_dir():
+        pack(stage / "labs" / "labs.zip", root / "labs")
     (stage / "notebooks").mkdir(parents=True)
     for notebook in notebooks:
         executed = root / "book" / "_build" / "notebooks" / notebook.name
