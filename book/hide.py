@@ -26,6 +26,7 @@ from cmr.files import write_aside
 from cmr.maps.locate import largest_box, normalise, resize
 from cmr.methods.method import Method
 from cmr.metrics import box_iou, gt_boxes
+from cmr.plain import to_plain
 from cmr.presets import make
 from cmr.study.models import load_method
 from cmr.study.training import train
@@ -159,11 +160,12 @@ def main() -> None:
     run = train(recipe(), resume=True, command=command)
     if not (run.path / "model.safetensors").is_file():
         run = train(recipe(), rerun=True, command=command)
-    content = packed(load_method(run, len(run.record["classes"])), run.config)
+    content = packed(load_method(run, len(run.record.classes)), run.config)
     write_aside(DATA, content)
     kept = ("id", "config", "environment", "data", "command", "model", "finished")
-    record = {name: run.record[name] for name in kept if name in run.record}
-    record["result"] = {name: run.result[name] for name in ("Top-1 Clas", "GT-known Loc", "MaxBoxAccV2")}
+    said = to_plain(run.record)
+    record = {name: said[name] for name in kept if name in said}
+    record["result"] = {name: said["result"][name] for name in ("Top-1 Clas", "GT-known Loc", "MaxBoxAccV2")}
     shipped.cache_clear()
     _figure()
     record["sha256"] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (DATA, FIGURE)}

@@ -53,9 +53,7 @@ def command(arguments: list[str]) -> None:
     began = now()
     finished = train(config, asked.out, asked.resume, asked.rerun)
     if first:
-        if not asked.rerun and (finished.record.finished or began) < began:
-            print(f"finished before, at {finished.record.finished}: nothing was trained; --rerun trains it again")
-        print(closing(finished, config))
+        print(closing(finished, config, "" if asked.rerun else began))
 
 
 def _why(config: Config) -> str:

@@ -97,16 +97,19 @@ def _ranked(outcomes: dict[str, np.ndarray]) -> np.ndarray:
     return np.argsort(-np.where(right, 1, -1) * outcomes["score"][:, 0].astype(np.float64), kind="stable")
 
 
-def closing(run: Run, config: Config) -> str:
+def closing(run: Run, config: Config, began: str = "") -> str:
     """Writes all of these, and says what `cmr train` prints at its end: the result, the paths and what to do next.
 
     Args:
         run: a finished run.
         config: what was asked for, with the place of the data on this machine.
+        began: when the command began; a run that was finished by then was not trained, and this is said.
     """
+    before = run.record.finished or ""
+    told = f"finished before, at {before}: nothing was trained; --rerun trains it again\n" if before < began else ""
     table, picture = write_course(run)
     gallery = write_gallery(run, splits(config)[1])
     return (
-        f"{summary(run)}\nhistory: {table}\ncurves: {picture}\nbest and worst boxes: {gallery}\n"
+        f"{told}{summary(run)}\nhistory: {table}\ncurves: {picture}\nbest and worst boxes: {gallery}\n"
         f"on pictures: cmr localize PICTURES --run {shlex.quote(str(run.path))}"
     )
