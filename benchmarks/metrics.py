@@ -122,7 +122,7 @@ def slope(counts: Sequence[int], threads: int, rng: np.random.Generator) -> list
         for first in range(0, count, 256):
             part = min(256, count - first)
             metrics.update(maps[:part], None, None, boxes[:part], [str(first + i) for i in range(part)])
-        metrics.compute()
+        metrics.result()
         wall = time.perf_counter() - start
         print(f"{count:>8,} images {wall:>9.1f} s {1e3 * wall / count:>8.2f} ms an image", flush=True)
         rows.append({"images": count, "seconds": round(wall, 2), "ms_an_image": round(1e3 * wall / count, 3)})

@@ -112,7 +112,7 @@ class Scores:
     def compute(self) -> Result:
         """The metrics in percent, as `evaluate` returns them."""
         baselines = box_baselines(self.boxes, self.config.image_size)
-        return self.areas.added(replace(self.metrics.compute(), baselines=baselines))
+        return self.areas.added(replace(self.metrics.result(), baselines=baselines))
 
     def outcomes(self, world: int = 1) -> dict[str, np.ndarray]:
         """What came of each image, as `evaluate` returns it, over all `world` processes."""

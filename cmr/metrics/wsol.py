@@ -1,8 +1,8 @@
 """Every box metric of weakly supervised localization, from score maps, as one torchmetrics `Metric`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import wraps
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ class WSOLMetrics(PerImageMetric):
         >>> logits = torch.tensor([[0.1, 2.0, 0.3]])
         >>> batch = scoremaps, logits, torch.tensor([1]), [np.array([[2, 2, 6, 6]])], ["a.jpg"]
         >>> metrics.update(*batch)
-        >>> metrics.compute().top1_loc
+        >>> metrics.result().top1_loc
         100.0
         >>> outcomes = metrics.score(*batch)
         >>> outcomes.box.tolist(), outcomes.iou.tolist()
@@ -150,16 +150,19 @@ class WSOLMetrics(PerImageMetric):
             state += torch.from_numpy(value).to(state.device)
         self._note(outcomes.ids)
 
-    def compute(self) -> Result:
+    def result(self) -> Result:
         """Makes the metrics of the counts.
 
         Returns:
-            All in percent; class metrics are None when there were no logits, box metrics when no image has a box. In a
-            torchmetrics `MetricCollection` it is one value under this metric's name.
+            All in percent; class metrics are None when there were no logits, box metrics when no image has a box.
 
         Raises:
             UserError: an expected image is missing or came twice; only some images came with logits; no image at all.
         """
+        return Result.from_dict(self.compute(), "WSOLMetrics")
+
+    def compute(self) -> dict[str, Any]:
+        """The same as a dict by the titles that tables have: torchmetrics, which calls this, takes no dataclass."""
         self._check_all()
         counts = {name: getattr(self, name).cpu().numpy() for name in shapes(self.protocol)}
         if not counts["images"]:
@@ -168,17 +171,7 @@ class WSOLMetrics(PerImageMetric):
             raise UserError(
                 f"WSOLMetrics: {counts['classified']} of {counts['images']} images came with logits; give all or none"
             )
-        return percentages(self.protocol, counts)
-
-    def _wrap_compute(self, compute: Callable[[], Result]) -> Callable[[], Result]:
-        """torchmetrics looks for tensors in what `compute` returns and refuses frozen dataclasses: it gets a dict."""
-        wrapped = super()._wrap_compute(lambda: compute().to_dict())
-
-        @wraps(compute)
-        def result() -> Result:
-            return Result.from_dict(wrapped(), "WSOLMetrics")
-
-        return result
+        return percentages(self.protocol, counts).to_dict()
 
 
 def _classes(

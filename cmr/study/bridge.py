@@ -78,7 +78,7 @@ def scored(maps: np.ndarray, normaliser: str, threshold: float, some: Split, sid
     metrics = WSOLMetrics(threshold=threshold, ids=some.ids)
     scoremaps = locate.normalise(locate.resize(torch.from_numpy(np.asarray(maps, np.float32)), side), normaliser)
     metrics.update(scoremaps, None, None, gt_boxes(some.boxes, some.sizes, side), some.ids)
-    numbers = metrics.compute().numbers()
+    numbers = metrics.result().numbers()
     return {name: numbers[name] for name in METRICS}
 
 

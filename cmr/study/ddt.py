@@ -89,6 +89,11 @@ def recorded(
     started = time.perf_counter()
     config = configuration(dataclasses.asdict(settings))
     sources = Sources(settings, config, features, progress)
+    if not any(map(len, sources.test.boxes)):
+        raise UserError(
+            f"{sources.test.dataset}: no test image has a true box, and nothing else can be measured; give boxes, as "
+            "the book's page on data sets says, or look at boxes with cmr localize"
+        )
     folder = Path(out) / frozen.identity(kind, settings, sources.prints)
     if not rerun and (folder / frozen.RECORD).is_file():
         return frozen.read(folder)

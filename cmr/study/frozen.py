@@ -104,9 +104,24 @@ def find(*roots: str | Path, **wanted: Any) -> list[Measurement]:
         >>> find("no/such/folder")
         []
     """
-    found = [read(path.parent) for root in roots for path in sorted(Path(root).rglob(RECORD))]
+    found = [read(folder) for folder in _folders(roots)]
     settings = [{"kind": run.record.kind, **run.record.settings} for run in found]
     return [run for run, of_run in zip(found, settings, strict=True) if wanted.items() <= of_run.items()]
+
+
+def find_good(*roots: str | Path) -> tuple[list[Measurement], list[str]]:
+    """All measurements below the given folders, and what is wrong with the records that cannot be read."""
+    good, bad = [], []
+    for folder in _folders(roots):
+        try:
+            good.append(read(folder))
+        except UserError as error:
+            bad.append(str(error))
+    return good, bad
+
+
+def _folders(roots: Sequence[str | Path]) -> list[Path]:
+    return [path.parent for root in roots for path in sorted(Path(root).rglob(RECORD))]
 
 
 def summary(run: Measurement) -> str:

@@ -24,6 +24,7 @@ INTERPRETATIONS = {
 }
 #: What runs have of the paper's method, or of a method's idea; named wherever it is not the method's default.
 ESSENTIAL = ("caam", "ssam", "beta", "views", "test_map")
+UNSEEN = object()
 READ_OUT = ("maps", "test_flip")  # how the map of a trained model was read out
 UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", "test_flip", *PLACE)
 Pairs = list[tuple[str, Any]]  # of a setting's name and its value
@@ -64,14 +65,14 @@ def by_setting(found: Iterable[Run]) -> dict[str, Group]:
     return _by_key(same_setting(found))
 
 
-def same_setting(found: Iterable[Run]) -> list[Group]:
-    """The groups of `by_setting`, though two may be called the same: of runs on different data."""
+def same_setting(found: Iterable[Run], ties: bool = False) -> list[Group]:
+    """The groups of `by_setting`, where two of different data may be called the same; `ties` as in `usual_values`."""
     groups: dict[str, dict[int, Run]] = {}
     for run in found:
         groups.setdefault(setting(run), {}).setdefault(run.config.seed, run)
     runs = [run for members in groups.values() for run in members.values()]
     usual = {
-        method: usual_values([run for run in runs if run.config.method == method])
+        method: usual_values([run for run in runs if run.config.method == method], ties)
         for method in dict.fromkeys(run.config.method for run in runs)
     }
     firsts = [(next(iter(members.values())), members) for members in groups.values()]
@@ -142,14 +143,16 @@ def differing(run: Run, usual: Mapping[str, Any]) -> Pairs:
     return [*(pair for pair in essence if pair[0] not in READ_OUT), *named, *read_out]
 
 
-def usual_values(same: Sequence[Run]) -> dict[str, Any]:
+def usual_values(same: Sequence[Run], ties: bool = False) -> dict[str, Any]:
     """The values that need no name among runs of one method.
 
     Args:
         same: runs of the method, at least one.
+        ties: where as many runs have one value as another, name each.
 
     Returns:
-        Setting to value: of method and data the default where any run has it, else what most have, of equals the first.
+        Setting to value: of method and data the default where any run has it, else what most have, of equals the first
+        or, with `ties`, a value that none has.
     """
     plain = make("paper", method=same[0].config.method, data=same[0].config.data)
     defaults = {**plain.to_dict()["settings"], **plain.to_dict()["data_settings"]}
@@ -157,7 +160,13 @@ def usual_values(same: Sequence[Run]) -> dict[str, Any]:
     usual = {}
     for name in values[0]:
         counted = Counter(of_run.get(name) for of_run in values)
-        usual[name] = defaults[name] if defaults.get(name) in counted else counted.most_common(1)[0][0]
+        (most, times), *others = counted.most_common(2)
+        if defaults.get(name) in counted:
+            usual[name] = defaults[name]
+        elif not ties or not others or times > others[0][1]:
+            usual[name] = most
+        else:
+            usual[name] = UNSEEN
     return usual
 
 

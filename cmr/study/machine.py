@@ -5,45 +5,19 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import cmr
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """What a run happened on.
-
-    Attributes:
-        commit: of the repository; "unknown" outside one.
-        dirty: whether the library's files differ from the commit's.
-        cmr, python: versions.
-        versions: of torch, torchvision, timm and numpy.
-        device: the processor's name, or the GPU's.
-        threads: of torch.
-        system: operating system and architecture.
-        driver, cuda: versions, on a GPU.
-        precision: of the network's arithmetic, in Fabric's words; None for what has none of its own.
-        processes: how many shared the work.
-    """
-
-    commit: str
-    dirty: bool
-    cmr: str
-    python: str
-    versions: Mapping[str, str]
-    device: str
-    threads: int
-    system: str
-    driver: str | None = None
-    cuda: str | None = None
-    precision: str | None = None
-    processes: int | None = None
+from cmr.assemble import precision
+from cmr.config import Config
+from cmr.study.record import Environment
+from cmr.study.runs import portable
 
 
 def environment(device: torch.device, precision: str | None = None, processes: int | None = None) -> Environment:
@@ -95,6 +69,26 @@ def _driver() -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
+
+
+def circumstances(config: Config, device: torch.device, processes: int, started: float) -> dict[str, Any]:
+    """What every record says beside its subject and its result.
+
+    Args:
+        config: what ran.
+        device: where.
+        processes: how many shared the work.
+        started: `time.perf_counter()` when it began.
+
+    Returns:
+        Fields of a `Record`: settings without this machine's paths, environment, duration_s and peak_memory_mb.
+    """
+    return {
+        "settings": portable(config).to_dict(),
+        "environment": environment(device, precision(config, device), processes),
+        "duration_s": round(time.perf_counter() - started, 1),
+        "peak_memory_mb": peak_memory_mb(device),
+    }
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from cmr.config import Config
 from cmr.metrics.result import Result
 from cmr.presets import from_dict, make
-from cmr.study.machine import Environment
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,37 @@ class Trained:
     id: str
     command: str
     commit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a run happened on.
+
+    Attributes:
+        commit: of the repository; "unknown" outside one.
+        dirty: whether the library's files differ from the commit's.
+        cmr, python: versions.
+        versions: of torch, torchvision, timm and numpy.
+        device: the processor's name, or the GPU's.
+        threads: of torch.
+        system: operating system and architecture.
+        driver, cuda: versions, on a GPU.
+        precision: of the network's arithmetic, in Fabric's words; None for what has none of its own.
+        processes: how many shared the work.
+    """
+
+    commit: str
+    dirty: bool
+    cmr: str
+    python: str
+    versions: Mapping[str, str]
+    device: str
+    threads: int
+    system: str
+    driver: str | None = None
+    cuda: str | None = None
+    precision: str | None = None
+    processes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

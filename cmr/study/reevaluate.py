@@ -11,13 +11,13 @@ from torch import Tensor
 from cmr.assemble import batches_for_test, make_fabric, reading, splits
 from cmr.config import Config
 from cmr.data.images import Batches
-from cmr.errors import require_known
+from cmr.errors import UserError, require_known
 from cmr.evaluate import evaluate
 from cmr.maps import LocalizeLabels, of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.maps.posthoc import posthoc_call
 from cmr.metrics.result import Result
-from cmr.study import models, runs
+from cmr.study import machine, models, runs
 from cmr.study.agreement import view_agreement
 from cmr.study.grid import typed
 from cmr.study.identity import fingerprints, identity
@@ -93,6 +93,13 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
     started = time.perf_counter()
     fabric = make_fabric(config)
     train_split, test_split = splits(config)
+    known = run.record.classes
+    if known and tuple(known) != test_split.classes:
+        theirs = f"{', '.join(known[:4])}{', ...' * (len(known) > 4)}"
+        raise UserError(
+            f"data_root: {test_split.dataset} has {len(test_split.classes)} classes, not the {len(known)} that the run "
+            f"was trained on ({theirs}); name the folder of the run's data"
+        )
     model = models.load_method(run, len(test_split.classes), config)
     method = fabric.setup(model)
     method.mark_forward_method("localize")
@@ -120,7 +127,7 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
             run.record,
             id=identity(config, prints) + (maps and f"-{maps}"),
             result=result,
-            **runs.circumstances(config, fabric.device, 1, started),
+            **machine.circumstances(config, fabric.device, 1, started),
             data=runs.data_of(train_split, test_split),
             content=prints["content"],
             command=command(run, config, out, maps),

@@ -6,23 +6,25 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas
 
 from cmr.errors import unknown
+from cmr.study import frozen
 from cmr.study.groups import same_setting
 from cmr.study.runs import Run
 from cmr.study.tables import METRICS, cell, tidy
 
+R = TypeVar("R", bound=Run)
 ABOUT = ["data", "backbone", "size"]  # what rows must share to compare
 
 
-def kept(found: Sequence[Run], data: str = "", method: str = "") -> list[Run]:
+def kept(found: Sequence[R], data: str = "", method: str = "") -> list[R]:
     """The runs on one data set and of one method, whatever the case; "" keeps all.
 
     Args:
-        found: runs.
+        found: runs, or measurements, whose method is "ddt" or "boxes".
         data: as the table names it ("CUB-50"), or its beginning ("cub").
         method: as configurations name it ("cmr").
 
@@ -32,17 +34,22 @@ def kept(found: Sequence[Run], data: str = "", method: str = "") -> list[Run]:
     names = [run for run in found if about(run)[0].casefold().startswith(data.casefold())]
     if found and not names:
         raise unknown("data", data, {about(run)[0] for run in found})
-    left = [run for run in names if method.casefold() in ("", run.config.method)]
+    left = [run for run in names if method.casefold() in ("", _method(run))]
     if names and not left:
-        raise unknown("method", method, {run.config.method for run in names})
+        raise unknown("method", method, {_method(run) for run in names})
     return left
 
 
-def rows(found: Sequence[Run]) -> list[dict[str, Any]]:
+def _method(run: Run) -> str:
+    return run.record.kind if isinstance(run, frozen.Measurement) else run.config.method
+
+
+def rows(found: Sequence[Run], measured: Sequence[frozen.Measurement] = ()) -> list[dict[str, Any]]:
     """One row per setting, its seeds together, sorted by data, network and image size.
 
     Args:
         found: runs on any data.
+        measured: on frozen networks, on any data; their rows come last.
 
     Returns:
         Rows with data, backbone, size, method (its name in tables, and what sets the row apart from others of the
@@ -52,7 +59,8 @@ def rows(found: Sequence[Run]) -> list[dict[str, Any]]:
     alike: dict[tuple[str, ...], list[Run]] = {}
     for run in found:
         alike.setdefault(about(run), []).append(run)
-    groups = [(where, group) for where, members in sorted(alike.items()) for group in same_setting(members)]
+    groups = [(where, group) for where, members in sorted(alike.items()) for group in same_setting(members, ties=True)]
+    groups += [(about(group.runs[0]), group) for group in frozen.groups(measured).values()]
     # Numbered, since groups on different data may have one key.
     table = tidy({str(i): replace(group, key=str(i)) for i, (_, group) in enumerate(groups)})
     return [

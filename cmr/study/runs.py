@@ -2,7 +2,6 @@
 
 import dataclasses
 import shlex
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from cmr.assemble import precision
 from cmr.config import Config
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.metrics.result import Result
 from cmr.presets import make
-from cmr.study import machine, records
+from cmr.study import records
 from cmr.study.record import Record, SplitRecord
 
 RECORD = "record.json"
@@ -77,26 +74,6 @@ class Run:
     @cached_property
     def _outcomes(self) -> dict[str, np.ndarray]:
         return records.read_outcomes(self.path)
-
-
-def circumstances(config: Config, device: torch.device, processes: int, started: float) -> dict[str, Any]:
-    """What every record says beside its subject and its result.
-
-    Args:
-        config: what ran.
-        device: where.
-        processes: how many shared the work.
-        started: `time.perf_counter()` when it began.
-
-    Returns:
-        Fields of a `Record`: settings without this machine's paths, environment, duration_s and peak_memory_mb.
-    """
-    return {
-        "settings": portable(config).to_dict(),
-        "environment": machine.environment(device, precision(config, device), processes),
-        "duration_s": round(time.perf_counter() - started, 1),
-        "peak_memory_mb": machine.peak_memory_mb(device),
-    }
 
 
 def train_command(config: Config, preset: str = "toybirds") -> str:
@@ -160,7 +137,7 @@ def read(folder: str | Path) -> Run:
     """Reads one run.
 
     Args:
-        folder: the run's folder, which holds record.json.
+        folder: the run's folder, which holds record.json; or that file.
 
     Returns:
         The run.
@@ -174,6 +151,7 @@ def read(folder: str | Path) -> Run:
         cmr.errors.UserError: no/such/run: no finished run there (record.json is missing)
     """
     folder = Path(folder)
+    folder = folder.parent if folder.name == RECORD and folder.is_file() else folder
     if not (folder / RECORD).is_file():
         again = folder.with_name(f"{folder.name}{RERUN}") / RECORD if folder.name else folder
         hint = f"; {again.parent} has one that was made again: the same cmr train command puts it in its place"

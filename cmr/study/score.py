@@ -245,7 +245,7 @@ def evaluate_folder(
             metrics.update(prepared, None, None, boxes, [lists.ids[i] for i in index])
             grids[grid] = grids.get(grid, 0) + len(index)
             bar.update(len(index))
-    result = metrics.compute()
+    result = metrics.result()
     if len(grids) == 1 and grid[0] == grid[1]:
         result = replace(result, baselines=box_baselines(gt_boxes(lists.boxes, lists.sizes, grid), grid[0]))
     return Scored(

@@ -122,7 +122,7 @@ def _work(
         """What there is to say of this run so far."""
         return Record(
             id=name,
-            **runs.circumstances(config, fabric.device, fabric.world_size, started),
+            **machine.circumstances(config, fabric.device, fabric.world_size, started),
             data=runs.data_of(train_split, test_split),
             weights=prints["weights"],
             content=prints["content"],

@@ -56,7 +56,7 @@ def test_blobs(shared, folder, images, step, every, largest):
     for first in range(0, images, 100):
         part = slice(first, first + 100)
         metrics.update(np.stack([blobs(k) for k in range(first, first + 100)]), None, None, boxes[part], ids[part])
-    result = metrics.compute()
+    result = metrics.result()
     assert result.images == images
     for rule, counts in (("all_contours", every), ("largest_contour", largest)):
         best = [getattr(result.max_box_acc_at[delta], rule) for delta in (30, 50, 70)]

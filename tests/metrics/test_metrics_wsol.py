@@ -47,7 +47,7 @@ def test_every_number_of_four_images_by_hand(four):
     assert outcomes.top5[2].tolist() == [0, 1, 2, 3, 4]
     torch.testing.assert_close(outcomes.score, four[1].softmax(1).topk(5).values)
 
-    result = metrics.compute()
+    result = metrics.result()
     assert result.images == 4
     expected = {
         "Top-1 Clas": 50, "Top-5 Clas": 75, "Top-1 Loc": 25, "Top-5 Loc": 50, "GT-known Loc": 50, "MaxBoxAcc": 50,
@@ -74,7 +74,7 @@ def test_fixed_and_best_tau_are_told_apart():
     maps = block(4, 4, 11, 11, ground=0.3)[None]
     metrics = WSOLMetrics(threshold=0.2)
     metrics.update(maps, torch.eye(6)[:1], torch.tensor([0]), [np.array([[4, 4, 12, 12]])], ["a"])
-    result = metrics.compute()
+    result = metrics.result()
     assert result.gt_known_loc == result.top1_loc == 0
     assert result.gt_known_loc_best == result.top1_loc_best == result.max_box_acc == 100
     assert int(result.best_tau * 255) == 76
@@ -87,7 +87,7 @@ def test_the_two_box_rules_are_told_apart():
     maps = (block(0, 0, 9, 9) + block(12, 12, 17, 17))[None]
     metrics = WSOLMetrics()
     metrics.update(maps, None, None, [np.array([[12, 12, 18, 18]])], ["a"])
-    result = metrics.compute()
+    result = metrics.result()
     assert (result.max_box_acc, result.max_box_acc_v2) == (0, 100)
     assert result.curves.mean_iou_all[10] == 100
 
@@ -126,7 +126,7 @@ def test_scoring_counts_nothing(four):
     assert all(torch.equal(getattr(scored, name), value) for name, value in before.items())
     scored.update(outcomes)
     updated.update(*four)
-    assert scored.compute() == updated.compute()
+    assert scored.result() == updated.result()
     with pytest.raises(UserError, match="image 'a' is evaluated twice"):
         scored.update(outcomes)
 
@@ -137,7 +137,7 @@ def test_all_metrics_are_those_of_the_loop():
     metrics = WSOLMetrics(threshold=0.3, step=0.05)
     for batch in batches(data, (10, 1, 12)):
         metrics.update(*batch)
-    result = metrics.compute()
+    result = metrics.result()
 
     taus = tau_list(0.05)
     every, largest = (
@@ -181,7 +181,7 @@ def test_the_order_and_the_batches_do_not_matter_at_all():
     shuffled = [[part[i] for i in order] if isinstance(part, list) else part[order] for part in data]
     for batch in batches(shuffled, (5, 9, 9)):
         many.update(*batch)
-    assert one.compute() == many.compute()  # equal to the last bit, sums of IoU included
+    assert one.result() == many.result()  # equal to the last bit, sums of IoU included
 
 
 def test_torch_numpy_and_half_maps_go_in():
@@ -191,7 +191,7 @@ def test_torch_numpy_and_half_maps_go_in():
     for kind in (lambda a: a, torch.tensor, lambda a: torch.tensor(a).to(torch.float16)):
         metrics = WSOLMetrics()
         metrics.update(kind(maps), torch.tensor(logits), torch.tensor(labels), boxes, ids)
-        results.append(metrics.compute())
+        results.append(metrics.result())
     assert results[0] == results[1] == results[2]
 
 
@@ -207,12 +207,12 @@ def test_images_without_a_box_count_for_the_class_only(four):
     outcomes = metrics.score(maps, logits, labels, boxes, ids)
     metrics.update(outcomes)
     assert outcomes.iou[3].isnan()
-    result = metrics.compute()
+    result = metrics.result()
     assert result.top1_clas == 50
     assert result.gt_known_loc == pytest.approx(100 * 2 / 3)
     metrics = WSOLMetrics()
     metrics.update(maps, logits, labels, [np.zeros((0, 4))] * 4, ids)
-    assert metrics.compute() == Result(images=4, top1_clas=50, top5_clas=75)
+    assert metrics.result() == Result(images=4, top1_clas=50, top5_clas=75)
 
 
 def test_without_logits_there_are_no_class_metrics(four):
@@ -220,19 +220,19 @@ def test_without_logits_there_are_no_class_metrics(four):
     outcomes = metrics.score(four[0], None, None, *four[3:])
     metrics.update(outcomes)
     assert outcomes.top5 is None and outcomes.score is None
-    result = metrics.compute()
+    result = metrics.result()
     assert not [title for title in result.to_dict() if "Clas" in title or "Top-" in title]
     assert result.errors["wrong class"] == 0
     metrics.update(four[0], four[1], four[2], four[3], list("efgh"))
     with pytest.raises(UserError, match="4 of 8 images came with logits; give all or none"):
-        metrics.compute()
+        metrics.result()
 
 
 def test_images_are_checked_by_name(four):
     metrics = WSOLMetrics(ids=["a", "b", "c", "d", "e.jpg", "f"])
     metrics.update(*four)
     with pytest.raises(UserError, match=r"image 'e\.jpg' and 1 more of the 6 to be evaluated: missing"):
-        metrics.compute()
+        metrics.result()
     before = {name: getattr(metrics, name).clone() for name in metrics._defaults}
     maps, logits, labels, boxes, ids = (part[:1] for part in four)
     with pytest.raises(UserError, match="image 'a' is evaluated twice; use a sampler that does not pad"):
@@ -258,7 +258,7 @@ def test_images_are_checked_by_name(four):
     assert all(torch.equal(getattr(metrics, name), value) for name, value in before.items())
     metrics.update(maps, logits, labels, boxes, ["e.jpg"])
     metrics.update(maps, logits, labels, boxes, ["f"])
-    assert metrics.compute().images == 6
+    assert metrics.result().images == 6
     metrics.reset()
     metrics.update(*four)  # forgotten, so not twice
 
@@ -273,7 +273,7 @@ def test_doubled_names_are_found_without_a_list_and_in_the_list(four):
 
 def test_nothing_to_compute_is_said(four):
     with pytest.warns(UserWarning, match="was called before the"), pytest.raises(UserError, match="no image was eval"):
-        WSOLMetrics().compute()
+        WSOLMetrics().result()
 
 
 def test_settings_are_checked():
@@ -286,8 +286,8 @@ def test_settings_are_checked():
 def test_a_metric_survives_pickling(four):
     metrics = pickle.loads(pickle.dumps(WSOLMetrics(ids=four[4])))
     metrics.update(*four)
-    assert pickle.loads(pickle.dumps(metrics)).compute() == metrics.compute()
-    assert pickle.loads(pickle.dumps(metrics)).compute() == metrics.compute()  # what was computed goes along
+    assert pickle.loads(pickle.dumps(metrics)).result() == metrics.result()
+    assert pickle.loads(pickle.dumps(metrics)).result() == metrics.result()  # what was computed goes along
 
 
 def test_a_call_gives_the_result_of_its_batch(four):
@@ -298,11 +298,11 @@ def test_a_call_gives_the_result_of_its_batch(four):
     alone = WSOLMetrics()
     alone.update(*second)
     metrics(*first)
-    assert metrics(*second) == alone.compute()
-    assert metrics.compute() == whole.compute() == metrics.clone().compute()
+    assert metrics(*second) == alone.compute() == alone.result().to_dict()
+    assert metrics.result() == whole.result() == metrics.clone().result()
     collection = MetricCollection([WSOLMetrics()])
     collection.update(*four)
-    assert collection.compute() == {"WSOLMetrics": whole.compute()}
+    assert collection.compute() == whole.compute()
 
 
 def test_iou_sums_are_exact_whole_numbers(four):
@@ -365,7 +365,7 @@ def in_two_processes(rank, meeting):
                 metric.update(*(part[i : i + 1] for part in data))
             return metric
 
-        result = share(range(rank, len(ids), 2)).compute().to_dict()
+        result = share(range(rank, len(ids), 2)).compute()
         pxap, mine = PxAP(ids=ids), slice(rank, None, 2)
         pxap.update(data[0][mine], object_masks()[mine], None, ids[mine])
         errors = []
@@ -421,4 +421,4 @@ def test_two_processes_are_exactly_one(tmp_path):
         "image '0.jpg' of the 23 to be evaluated: evaluated twice; use a sampler that does not pad",
         "image '22.jpg' of the 23 to be evaluated: missing",
     ]
-    assert first == second == [metrics.compute().to_dict(), pxap.compute(), errors]
+    assert first == second == [metrics.compute(), pxap.compute(), errors]

@@ -3,8 +3,7 @@
 from cmr.metrics.result import CENTRED, FULL, Baseline, Result
 from cmr.presets import make
 from cmr.study import runs
-from cmr.study.machine import Environment
-from cmr.study.record import Record, SplitRecord
+from cmr.study.record import Environment, Record, SplitRecord
 
 ENVIRONMENT = Environment(
     commit="c0ffee" * 6,

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cmr.cli import main
 from cmr.errors import UserError
@@ -178,3 +179,13 @@ def test_a_class_without_training_images_is_named(sources):
             components_of(lonely, sources)
     finally:
         sources.train = kept
+
+
+def test_data_without_boxes_are_refused_before_the_work(tmp_path):
+    for label in ("jay", "wren"):
+        (tmp_path / "birds" / label).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (40, 30), (60 * i, 0, 0)).save(tmp_path / "birds" / label / f"{i}.png")
+    with pytest.raises(UserError, match="birds: no test image has a true box, and nothing else can be measured"):
+        measure(dataclasses.replace(TINY, data="folder", data_root=str(tmp_path / "birds")), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,7 @@
 """Testing a trained model again under other test settings; looking at several sizes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -121,3 +123,13 @@ def test_maps_are_averaged_on_the_finest_grid():
     assert logits.item() == 3.0  # (2 + 4) / 2
     assert maps.shape == (1, 1, 4, 4)
     torch.testing.assert_close(maps, torch.full_like(maps, 3.0))
+
+
+def test_data_of_other_classes_are_named(trained):
+    other = dataclasses.replace(trained.config.data_settings, classes=3)
+    with pytest.raises(UserError, match=r"data_root: ToyBirds has 3 classes, not the 4 that the run was trained on \("):
+        reevaluate(trained, dataclasses.replace(trained.config, data_settings=other), progress=False)
+
+
+def test_a_run_is_read_by_its_folder_or_its_record(trained):
+    assert runs.read(trained.path / runs.RECORD).path == runs.read(trained.path).path == trained.path

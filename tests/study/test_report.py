@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from cmr import cli
 from cmr.errors import UserError
-from cmr.study import report, runs
+from cmr.study import frozen, report, runs
+from cmr.study.ddt import measure
 from cmr.study.record import SplitRecord
+from cmr.study.settings import DDT
 from tests.study.records import record
 
 
@@ -25,6 +28,29 @@ def test_seeds_are_one_row_and_settings_are_two(tmp_path):
     assert "20.0 ± 10.0" in text
     assert "not run" in text  # Top-1 Loc and others
     assert report.render([]) == "no runs found"
+
+
+def test_where_as_many_have_one_value_as_another_each_is_named(tmp_path):
+    for name, sizes in (("a", (4, 8)), ("b", (12,))):
+        record(tmp_path, name, 10.0, settings={"sizes": sizes})
+    titles = [row["method"] for row in report.rows(runs.find(tmp_path))]
+    assert titles == ["CMR (literal), sizes 4 8", "CMR (literal), sizes 12"]
+
+
+def test_measurements_have_rows_and_a_damaged_one_ends_nothing(tmp_path, capsys):
+    measured = measure(DDT(preset="tiny", image_size=32, device="cpu"), tmp_path, progress=False)
+    record(tmp_path, "a", 10.0)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / frozen.RECORD).write_text("{")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["report", str(tmp_path), "--format", "json"])
+    said = capsys.readouterr()
+    rows = json.loads(said.out)
+    assert ended.value.code == 1 and "broken/frozen.json: not JSON" in said.err
+    assert [(row["method"], row["GT-known Loc"]) for row in rows] == [
+        ("CMR (literal)", [10.0, None]),
+        ("DDT", [measured.result.gt_known_loc, None]),
+    ]
 
 
 def test_where_a_run_happened_makes_no_row_of_its_own(tmp_path):
