@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -84,20 +84,26 @@ def localize_pictures(
     taken = [row["picture"] for place, row in store.rows.items() if place not in {places[file] for file in todo}]
     names = drawn_names({file: files[file] for file in todo}, taken)
     work = [_Work(file, files[file], places[file], names[file]) for file in todo]
-    bad, cards = _work_off(localizer, store, work, maps)
+    cards: dict[str, dict] = {}
+
+    def save() -> None:
+        """The page first: what localizations.json has is not done again, so its card must be there."""
+        if contact_sheet:
+            sheet.write(out, list(store.rows.values()), cards, localizer.model.rule.threshold)
+        store.write()
+
+    bad = _work_off(localizer, store, work, maps, cards, save)
     if not store.rows:
         with suppress(OSError):  # it was there before and holds something
             out.rmdir()
         raise UserError("localize: " + "\n".join(bad))
-    store.write()
+    save()
     rows, wrong = list(store.rows.values()), []
     for name in sorted({*format, *formats.present(out)}):  # those of an earlier call would tell of other boxes
         try:
             formats.FORMATS[name](out, rows)
         except UserError as error:
             wrong.append(f"localize: {error}")
-    if contact_sheet:
-        sheet.write(out, list(store.rows.values()), cards, localizer.model.rule.threshold)
     found = [store.rows[place] for place in places.values() if place in store.rows]
     _tell(out, found, len(files) - len(todo), contact_sheet)
     if bad:
@@ -134,10 +140,11 @@ def _done(store: Store, file: Path, place: str, maps: bool) -> bool:
     return not maps or ("map" in row and (store.out / row["map"]).is_file())
 
 
-def _work_off(localizer: Localizer, store: Store, work: list[_Work], maps: bool) -> tuple[list[str], dict[str, dict]]:
-    """Localizes what is left to do; the pictures that cannot be read, and the cards of the sheet by path."""
+def _work_off(
+    localizer: Localizer, store: Store, work: list[_Work], maps: bool, cards: dict[str, dict], save: Callable[[], None]
+) -> list[str]:
+    """Localizes what is left to do, into the store and the cards of the sheet; names pictures that cannot be read."""
     bad: list[str] = []
-    cards: dict[str, dict] = {}
     written = time.monotonic()
     bar = tqdm(total=len(work), desc="localize", unit=" pictures", disable=len(work) < 2)
     with bar, ThreadPoolExecutor(threads()) as pool:
@@ -150,9 +157,9 @@ def _work_off(localizer: Localizer, store: Store, work: list[_Work], maps: bool)
                 store.rows[item.path], cards[item.path] = done.result()
             bar.update(len(batch))
             if time.monotonic() - written > EVERY:  # what is done need not be done again after a stop
-                store.write()
+                save()
                 written = time.monotonic()
-    return bad, cards
+    return bad
 
 
 def _batches(
