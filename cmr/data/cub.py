@@ -46,10 +46,13 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     """
     root, settings = Path(root), settings or Settings()
     # Official class numbers start at 1 and need not be contiguous in a part of the data set.
-    classes = {
-        integer(fields[0], "class", root / "classes.txt", number): (k, fields[1])
-        for k, (number, fields) in enumerate(lines(root / "classes.txt", None, (2,)))
-    }
+    classes_list = root / "classes.txt"
+    classes: dict[int, tuple[int, str]] = {}
+    for number, (written, name) in lines(classes_list, None, (2,)):
+        label = integer(written, "class", classes_list, number)
+        if label in classes:
+            raise UserError(f"{classes_list}, line {number}: class {label} is listed twice; give each number once")
+        classes[label] = len(classes), name
     names = tuple(name for _, name in classes.values())
     if split == "val":
         return _cubv2(root, names, settings)

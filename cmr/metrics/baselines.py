@@ -74,7 +74,7 @@ def box_baselines(boxes: Sequence[np.ndarray], side: int) -> dict[str, Baseline]
     iou = blind_iou(predicted, located)
     share = {delta: 100 * (iou >= delta / 100).sum(axis=1) / len(located) for delta in IOU_THRESHOLDS}  # (P,) each
     return {
-        CENTRED: _baseline({delta: float(values[:-1].max()) for delta, values in share.items()}),
+        CENTRED: _baseline({delta: float(values[:-1].max(initial=0.0)) for delta, values in share.items()}),
         FULL: _baseline({delta: float(values[-1]) for delta, values in share.items()}, float(share[50][-1])),
     }
 

@@ -60,7 +60,7 @@ def _earlier(page: Path) -> dict[str, dict[str, Any]]:
         found = DATA.search(page.read_text(encoding="utf-8"))
         pictures = json.loads(found[1])["pictures"] if found else []
         return {p["path"]: {"image": p["image"], "map": p["map"]} for p in pictures if "image" in p and "map" in p}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

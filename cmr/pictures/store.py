@@ -65,7 +65,7 @@ def _read(path: Path) -> dict[str, Any]:
         return content | {"localizations": rows}
     except FileNotFoundError:
         return {"localizations": []}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"out: {path} was not written by cmr localize; choose another folder, or delete it") from None
 
 

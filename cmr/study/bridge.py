@@ -139,4 +139,7 @@ def read(folder: str | Path) -> list[dict[str, object]]:
         raise UserError(
             f"{path}: there is no such file; record it with notebooks/ddt.ipynb and its parameters cub, record"
         )
-    return list(json.loads(path.read_text(encoding="utf-8"))["rows"])
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["rows"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"{path}: is not what notebooks/ddt.ipynb records; record it again, or move it away") from None

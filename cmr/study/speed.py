@@ -105,7 +105,7 @@ def read(folder: str | Path) -> dict[str, Record]:
     for path in sorted(Path(folder).glob("train*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict) or not {"rows", "speeds", "apart_ms", "environment"} <= set(record):
             raise UserError(f"{path} is not a file of benchmarks.train; make it again with --out, or rename it")

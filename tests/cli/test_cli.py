@@ -66,6 +66,7 @@ def test_train_reaches_the_settings_of_method_and_data(capsys, tmp_path):
         (["train", "--method", "crm"], "unknown method 'crm': did you mean 'cmr'"),
         (["train", "--preset", "tinny"], "unknown preset 'tinny': did you mean 'tiny'"),
         (["train", "--epoch", "3"], "--epochs"),
+        (["train", "--method"], "cmr: train: Missing value for"),
         (["train", "--preset", "tiny", "--epochs", "0"], "epochs: 0 is out of range"),
         (["train", "--preset", "tiny", "--weights", "no/file.safetensors"], "no/file.safetensors"),
         (["train", "--data", "cub", "--data-root", "no/folder"], "no/folder"),

@@ -196,3 +196,9 @@ def test_cub50_boxes_are_the_benchmarks(shared):
         # the original.
         edge = (back[2:] >= sizes[name] - 3).any()
         assert np.abs(back - boxes[name]).max() < (2.1 if edge else 0.02)
+
+
+def test_a_class_listed_twice_is_named(tmp_path):
+    (tmp_path / "classes.txt").write_text("1 jay\n2 wren\n1 owl\n")
+    with pytest.raises(UserError, match="classes.txt, line 3: class 1 is listed twice; give each number once"):
+        cub.load(tmp_path, "train")

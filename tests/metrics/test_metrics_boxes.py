@@ -81,6 +81,11 @@ def test_blind_iou_is_the_best_of_each_images_boxes():
         assert result[:, n].tolist() == box_iou(predicted, truth[n]).max(axis=1).tolist()
 
 
+def test_a_grid_of_one_pixel_has_no_box_but_the_whole():
+    found = box_baselines([np.array([[0, 0, 0, 0]])], 1)
+    assert found["full image"].gt_known_loc == 100 and found["centred box"].max_box_acc in (0, 100)
+
+
 def test_baselines_of_boxes_that_are_known():
     side = 40
     full, corner = np.array([[0, 0, 39, 39]]), np.array([[0, 0, 3, 3]])

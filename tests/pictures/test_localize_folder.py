@@ -121,6 +121,7 @@ def test_a_second_call_adds_and_never_loses(capsys, asked, tmp_path, monkeypatch
         '{"localizations": [{"path": "a", "image": "a"}]}',
         "\x00",
         '{"localizations": [7]}',
+        "[" * 100_000,
     ],
 )
 def test_a_foreign_file_of_that_name_is_left_as_it_is(capsys, asked, tmp_path, content):
