@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
+EXTENSIONS = Path(__file__).resolve().parents[1] / "book" / "_ext"
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +43,16 @@ def shared() -> Path:
     if not (path / "data").is_dir():
         pytest.skip("the shared material (data, weights, lists) is not here; CMR_SHARED names its folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def extension():
+    """Loads an extension of the book by its name, as Sphinx does: book/_ext is no package."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, EXTENSIONS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
