@@ -102,7 +102,6 @@ def _work(
 ) -> None:
     """Trains and tests, and leaves checkpoint, record, outcomes and model in the folder."""
     train_split, test_split = parts
-    steps = steps_of_epoch(len(train_split), config)
     torch.manual_seed(config.seed)
     method = build(config, len(train_split.classes))
     wrapped, optimizer = set_up(fabric, method, config)
@@ -133,18 +132,10 @@ def _work(
             history=history,
         )
 
-    each = steps * config.batch_size
-    bar = tqdm(
-        total=config.epochs * each,
-        initial=len(history) * each,
-        desc=name,
-        unit=" images",
-        disable=not (progress and first),
-    )
+    stepping = Stepping(images, config, len(history), name, progress and first)
     try:
-        for row in fit(fabric, wrapped, optimizer, Stepping(images, bar, config.batch_size), config, len(history)):
-            memory = machine.peak_memory_mb(fabric.device) / 1024
-            bar.set_postfix(total=f"{row['total']:.3g}", memory=f"{memory:.1f} GB", refresh=False)
+        for row in fit(fabric, wrapped, optimizer, stepping, config, len(history)):
+            stepping.tell(row["total"], machine.peak_memory_mb(fabric.device))
             if config.eval_every and row["epoch"] % config.eval_every == 0 and row["epoch"] < config.epochs:
                 wrapped.eval()
                 on_the_way, _ = evaluate(localize, test_split, tests, config, *place)
@@ -158,7 +149,7 @@ def _work(
         kept = f"the checkpoint after epoch {len(history)} is kept" if history else "no epoch was finished"
         raise Diverged(f"{folder.with_name(name)}: {found}; {kept}. Lower lr or beta, or set clip") from None
     finally:
-        bar.close()
+        stepping.bar.close()
 
     if config.precise_bn:
         reestimate_batch_norm(wrapped, images, config)
@@ -182,11 +173,26 @@ def room_needed(method: nn.Module) -> int:
 
 
 class Stepping(Batches):
-    """Batches that move a bar as they are taken."""
+    """Batches that move a bar as they are taken: images per second, time left, and what it is told.
 
-    def __init__(self, images: Batches, bar: tqdm, each: int) -> None:
+    Args:
+        images: the training images.
+        config: epochs and batch size, over all processes.
+        done: epochs that are behind.
+        name: of the run.
+        shown: whether there is a bar.
+    """
+
+    def __init__(self, images: Batches, config: Config, done: int, name: str, shown: bool) -> None:
         vars(self).update(vars(images))  # the same images, not read again
-        self.bar, self.each = bar, each  # images of all processes in a step
+        self.each = config.batch_size
+        epoch = steps_of_epoch(len(images.split), config) * self.each
+        total = config.epochs * epoch
+        self.bar = tqdm(total=total, initial=done * epoch, desc=name, unit=" images", disable=not shown)
+
+    def tell(self, loss: float, memory_mb: float) -> None:
+        """Writes the last epoch's loss and the peak of the memory beside the bar."""
+        self.bar.set_postfix(total=f"{loss:.3g}", memory=f"{memory_mb / 1024:.1f} GB", refresh=False)
 
     def epoch(self, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """As `Batches.epoch`."""
