@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cmr.config import Config
 from cmr.data import toybirds
-from cmr.data.boxes import resize_boxes
+from cmr.data.boxes import centre_offset, classic_boxes, resize_boxes
 from cmr.data.images import MEAN, STD, normalise, resize_image
 from cmr.data.split import Split
 from cmr.errors import UserError
@@ -99,14 +99,26 @@ def recorded_items(
 
 def outcome_item(run: Run, split: Split, position: int, side: int, read: Read | None = None) -> dict[str, Any]:
     """The gallery item of any test image, without its map; arguments as in `recorded_items`."""
-    outcomes = run.outcomes()
+    outcomes, config = run.outcomes(), run.config
     iou = float(outcomes["iou"][position])
+    boxes, size = split.boxes[position], split.sizes[position]
+    if config.test_crop == "classic":
+        boxes, size = classic_boxes(boxes, size, config.resize, config.image_size), [config.image_size] * 2
     item = {
-        "image": resize_image((read or split.read)(position), side),
-        "gt_boxes": resize_boxes(split.boxes[position], split.sizes[position], (side, side)),
-        "box": half_open(outcomes["box"][position]) * (side / run.config.image_size),
+        "image": cropped((read or split.read)(position), config, side),
+        "gt_boxes": resize_boxes(boxes, size, (side, side)),
+        "box": half_open(outcomes["box"][position]) * (side / config.image_size),
     }
     return item if np.isnan(iou) else item | {"iou": iou}
+
+
+def cropped(image: np.ndarray, config: Config, side: int) -> np.ndarray:
+    """What the test crop leaves of an image, `side` pixels wide: (H, W, 3) uint8 -> (side, side, 3) uint8."""
+    if config.test_crop == "resize":
+        return resize_image(image, side)
+    whole = round(side * config.resize / config.image_size)
+    start = centre_offset(whole, side)
+    return resize_image(image, whole)[start : start + side, start : start + side]
 
 
 def half_open(box: np.ndarray) -> np.ndarray:
@@ -116,7 +128,7 @@ def half_open(box: np.ndarray) -> np.ndarray:
 
 def network_images(split: Split, positions: Sequence[int] | np.ndarray, config: Config) -> Tensor:
     """Test images as a method takes them: (B, 3, image_size, image_size), normalised."""
-    images = np.stack([resize_image(split.read(i), config.image_size) for i in positions])  # (B, H, W, 3)
+    images = np.stack([cropped(split.read(i), config, config.image_size) for i in positions])  # (B, H, W, 3)
     return normalise(torch.from_numpy(images).permute(0, 3, 1, 2))
 
 

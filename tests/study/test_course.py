@@ -82,3 +82,18 @@ def test_without_true_boxes_the_surest_right_class_is_best_and_the_surest_wrong_
     assert not any("iou" in item or "scoremap" in item for item in shown)  # no true box, and the model is not there
     with Image.open(path) as drawn:
         assert drawn.format == "PNG"
+
+
+def test_the_gallery_shows_what_the_test_crop_leaves(tmp_path, monkeypatch):
+    config = make("tiny", method="cam", epochs=1, device="cpu", test_crop="classic", data_settings={"test": 8})
+    made, shown = train(config, tmp_path, progress=False), []
+    monkeypatch.setattr(figures, "gallery", lambda items, columns: shown.extend(items) or figures.curves(HISTORY))
+    write_gallery(made, splits(config)[1])
+    for item in shown:  # the boxes in the picture's pixels overlap as much as the record says
+        x0, y0, x1, y1 = item["box"]
+        overlaps = []
+        for a0, b0, a1, b1 in item["gt_boxes"]:
+            inside = max(min(x1, a1) - max(x0, a0), 0) * max(min(y1, b1) - max(y0, b0), 0)
+            overlaps.append(inside / ((x1 - x0) * (y1 - y0) + (a1 - a0) * (b1 - b0) - inside))
+        assert max(overlaps) == pytest.approx(item["iou"], abs=0.12)  # whole pixels of 32
+        assert item["image"].shape == (160, 160, 3)
