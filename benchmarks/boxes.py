@@ -3,8 +3,8 @@
 A rule is a map, one view, two (the mirror image) or four (both at 320 pixels, too), a normaliser and a threshold. It is
 chosen on ILSVRC-20's 500 images with both networks: the most boxes right (IoU of 0.5 or more with a true box, for the
 likeliest class), of those rules that give at most 3 % whole-picture boxes (more than 90 % of the area), means over the
-networks. It is judged on CUB-50's 1,389 test images, which have no part in the choice. `--features` keeps the networks' features, which take most
-of the time; `--out` keeps the numbers, and where they come from, as JSON.
+networks. It is judged on CUB-50's 1,389 test images, which have no part in the choice. `--features` keeps the networks'
+features, which take most of the time; `--out` keeps the numbers, and where they come from, as JSON.
 """
 
 import argparse
