@@ -9,7 +9,7 @@ from cmr.errors import UserError
 from cmr.study.notebooks import notebook_parameters, run_notebook
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-TINY = {"preset": "tiny", "images": 64, "epochs": 1, "device": "cpu"}
+TINY = {"preset": "tiny", "images": 64, "epochs": 1, "device": "cpu", "train": 100, "test": 50}
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
