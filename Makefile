@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book draft labs test coverage stress lint format lab bench study start clean
+.PHONY: help book draft pdf labs test coverage stress lint format lab bench study start clean
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
@@ -28,6 +28,9 @@ book: $(STAMP)  ## run the notebooks and build the book into book/_build/html
 
 draft: $(STAMP)  ## build the pages only: notebooks as they last ran, warnings allowed
 	@$(PY) -m book.build --draft
+
+pdf: $(STAMP)  ## print the whole book into book/_build/cmr.pdf; needs a Chromium on this machine
+	@$(PY) -m book.pdf
 
 test: $(STAMP)  ## run the tests, two at a time
 	@$(PY) -m pytest -n 2 --dist worksteal
