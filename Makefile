@@ -20,8 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@if ! $(PY) -m pip --version >/dev/null 2>&1; then rm -rf .venv; "$(PYTHON)" -m venv .venv || { rm -rf .venv; \
 		echo "No virtual environment could be made with $(PYTHON). On Debian and Ubuntu its module is a package of its own: apt install python3-venv" >&2; exit 1; }; fi
 	@echo "Installing cmr with the versions of constraints.txt into .venv (a few minutes; torch with its CUDA libraries is a 2.5 GB download)"
-	@$(PY) -m pip install $(if $(CI),--quiet) --disable-pip-version-check --constraint constraints.txt --editable '.[book,dev]'
-	@touch $@
+	@begun=$$(date +%s); before=$$(cat $@ 2>/dev/null); $(PY) -m pip install $(if $(CI),--quiet) --disable-pip-version-check --constraint constraints.txt --editable '.[book,dev]' && \
+		echo $$((before + $$(date +%s) - begun)) > $@  # seconds in all, for the book's status page
 
 book: $(STAMP)  ## run the notebooks and build the book into book/_build/html
 	@$(PY) -m book.build

@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FEWEST = 3  # seeds that give a tolerance
 ALIKE = 0.95  # share of pairs of trainings that lie no further apart than the tolerance
 PLACES = {"--out": 1, "--record": 1, "--resume": 0}  # options that say where, with the number of their values
+AGAIN = "results/recipes"  # what was made again, and is kept
 SAME = 1e-4  # records hold four decimals
 
 
@@ -64,8 +65,13 @@ class Recipe:
     @cached_property
     def run(self) -> Run:
         """What was recorded: a run, a re-evaluation, or a measurement on a frozen network."""
-        folder = self.root / self.record
-        return frozen.read(folder) if (folder / frozen.RECORD).is_file() else runs.read(folder)
+        return _read(self.root / self.record)
+
+    @property
+    def again(self) -> Run | None:
+        """A record of the same that `python -m study.recipes --out results/recipes` left, where there is one."""
+        found = [file.parent for file in sorted((self.root / AGAIN / self.name).glob("*/*.json"))]
+        return _read(found[0]) if found else None
 
     @property
     def expected(self) -> float:
@@ -111,6 +117,14 @@ class Recipe:
         return shlex.join(kept)
 
     @property
+    def printed(self) -> str:
+        """The command as a page prints it: a run that is tested again is one of the reader's own."""
+        words = shlex.split(self.command)
+        if self.needs:
+            words[words.index("--run") + 1] = "runs/RUN"
+        return shlex.join(words)
+
+    @property
     def missing(self) -> list[str]:
         """Files and folders of its command that are not on this machine."""
         words = shlex.split(self.command)
@@ -141,6 +155,10 @@ class Check:
             f"{self.recipe.expected:.2f} ± {allowed:.1f} ({why}); {self.seconds:.0f} s, {self.memory_mb:.0f} MB, "
             f"{self.device}"
         )
+
+
+def _read(folder: Path) -> Run:
+    return frozen.read(folder) if (folder / frozen.RECORD).is_file() else runs.read(folder)
 
 
 def read(root: Path = ROOT) -> dict[str, Recipe]:
