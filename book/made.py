@@ -64,9 +64,9 @@ def repeated(found: Sequence[Pair]) -> str:
     same = [pair.apart for pair in found if pair.same_processor]
     other = [pair.apart for pair in found if not pair.same_processor]
     return (
-        f"**On the same kind of processor**, with one thread, {len(same)} trainings were made twice, and {said(same)}.\n\n"
-        "**On another kind of processor** sums are rounded otherwise, and a training may end elsewhere, as with another "
-        f"seed: {len(other)} were made on two kinds, and {said(other)}."
+        f"**On the same kind of processor**, with one thread, {len(same)} trainings were made twice, and {said(same)}."
+        "\n\n**On another kind of processor** sums are rounded otherwise, and a training may end elsewhere, as with "
+        f"another seed: {len(other)} were made on two kinds, and {said(other)}."
     )
 
 

@@ -158,23 +158,31 @@ def _words(found: Sequence[Executed], calls: Sequence[str], older_runs: int) -> 
     ran = [one for one in found if one.outcome == "ok"]
     latest = [one for one in ran if one.call and one.call == calls[0]] if calls else []
     said = []
-    if len(ran) < len(found):
-        said.append(f"Of {len(found)} notebooks, {len(found) - len(ran)} have no result here: this is a draft.")
+    if lacking := len(found) - len(ran):
+        said.append(f"Of {len(found)} notebooks, {_count(lacking, 'has', 'have')} no result here: this is a draft.")
     if ran and len(latest) == len(ran):
         said.append("All results are of one call, and none was taken from an earlier one.")
     elif ran:
+        taken = _count(len(ran) - len(latest), "was", "were")
         said.append(
-            f"The latest call executed {len(latest)} notebooks. The other {len(ran) - len(latest)} were taken from "
+            f"The latest call executed {_count(len(latest), 'notebook', 'notebooks')}. The other {taken} taken from "
             "earlier ones, since nothing that they read had changed."
         )
     if older_runs:
+        there = _count(older_runs, "training", "trainings", "is", "are")
         said.append(
-            f"In `runs/` there are {older_runs} trainings from before these executions. A notebook that needs one of "
-            "them takes it as it is, so its time is shorter than from nothing."
+            f"In `runs/` there {there} from before these executions. A notebook that needs such a training takes it as "
+            "it is, so its time is shorter than from nothing."
         )
     elif ran:
         said.append("No training is from before these executions.")
     return " ".join(said)
+
+
+def _count(number: int, one: str, many: str, first: str = "", firsts: str = "") -> str:
+    """A number before its word, after a verb where one is given: "one has", "3 have", "are 3 trainings"."""
+    verb = first if number == 1 else firsts
+    return f"{verb} {'one' if number == 1 else number} {one if number == 1 else many}".strip()
 
 
 def _times(found: Sequence[Executed], setting_up: float | None) -> str:
