@@ -13,6 +13,7 @@ from pathlib import Path
 from book.markdown import duration, table
 from cmr.study.record import Record
 from cmr.study.runs import Run
+from cmr.study.tables import NBSP
 from study.recipes import SAME, Recipe
 from study.repeated import Pair
 
@@ -37,7 +38,7 @@ def recipes(found: Sequence[Recipe]) -> str:
                 recipe.result,
                 f"{recipe.expected:.1f}",
                 f"± {allowed:.1f}, {why}",
-                f"{duration(record.duration_s)}, {processor(recipe.run)}",
+                f"{duration(record.duration_s).replace(' ', NBSP)}, {processor(recipe.run)}",
                 f"{record.peak_memory_mb / 1024:.1f} GiB",
                 f"{recipe.again.result.gt_known_loc:.1f}, {processor(recipe.again)}" if recipe.again else "–",
             )

@@ -148,9 +148,9 @@ def page(found: Sequence[Executed], older_runs: int, setting_up: float | None) -
         Markdown; the times of `fill` are left open in it.
     """
     calls = sorted({one.call for one in found if one.call}, reverse=True)
-    return "\n\n".join(
-        [_words(found, calls, older_runs), _times(found, setting_up), _calls(found, calls), _each(found, calls)]
-    )
+    parts = [_words(found, calls, older_runs), _times(found, setting_up)]
+    parts += [_calls(found, calls)] if calls else []
+    return "\n\n".join([*parts, _each(found, calls)])
 
 
 def _words(found: Sequence[Executed], calls: Sequence[str], older_runs: int) -> str:
@@ -209,7 +209,6 @@ def _calls(found: Sequence[Executed], calls: Sequence[str]) -> str:
              versions.get("torch", "–"), place.get("device", "–"))
         )  # fmt: skip
     head = ("call", "began (UTC)", "notebooks", "commit", "cmr", "Python", "torch", "processor")
-    rows = rows or [("–",) * len(head)]
     return table("The calls that executed these notebooks, the latest first.", "status-calls", head, rows)
 
 

@@ -31,7 +31,7 @@ def test_the_table_has_a_row_for_each_recipe_with_what_its_record_says(tmp_path)
     record = runs.read(ROOT / "results/toybirds-one-rate/toybirds-cam-tiny-s0-3616b3e6be").record
     assert cam[2] == f"{record.result.gt_known_loc:.1f}"
     assert cam[3].endswith("5 seeds")
-    assert cam[4] == f"{record.duration_s:.0f} s, AMD EPYC"
+    assert cam[4] == f"{record.duration_s:.0f}\u00a0s, AMD EPYC"
     said_well(text, tmp_path)
 
 
