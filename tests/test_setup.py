@@ -51,7 +51,7 @@ def test_make_notes_how_long_setting_up_took_in_all(tmp_path):
         (tmp_path / name).write_text((ROOT / name).read_text())
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text("#!/bin/sh\ncase \"$*\" in *install*) sleep 1.2;; esac\n")  # stands in for pip
+    python.write_text('#!/bin/sh\ncase "$*" in *install*) sleep 1.2;; esac\n')  # stands in for pip
     python.chmod(0o755)
     stamp = tmp_path / ".venv" / ".installed"
     stamp.touch()  # of an older Makefile
