@@ -1,10 +1,10 @@
 """Which rule makes the best boxes out of an ImageNet classifier: `python -m benchmarks.boxes`.
 
-A rule is a map, one view or two (the mirror image), a normaliser and a threshold. It is chosen on ILSVRC-20's 500
-images with both networks: the most boxes right (IoU of 0.5 or more with a true box, for the likeliest class), of those
-rules that give at most 3 % whole-picture boxes (more than 90 % of the area), means over the networks. It is judged on
-CUB-50's 1,389 test images, which have no part in the choice. `--features` keeps the networks' features, which take most
-of the time; `--out` keeps the numbers, and where they come from, as JSON.
+A rule is a map, one view, two (the mirror image) or four (both at 320 pixels, too), a normaliser and a threshold. It is
+chosen on ILSVRC-20's 500 images with both networks: the most boxes right (IoU of 0.5 or more with a true box, for the
+likeliest class), of those rules that give at most 3 % whole-picture boxes (more than 90 % of the area), means over the
+networks. It is judged on CUB-50's 1,389 test images, which have no part in the choice. `--features` keeps the networks'
+features, which take most of the time; `--out` keeps the numbers, and where they come from, as JSON.
 """
 
 import argparse
@@ -34,33 +34,37 @@ from cmr.study.machine import environment, portable_command
 
 NETS = ("resnet18", "resnet50")
 SIDE = 224
+LARGE = 320
+VIEWS = {1: ((SIDE, False),), 2: ((SIDE, False), (SIDE, True))}  # side of the image, and whether it is mirrored
+VIEWS[4] = (*VIEWS[2], (LARGE, False), (LARGE, True))
 GRID = 112  # on which rules are compared; the chosen ones are measured at 224
 MAPS = ("cam", "positive", "mean-free", "five classes", "first component")
 TAUS = tuple(round(0.05 * step, 2) for step in range(15))
 PERCENTILES = (50, 60, 70, 80)
 THRESHOLDS = (*(f"{tau:g}" for tau in TAUS), "otsu", *(f"p{share}" for share in PERCENTILES))
 MOST_WHOLE = 3.0
-TODAY = ("cam", False, "minmax", "0.2")
-Rule = tuple[str, bool, str, str]
+TODAY = ("cam", 1, "minmax", "0.2")
+Rule = tuple[str, int, str, str]
 
 
 class Data:
-    """One split with the features of one network, from both views."""
+    """One split with the features of one network, from all views."""
 
     def __init__(self, split: Split, net: str, classifier: Classifier, folder: Path | None) -> None:
         self.weight = classifier.head.weight.detach()[:, :, 0, 0]
-        self.features = [features(split, net, classifier, mirror, folder) for mirror in (False, True)]
+        self.features = [features(split, net, classifier, *view, folder) for view in VIEWS[4]]
         self.bias = classifier.head.bias.detach()
         self.count = len(split)
         self.owner = np.repeat(np.arange(len(split)), [len(boxes) for boxes in split.boxes])
         shares = [boxes / np.tile(size, 2) for boxes, size in zip(split.boxes, split.sizes, strict=True)]
         self.truth = np.concatenate(shares)
 
-    def maps(self, kind: str, mirror: bool) -> Tensor:
-        """Raw maps (n, h, w) of the likeliest class."""
-        views = self.features if mirror else self.features[:1]
-        logits = sum(f.mean((2, 3)) for f in views) / len(views) @ self.weight.T + self.bias
-        return sum(one_map(kind, f, self.weight, logits) for f in views) / len(views)
+    def maps(self, kind: str, views: int) -> Tensor:
+        """Raw maps (n, h, w) of the likeliest class, averaged on the grid of the finest view."""
+        means = sum(f.mean((2, 3), dtype=torch.float32) for f in self.features[:views]) / views
+        logits = means @ self.weight.T + self.bias
+        made = [one_map(kind, f.float(), self.weight, logits) for f in self.features[:views]]
+        return sum(resize(one, made[-1].shape[1:]) for one in made) / views
 
     def right(self, boxes: np.ndarray, side: int) -> dict[str, float]:
         """Percent of boxes (n, 4) on a grid of this side that are right, and that are the whole picture."""
@@ -70,13 +74,13 @@ class Data:
         return {"right": round(100 * (best >= 0.5).mean(), 2), "whole": round(100 * whole.mean(), 2)}
 
 
-def features(split: Split, net: str, classifier: Classifier, mirror: bool, folder: Path | None) -> Tensor:
-    """The last feature map of all images, (n, C, 7, 7), seen from the picture where it was mirrored."""
-    path = folder / f"{net}-{split.dataset.lower()}-{'mirror' if mirror else 'plain'}.npy" if folder else None
+def features(split: Split, net: str, classifier: Classifier, side: int, mirror: bool, folder: Path | None) -> Tensor:
+    """The last feature map of all images, (n, C, h, w) float16, seen from the picture where it was mirrored."""
+    path = folder / f"{net}-{split.dataset.lower()}-{side}-{'mirror' if mirror else 'plain'}.npy" if folder else None
     if path and path.is_file():
-        return torch.from_numpy(np.load(path)).float()
+        return torch.from_numpy(np.load(path))
     found = []
-    for images in batches(split):
+    for images in batches(split, side):
         with torch.no_grad():
             seen = classifier.backbone(images.flip(3) if mirror else images)
         found.append((seen.flip(3) if mirror else seen).half())
@@ -84,14 +88,14 @@ def features(split: Split, net: str, classifier: Classifier, mirror: bool, folde
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, made.numpy())
-    return made.float()
+    return made
 
 
-def batches(split: Split, size: int = 16) -> Iterator[Tensor]:
+def batches(split: Split, side: int, size: int = 16) -> Iterator[Tensor]:
     """The images as the localizer prepares them."""
     for first in range(0, len(split), size):
         pictures = [Image.fromarray(split.read(i)) for i in range(first, min(first + size, len(split)))]
-        small = [np.array(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for picture in pictures]
+        small = [np.array(picture.resize((side, side), Image.Resampling.BILINEAR)) for picture in pictures]
         yield prepare(torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2)).contiguous(
             memory_format=torch.channels_last
         )
@@ -144,20 +148,20 @@ def levels_of(levels: np.ndarray) -> dict[str, np.ndarray]:
 def compared(data: Data) -> dict[Rule, dict[str, float]]:
     """Every rule on one split with one network."""
     found = {}
-    for kind, mirror, how in itertools.product(MAPS, (False, True), NORMALISERS):
-        levels = quantise(normalise(resize(data.maps(kind, mirror), GRID), how))
+    for (kind, views), how in itertools.product(itertools.product(MAPS, VIEWS), NORMALISERS):
+        levels = quantise(normalise(resize(data.maps(kind, views), GRID), how))
         every = score_levels(levels, [np.zeros((0, 4), np.int64)] * len(levels), all_contours=False).box_largest
         for threshold, level in levels_of(levels).items():
             boxes = every[np.arange(len(levels)), level].astype(float)
             boxes[:, 2:] += boxes[:, 2:] == GRID - 1  # the benchmark's box ends a pixel late, but for the last one
-            found[kind, mirror, how, threshold] = data.right(boxes, GRID)
+            found[kind, views, how, threshold] = data.right(boxes, GRID)
     return found
 
 
 def measured(data: Data, rule: Rule) -> dict[str, float]:
     """A rule as the localizer carries it out, at 224 pixels."""
-    kind, mirror, how, threshold = rule
-    scoremaps = normalise(resize(data.maps(kind, mirror), SIDE), how).numpy()
+    kind, views, how, threshold = rule
+    scoremaps = normalise(resize(data.maps(kind, views), SIDE), how).numpy()
     if threshold in {f"{tau:g}" for tau in TAUS}:
         taus = np.full(len(scoremaps), float(threshold))
     else:
@@ -197,12 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables = [compared(data("ilsvrc", net)) for net in NETS]
     rules = list(tables[0])
     best = chosen(tables, rules)
-    per_map = [
-        chosen(tables, [rule for rule in rules if rule[:2] == pair]) for pair in itertools.product(MAPS, (False, True))
-    ]
+    per_map = [chosen(tables, [rule for rule in rules if rule[:2] == pair]) for pair in itertools.product(MAPS, VIEWS)]
     judged = list(dict.fromkeys([best, TODAY, *per_map]))
     rows: list[dict[str, Any]] = [
-        dict(zip(("map", "mirror", "normalise", "threshold"), rule, strict=True)) for rule in judged
+        dict(zip(("map", "views", "normalise", "threshold"), rule, strict=True)) for rule in judged
     ]
     for net, name in itertools.product(NETS, splits):
         inner = data(name, net)  # one at a time: two gigabytes for the largest

@@ -15,20 +15,19 @@ from cmr.nets.backbones import Backbone
 
 
 @torch.no_grad()
-def part_features(backbone: Backbone, images: np.ndarray, owners: np.ndarray) -> Tensor:
+def part_features(backbone: Backbone, images: np.ndarray, parts: np.ndarray) -> Tensor:
     """The features of each part: the last feature map, averaged over the pixels where the part is visible.
 
     Args:
         backbone: in evaluation mode.
         images: (B, H, W, 3) uint8 RGB, H and W multiples of the backbone's stride.
-        owners: (B, H, W) uint8, 0 for background, else 1 + the index of the part that is visible there.
+        parts: (B, P, H, W) bool, where each part is visible.
 
     Returns:
-        (B, P, C) float32, P the number of parts; zeros where a part is hidden.
+        (B, P, C) float32; zeros where a part is hidden.
     """
     features = backbone(normalise(torch.from_numpy(images).permute(0, 3, 1, 2)))  # (B, C, h, w)
-    parts = torch.from_numpy(owners[:, None] == np.arange(1, len(PARTS) + 1)[:, None, None]).float()  # (B, P, H, W)
-    share = F.adaptive_avg_pool2d(parts, features.shape[2:])  # (B, P, h, w): of each cell
+    share = F.adaptive_avg_pool2d(torch.from_numpy(parts).float(), features.shape[2:])  # (B, P, h, w): of each cell
     total = share.sum((2, 3)).clamp_min(1e-9)  # (B, P)
     return torch.einsum("bchw,bphw->bpc", features, share) / total[..., None]
 
@@ -61,7 +60,7 @@ def part_probe(backbone: Backbone, train: int = 1000, test: int = 500, size: int
     dials: dict[str, Any] = dict.fromkeys(PARTS, 0.0)
     settings = toybirds.Settings(train=train, test=test, size=size, **dials)
     backbone.eval()
-    sides = [_side(backbone, settings, split, count) for split, count in (("train", train), ("test", test))]
+    sides = [_side(backbone, settings, split) for split in ("train", "test")]
     scores = {}
     for p, part in enumerate(PARTS):
         visible = [(features[seen[:, p], p], looks[seen[:, p], p]) for features, seen, looks in sides]
@@ -74,12 +73,11 @@ def part_probe(backbone: Backbone, train: int = 1000, test: int = 500, size: int
     return scores
 
 
-def _side(backbone: Backbone, settings: toybirds.Settings, split: str, count: int) -> tuple[Tensor, Tensor, Tensor]:
+def _side(backbone: Backbone, settings: toybirds.Settings, name: str) -> tuple[Tensor, Tensor, Tensor]:
     """Features (n, P, C), which parts are visible (n, P) bool, and the looks (n, P) int64 of a split."""
-    drawn = [toybirds.render(settings, split, i) for i in range(count)]
-    images, owners = (np.stack([getattr(picture, name) for picture in drawn]) for name in ("image", "owner"))
-    features = torch.cat(
-        [part_features(backbone, images[i : i + 100], owners[i : i + 100]) for i in range(0, count, 100)]
-    )
-    seen = torch.from_numpy((owners[:, None] == np.arange(1, len(PARTS) + 1)[:, None, None]).any((2, 3)))
-    return features, seen, torch.tensor([picture.looks for picture in drawn])
+    split = toybirds.load(None, name, settings)  # drawn once for all backbones
+    assert split.parts is not None
+    images, parts = (np.stack([read(i) for i in range(len(split))]) for read in (split.read, split.parts))
+    features = [part_features(backbone, images[i : i + 100], parts[i : i + 100]) for i in range(0, len(split), 100)]
+    looks = [toybirds.looks(settings, name, i)[1] for i in range(len(split))]
+    return torch.cat(features), torch.from_numpy(parts.any((2, 3))), torch.tensor(looks)

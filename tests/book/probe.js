@@ -56,6 +56,18 @@ window.cmrProbe = (function () {
     return [...images, ...drawn].map((e) => "a picture without alt text: " + (e.getAttribute("src") || name(e)).slice(-60));
   }
 
+  // A table has a caption; one that a notebook hands to another page has the paragraph above it.
+  function captions() {
+    const found = [];
+    for (const e of main().querySelectorAll("table")) {
+      if ((e.caption && e.caption.textContent.trim()) || !shown(e)) continue;
+      const pasted = e.closest("section > .output.text_html"), above = pasted && pasted.previousElementSibling;
+      if (!(above && above.tagName === "P" && above.textContent.trim()))
+        found.push("a table without a caption: " + e.textContent.trim().replace(/\s+/g, " ").slice(0, 50));
+    }
+    return found;
+  }
+
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   function rgba(text) {  // any CSS colour, as 0 to 255 and alpha 0 to 1
     canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = "rgba(0,0,0,0)"; canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
@@ -101,5 +113,5 @@ window.cmrProbe = (function () {
 
   const ids = () => [...document.querySelectorAll("[id]")].map((e) => e.id);
   const hrefs = () => [...document.querySelectorAll("a[href]")].map((e) => e.href).filter((h) => h.startsWith("file:"));
-  return { unfold, overflow, cut, alt, contrast, ids, hrefs };
+  return { unfold, overflow, cut, alt, captions, contrast, ids, hrefs };
 })(), 1;

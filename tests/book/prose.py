@@ -4,6 +4,7 @@ Pages are parsed with the parser that builds them, so that code, formulas and ad
 check returns messages "where: what"; none means that all is well.
 """
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ KNOWN = {  # abbreviations that are no terms of this field, and names of methods
     "DANet", "PSOL", "OpenCV", "SVG", "CLI", "ASCII", "README", "ADDRESS", "CUBV2", "DDT", "FLOPs", "CLS", "LOC",
     "DESIGN", "METHODS", "DATASETS", "VERSION", "CONTRIBUTING", "CHANGELOG", "VALUE", "OTHER", "LICENSE", "AND",
     "REPOSITORY", "ISSUE", "XML", "SIGINT", "SIGTERM", "LayerCAM", "LeakyReLU", "GoogLeNet", "MathJax", "CVAT", "VOC",
-    "BibTeX", "CJK", "MD5", "UTC",
+    "BibTeX", "CJK", "MD5", "UTC", "SPOL", "C2AM", "BAS", "BagCAMs", "SAT", "LOST",
 }  # fmt: skip
 ABBREVIATION = re.compile(r"\b(?=[A-Za-z0-9]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*[A-Z])[A-Za-z][A-Za-z0-9]{2,}\b")
 ENDS = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bal\.)(?<!\bvs\.)(?<!\beq\.)[\"”’*)\]]*\s+")
@@ -91,13 +92,15 @@ def parser():
 
 
 def read_page(file: Path) -> Page:
-    """The prose of a Markdown page or of a notebook's Markdown cells."""
+    """The prose of a Markdown page or of a notebook: its Markdown cells, and the captions of its figures and tables."""
     page = Page([], [], [], [])
     if file.suffix == ".ipynb":
         cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
         for index, cell in enumerate(cells):
             if cell["cell_type"] == "markdown":
                 read_text("".join(cell["source"]), f"{file.name}, cell {index}", page, lines=False)
+            else:
+                read_captions("".join(cell["source"]), f"{file.name}, cell {index}, caption", page)
             read_mystnb(cell, f"{file.name}, cell {index}", page)
     else:
         read_text(file.read_text(encoding="utf-8"), file.name, page)
@@ -111,6 +114,16 @@ def read_mystnb(cell: dict, where: str, page: Page) -> None:
         read_text(render["figure"].get("caption", ""), f"{where}, caption", page, lines=False, kind="caption")
     if "image" in render or "figure" in render:
         page.figures.append(Figure(where, render.get("image", {}).get("alt", "")))
+
+
+def read_captions(code: str, where: str, page: Page) -> None:
+    """The captions that a cell's code gives its tables, what an f-string fills in as one word."""
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    for call in (call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "captioned"):
+        text = call.args[1]
+        parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+        words = "".join(str(part.value) if isinstance(part, ast.Constant) else GLUED for part in parts)
+        page.paragraphs.append(Paragraph(where, words, 0, "caption"))
 
 
 def read_text(text: str, where: str, page: Page, lines: bool = True, kind: str = "paragraph", first: int = 0) -> None:

@@ -82,12 +82,17 @@ def test_each_slide_fits_a_projector(browser, name):
     assert tall == []
 
 
+PASTED = "<section>{}<div class='output text_html'><table><tr><td>1</td></tr></table></div></section>"
 GOOD = "<h1>Good</h1><p>Words.</p><img alt='a dot' src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>"
+GOOD += "<table><caption>One.</caption><tr><td>1</td></tr></table>" + PASTED.format("<p>The pasted one.</p>")
 DEFECTS = {
     "<div style='width: 3000px'>wide</div>": "px wider than its window: div",
     "<pre style='overflow: auto'>" + "x" * 400 + "</pre>": "code is cut off by",
     "<div style='overflow: auto'><table><tr><td>" + "x" * 400 + "</td></tr></table></div>": "a table is cut off by",
     "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>": "a picture without alt text",
+    "<p>Above.</p><table><tr><td>bare</td></tr></table>": "a table without a caption: bare",
+    "<table><caption> </caption><tr><td>empty</td></tr></table>": "a table without a caption: empty",
+    PASTED.format("<h2>Result</h2>"): "a table without a caption: 1",
     "<p style='color: #999'>pale</p>": "contrast 2.85 : 1 of 'pale' in p",
     "<div style='opacity: .4'><p>faint</p></div>": "of 'faint' in p",
     "<details><summary>more</summary><p style='color: #eee'>folded</p></details>": "of 'folded' in p",

@@ -9,7 +9,7 @@ from cmr.errors import UserError
 from cmr.study.notebooks import notebook_parameters, run_notebook
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-TINY = {"preset": "tiny", "images": 64, "epochs": 1, "device": "cpu"}
+TINY = {"preset": "tiny", "images": 64, "epochs": 1, "device": "cpu", "train": 100, "test": 50}
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
@@ -35,7 +35,9 @@ def test_runs_with_the_tiny_preset(path, tmp_path_factory):
     said = "".join("".join(output["text"]) for output in outputs if output.get("name") == "stderr")
     said = said.replace("TqdmWarning: IProgress not found", "")  # tqdm's word on a kernel without widgets
     assert "Warning" not in said
-    assert any("provenance" in "".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    shown = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+    assert any("provenance" in page for page in shown)
+    assert [page for page in shown if page.count("<table") != page.count("<caption>")] == []
 
 
 def test_unknown_parameter_names_the_nearest(tmp_path):

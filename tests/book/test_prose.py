@@ -136,3 +136,20 @@ def test_exercises_captions_and_notebooks_are_read(tmp_path):
     page = page_of(tmp_path, nbformat.writes(notebook), "n.ipynb")
     assert [line.split(": a sentence")[0] for line in too_long(page)] == ["n.ipynb, cell 0", "n.ipynb, cell 1, caption"]
     assert list(bare(page)) == ["n.ipynb, cell 1: a picture without alt text"]
+
+
+def test_captions_in_code_are_read(tmp_path):
+    code = """\
+x = captioned(table(1), f"The literal reading of {name}. " "As a retest.")
+other("The literal reading", captioned(x, "Fine."))
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    page = page_of(tmp_path, nbformat.writes(notebook), "n.ipynb")
+    assert [(p.kind, p.text) for p in page.paragraphs] == [
+        ("caption", "The literal reading of 0. As a retest."),
+        ("caption", "Fine."),
+    ]
+    assert [line.split(";")[0] for line in misnamed(page)] == [
+        "n.ipynb, cell 0, caption: 'literal reading'",
+        "n.ipynb, cell 0, caption: 'retest'",
+    ]

@@ -31,7 +31,7 @@ def test_features_of_a_part_by_hand():
     owners[:, :, 8:] = 3  # the body is two black ones
     owners[:, 8:, :4] = 4  # the wing is half of a black one
     owners[0, :4, :8] = 4  # and half of the white one, which the head loses
-    features = part_features(pixels(), images, owners)
+    features = part_features(pixels(), images, owners[:, None] == np.arange(1, 7)[:, None, None])
     white, black = (normalise(torch.full((1, 3, 1, 1), value, dtype=torch.uint8)).flatten() for value in (255, 0))
     torch.testing.assert_close(features[0, 0], white)
     torch.testing.assert_close(features[0, 2], black)
@@ -40,7 +40,8 @@ def test_features_of_a_part_by_hand():
 
 
 def test_looks_that_the_features_tell_are_named_and_chance_is_one_in_twenty(monkeypatch):
-    def told(backbone, settings, split, count):
+    def told(backbone, settings, split):
+        count = getattr(settings, split)
         rng = np.random.default_rng(count)
         looks = torch.from_numpy(rng.integers(20, size=(count, 6)))
         features = torch.nn.functional.one_hot(looks, 20).float()

@@ -147,12 +147,27 @@ def render(settings: Settings, split: str, index: int, size: int | None = None) 
         >>> picture.image.shape, picture.label
         ((96, 96, 3), 7)
     """
+    return _painted(settings, split, index, size, bird=True)
+
+
+def empty(settings: Settings, split: str, index: int, size: int | None = None) -> Picture:
+    """Draws the same picture without its bird; arguments as of `render`, whose label and looks it keeps.
+
+    Example:
+        >>> empty(Settings(), "test", 3).owner.any()
+        np.False_
+    """
+    return _painted(settings, split, index, size, bird=False)
+
+
+def _painted(settings: Settings, split: str, index: int, size: int | None, bird: bool) -> Picture:
     label, parts = looks(settings, split, index)
     pose = draw_pose(_chance(settings, split, index, 1))
     canvas = Canvas(settings.size if size is None else size)
     flock = FLOCKS[settings.flock]()
     painter = draw_background(canvas, pose, flock, _chance(settings, split, index, 2))
-    draw_bird(canvas, pose, [flock[k] for k in parts], _chance(settings, split, index, 3))
+    if bird:
+        draw_bird(canvas, pose, [flock[k] for k in parts], _chance(settings, split, index, 3))
     draw_foreground(painter, pose)
     return Picture(canvas.bytes(), canvas.owner, label, parts)
 
