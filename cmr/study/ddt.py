@@ -1,7 +1,6 @@
 """Localization with DDT on a data set: the component from training images, the test images scored, one record."""
 
 import dataclasses
-import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -171,7 +170,7 @@ def title(settings: DDT) -> str:
 
 
 def command(settings: DDT, out: str | Path, name: str = "ddt") -> str:
-    """The command that measures this again.
+    """The command that measures this again; of an absolute path the last part is kept, since records are shared.
 
     Example:
         >>> command(DDT(component="class", layers=("layer1", "last")), "runs")
@@ -183,7 +182,7 @@ def command(settings: DDT, out: str | Path, name: str = "ddt") -> str:
         if value != item.default:
             flag = f"--{item.name.replace('_', '-')}"
             words += [flag] if value is True else [flag, *map(str, value if isinstance(value, tuple) else (value,))]
-    return shlex.join([*words, "--out", str(out)])
+    return machine.portable_command([*words, "--out", str(out)])
 
 
 def chosen(split: Split, settings: DDT) -> list[np.ndarray]:

@@ -1,6 +1,5 @@
 """A trained run evaluated again, otherwise: what changes only the test needs no training."""
 
-import shlex
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -53,7 +52,7 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
 
 
 def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> str:
-    """The command line that makes this test alone.
+    """The command line that makes this test alone; of an absolute path the last part is kept, as records are shared.
 
     Example:
         >>> from types import SimpleNamespace
@@ -70,7 +69,7 @@ def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> s
     for name, before, now in pairs:
         if now != before:
             words += ["--set", f"{name}={list(now) if isinstance(now, tuple) else now}"]
-    return shlex.join(words + (["--maps", maps] if maps else []))
+    return machine.portable_command(words + (["--maps", maps] if maps else []))
 
 
 def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bool = True, maps: str = "") -> Result:

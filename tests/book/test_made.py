@@ -32,6 +32,9 @@ def test_the_table_has_a_row_for_each_recipe_with_what_its_record_says(tmp_path)
     assert cam[2] == f"{record.result.gt_known_loc:.1f}"
     assert cam[3].endswith("5 seeds")
     assert cam[4] == f"{record.duration_s:.0f}\u00a0s, AMD EPYC"
+    assert cam[6] == f"{FOUND[1].again.result.gt_known_loc:.1f}, AMD EPYC"
+    assert all(abs(one.again.result.gt_known_loc - one.expected) <= one.allowed[0] for one in FOUND if one.again)
+    assert sum(row[6] == "–" for row in rows) == sum(one.again is None for one in FOUND) < len(FOUND)
     said_well(text, tmp_path)
 
 

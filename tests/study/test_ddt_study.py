@@ -189,3 +189,7 @@ def test_data_without_boxes_are_refused_before_the_work(tmp_path):
     with pytest.raises(UserError, match="birds: no test image has a true box, and nothing else can be measured"):
         measure(dataclasses.replace(TINY, data="folder", data_root=str(tmp_path / "birds")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_holds_no_path_of_this_machine(tmp_path):
+    assert command(DDT(component="class"), tmp_path / "mine") == "cmr ddt --component class --out mine"

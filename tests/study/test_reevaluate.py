@@ -1,6 +1,7 @@
 """Testing a trained model again under other test settings; looking at several sizes."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from cmr.errors import UserError
 from cmr.maps.multiscale import at_scales
 from cmr.presets import make
 from cmr.study import runs
-from cmr.study.reevaluate import changed, reevaluate
+from cmr.study.reevaluate import changed, command, reevaluate
 from cmr.study.training import train
 
 
@@ -133,3 +134,9 @@ def test_data_of_other_classes_are_named(trained):
 
 def test_a_run_is_read_by_its_folder_or_its_record(trained):
     assert runs.read(trained.path / runs.RECORD).path == runs.read(trained.path).path == trained.path
+
+
+def test_the_command_holds_no_path_of_this_machine(tmp_path):
+    run = SimpleNamespace(path=tmp_path / "runs" / "a", config=make("tiny", method="cam"))
+    said = command(run, run.config, tmp_path / "mine", "layercam")
+    assert said == "cmr evaluate --run a --record mine --maps layercam"
