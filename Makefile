@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book draft labs test coverage stress lint format lab bench study start clean
+.PHONY: help book draft pdf labs test coverage stress lint format lab bench study start clean
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
@@ -20,14 +20,17 @@ $(STAMP): pyproject.toml constraints.txt
 	@if ! $(PY) -m pip --version >/dev/null 2>&1; then rm -rf .venv; "$(PYTHON)" -m venv .venv || { rm -rf .venv; \
 		echo "No virtual environment could be made with $(PYTHON). On Debian and Ubuntu its module is a package of its own: apt install python3-venv" >&2; exit 1; }; fi
 	@echo "Installing cmr with the versions of constraints.txt into .venv (a few minutes; torch with its CUDA libraries is a 2.5 GB download)"
-	@$(PY) -m pip install $(if $(CI),--quiet) --disable-pip-version-check --constraint constraints.txt --editable '.[book,dev]'
-	@touch $@
+	@begun=$$(date +%s); before=$$(cat $@ 2>/dev/null); $(PY) -m pip install $(if $(CI),--quiet) --disable-pip-version-check --constraint constraints.txt --editable '.[book,dev]' && \
+		echo $$((before + $$(date +%s) - begun)) > $@  # seconds in all, for the book's status page
 
 book: $(STAMP)  ## run the notebooks and build the book into book/_build/html
 	@$(PY) -m book.build
 
 draft: $(STAMP)  ## build the pages only: notebooks as they last ran, warnings allowed
 	@$(PY) -m book.build --draft
+
+pdf: $(STAMP)  ## print the whole book into book/_build/cmr.pdf; needs a Chromium on this machine
+	@$(PY) -m book.pdf
 
 test: $(STAMP)  ## run the tests, two at a time
 	@$(PY) -m pytest -n 2 --dist worksteal

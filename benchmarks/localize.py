@@ -40,7 +40,7 @@ PROGRAMS = {
     "load the network": "import cmr; cmr.Localizer({backbone!r}, {weights!r}, device='cpu')",
     "the whole command": "",
 }
-PASSES = 10  # batches in each measurement of the network alone
+PASSES = 5  # batches in each measurement of the network alone
 
 
 def pictures(split: Split, folder: Path, count: int, side: int) -> None:

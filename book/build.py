@@ -21,17 +21,19 @@ from typing import Any
 
 import yaml
 
-from book import mathjax
+from book import made, mathjax, status
 from book.execute import run_notebooks, write_text
 from book.offline import external
 from cmr.errors import UserError
 from labs.make import pack
+from study import recipes, repeated
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGED = ("book", "cmr", "labs", "results")  # the notebooks come as executed copies
 NOT_STAGED = shutil.ignore_patterns(
     "_build", "_cache", "runs", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
 )
+REPEATED = ("toybirds-one-rate", "toybirds", "toybirds-readings", "recipes")  # hold trainings that were made twice
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
 NOTE = "Formulas on these pages are drawn by MathJax from a public address: reading them needs a network."
 
@@ -50,8 +52,8 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
         UserError: a page is missing, a notebook failed, Sphinx warned, or a page would need a network. The book that
             was there before stays.
     """
-    made = root / "book" / "_build"
-    html = made / ("draft" if draft else "html")
+    out = root / "book" / "_build"
+    html = out / ("draft" if draft else "html")
     toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
     missing = [page for page in pages(toc) if source(root, page) is None]
     if missing and not draft:
@@ -62,13 +64,15 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
         print(f"left out, there is no such file: {page}")
     notebooks = [file for page in pages(toc) if (file := source(root, page)) and file.suffix == ".ipynb"]
     if not draft:
-        run_notebooks(notebooks, made / "notebooks", read_by_notebooks(root))
+        run_notebooks(notebooks, out / "notebooks", read_by_notebooks(root))
 
-    stage = made / f"{html.name}.stage"
+    stage = out / f"{html.name}.stage"
     formulas = mathjax.fetch(root / "book" / "_cache")
     stage_tree(root, stage, without(toc, set(missing)), notebooks, formulas)
+    executed, setting_up = status.executed(notebooks, out / "notebooks"), status.installed()
+    write_made(root, stage, status.page(executed, status.older(executed, root / "runs"), setting_up))
     key = tree_hash(stage)
-    record = made / f"{html.name}.sha256"
+    record = out / f"{html.name}.sha256"
     if record.is_file() and record.read_text().strip() == key and (html / "index.html").is_file():
         shutil.rmtree(stage)
         print("book: current")
@@ -79,10 +83,12 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
     found = external(built, allowed=() if formulas else ("mathjax",))
     if found and not draft:
         raise UserError("these pages would need a network:\n" + "\n".join(found))
+    seconds = time.monotonic() - start
+    status.fill(built / "book" / "reference" / "status.html", executed, setting_up, seconds)
     swap(built, html)
     write_text(key + "\n", record)
     shutil.rmtree(stage)
-    print(f"book: built in {time.monotonic() - start:.0f} s")
+    print(f"book: built in {seconds:.0f} s")
     return html
 
 
@@ -136,6 +142,8 @@ def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formula
             shutil.copytree(root / name, stage / name, ignore=NOT_STAGED)
     if (stage / "labs").is_dir():
         pack(stage / "labs" / "labs.zip", root / "labs")
+    if (root / "CHANGELOG.md").is_file():
+        shutil.copy(root / "CHANGELOG.md", stage)  # a page includes it
     (stage / "notebooks").mkdir(parents=True)
     for notebook in notebooks:
         executed = root / "book" / "_build" / "notebooks" / notebook.name
@@ -155,6 +163,18 @@ def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formula
         config["html"]["announcement"] = NOTE
     for name, content in {"_config.yml": config, "_toc.yml": toc}.items():
         (stage / name).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def write_made(root: Path, stage: Path, status_page: str) -> None:
+    """Writes the parts of pages that are made now, as `book/made.py` lists them, into the staged tree."""
+    parts = {"status": status_page}
+    if (root / "study" / "recipes.toml").is_file():
+        found = list(recipes.read(root).values())
+        parts |= {"recipes": made.recipes(found), "commands": made.commands(found)}
+        parts["repeated"] = made.repeated(repeated.pairs(*(root / "results" / name for name in REPEATED)))
+        parts["materials"] = made.materials([one.run.record for one in found])
+    for name, text in parts.items():
+        write_text(text + "\n", stage / "book" / "_made" / f"{name}.md")
 
 
 def tree_hash(folder: Path) -> str:

@@ -5,17 +5,21 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cmr.errors import UserError
 from cmr.files import write_aside
+from cmr.plain import to_plain
 from cmr.study.notebooks import notebook_parameters, read_notebook, run_notebook
+from cmr.study.records import now
+
+T = TypeVar("T")
 
 
 def run_notebooks(
@@ -30,7 +34,8 @@ def run_notebooks(
 
     Args:
         paths: the notebooks. Those that train run in this order; the others beside them.
-        out: folder for the executed copies, and beside each a JSON file with the fingerprint and the time it took.
+        out: folder for the executed copies, and beside each a JSON file: the fingerprint, when it began, the seconds it
+            took, how many trainings it left, the call that it belongs to, and the environment.
         sources: what the notebooks read, such as the library and run records: files, and folders with all they hold.
         parameters: the same for all of them.
 
@@ -51,6 +56,7 @@ def run_notebooks(
     todo = [job for job in jobs if not job.current]
     print(f"notebooks: {len(todo)} to run, {len(jobs) - len(todo)} current", flush=True)
 
+    about = {"call": now(), "environment": elsewhere(circumstances)} if todo else {}
     stop = threading.Event()
 
     def work_off(lane: list[Job]) -> None:
@@ -59,9 +65,11 @@ def run_notebooks(
                 return
             expected = f", about {job.seconds:.0f} s" if job.seconds else ""
             print(f"{job.path.name} begins{expected}", flush=True)
+            began, before = now(), finished_runs(job.path, parameters)
             seconds = apart(job.path, out / job.path.name, parameters)
             print(f"{job.path.name} took {seconds:.0f} s", flush=True)
-            state = {"fingerprint": job.key, "seconds": round(seconds, 1)}
+            trained = len(finished_runs(job.path, parameters) - before)
+            state = {"fingerprint": job.key, "seconds": round(seconds, 1), "began": began, "trained": trained, **about}
             write_text(json.dumps(state) + "\n", out / f"{job.path.stem}.json")
 
     failed = []
@@ -82,8 +90,28 @@ def run_notebooks(
 
 def apart(path: Path, out: Path, parameters: Mapping[str, Any] | None) -> float:
     """Runs a notebook in a process of its own, since the libraries that run one leave things open in a thread."""
+    return elsewhere(run_notebook, path, out, parameters, progress=False)
+
+
+def elsewhere(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """What a function gives in a process of its own."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(run_notebook, path, out, parameters, progress=False).result()
+        return pool.submit(function, *arguments, **options).result()
+
+
+def circumstances() -> dict[str, Any]:
+    """Commit, versions and processor, as records have them."""
+    import torch
+
+    from cmr.study.machine import environment
+
+    return to_plain(environment(torch.device("cpu")))
+
+
+def finished_runs(path: Path, parameters: Mapping[str, Any] | None) -> set[Path]:
+    """The records of finished runs in the folder to which a notebook's trainings go; none where it does not train."""
+    out = {**notebook_parameters(path), **(parameters or {})}.get("out")
+    return set((path.parent / out).glob("*/record.json")) if isinstance(out, str) else set()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """The project's own files agree with one another."""
 
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -42,6 +44,23 @@ def test_the_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert PROJECT["version"] == citation["version"] == cmr.__version__
     assert PROJECT["license"] == citation["license"] == "MIT"
+
+
+def test_make_notes_how_long_setting_up_took_in_all(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\ncase "$*" in *install*) sleep 1.2;; esac\n')  # stands in for pip
+    python.chmod(0o755)
+    stamp = tmp_path / ".venv" / ".installed"
+    stamp.touch()  # of an older Makefile
+    seconds = []
+    for _ in range(2):
+        os.utime(stamp, (0, 0))
+        subprocess.run(["make", ".venv/.installed", f"PYTHON={sys.executable}"], cwd=tmp_path, check=True)
+        seconds.append(int(stamp.read_text()))
+    assert 1 <= seconds[0] < seconds[1]
 
 
 def test_make_without_a_target_lists_every_command():

@@ -4,6 +4,8 @@ import argparse
 import io
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -41,7 +43,15 @@ def parse(kind: type[Kind], arguments: list[str], command: str, default: Kind | 
     except SystemExit as end:
         if not end.code:
             raise
-        raise UserError(f"{command}: {unframed(said.getvalue())}") from None
+        raise UserError(f"{command}: {unframed(said.getvalue())}{_folder_hint(command, arguments)}") from None
+
+
+def _folder_hint(command: str, arguments: list[str]) -> str:
+    """How to give a folder of pictures to a command that reads a data set, where one stands without its option."""
+    bare = [now for before, now in pairwise(["", *arguments]) if Path(now).is_dir() and not before.startswith("-")]
+    if not bare or command not in ("data", "train", "ddt", "boxes"):
+        return ""
+    return f"; for the pictures in that folder: --data folder --data-root {bare[0]}"
 
 
 def unframed(text: str) -> str:

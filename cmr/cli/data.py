@@ -67,6 +67,7 @@ def check(data: str, root: str, split: str, settings: Any) -> None:
         UserError: something is wrong; the message names the first problems, each with its file and line.
     """
     from cmr.data import check as checks
+    from cmr.study.identity import fingerprints
 
     problems: list[str] = []
     splits = []
@@ -87,6 +88,8 @@ def check(data: str, root: str, split: str, settings: Any) -> None:
         for note in notes:
             print(f"  note: {note}")
     problems += checks.shared(splits)
+    if len(splits) > 1 and not problems:
+        print(f"class names and pixels of both: fingerprint {fingerprints(splits[0], splits[1], '')['content']}")
     if problems:
         more = f"\n... and {len(problems) - 20} more" if len(problems) > 20 else ""
         raise UserError(f"{count(len(problems))} in all:\n" + "\n".join(problems[:20]) + more)

@@ -46,7 +46,7 @@ KNOWN = {  # abbreviations that are no terms of this field, and names of methods
     "DANet", "PSOL", "OpenCV", "SVG", "CLI", "ASCII", "README", "ADDRESS", "CUBV2", "DDT", "FLOPs", "CLS", "LOC",
     "DESIGN", "METHODS", "DATASETS", "VERSION", "CONTRIBUTING", "CHANGELOG", "VALUE", "OTHER", "LICENSE", "AND",
     "REPOSITORY", "ISSUE", "XML", "SIGINT", "SIGTERM", "LayerCAM", "LeakyReLU", "GoogLeNet", "MathJax", "CVAT", "VOC",
-    "BibTeX", "SPOL", "C2AM", "BAS", "BagCAMs", "SAT", "LOST",
+    "BibTeX", "CJK", "MD5", "UTC", "SPOL", "C2AM", "BAS", "BagCAMs", "SAT", "LOST",
 }  # fmt: skip
 ABBREVIATION = re.compile(r"\b(?=[A-Za-z0-9]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*[A-Z])[A-Za-z][A-Za-z0-9]{2,}\b")
 ENDS = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bal\.)(?<!\bvs\.)(?<!\beq\.)[\"”’*)\]]*\s+")

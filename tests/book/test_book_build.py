@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from book import build as book
-from book import mathjax
+from book import mathjax, status
 from book.offline import external
 from cmr.errors import UserError
 
@@ -52,9 +52,12 @@ def root(tmp_path_factory) -> Path:
     for name in ("logo.svg", "book.css"):
         shutil.copy(ROOT / "book" / "_static" / name, root / "book" / "_static")
     toc = {"format": "jb-book", "root": "book/intro", "chapters": [{"file": "notebooks/toy"}]}
+    toc["chapters"].append({"file": "book/reference/status"})
     (root / "book" / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
     (root / "book" / "references.bib").write_text("")
     (root / "book" / "intro.md").write_text(INTRO)
+    (root / "book" / "reference").mkdir()
+    (root / "book" / "reference" / "status.md").write_text("# Status\n\n```{include} ../_made/status.md\n```\n")
     write_notebook(root / "notebooks" / "toy.ipynb", "from myst_nb import glue\nglue('answer', value + 1)")
     return root
 
@@ -86,6 +89,15 @@ def test_pages_hold_the_notebooks_numbers_and_need_no_network(root, built):
             assert server not in page.read_text(), page
     assert str(root) not in "".join(page.read_text() for page in built.rglob("*.html"))
     assert sorted(p.name for p in (root / "book" / "_build").iterdir()) == ["html", "html.sha256", "notebooks"]
+
+
+def test_the_status_page_says_when_the_notebook_ran_and_how_long_all_took(built):
+    page = (built / "book" / "reference" / "status.html").read_text()
+    assert "All results are of one call, and none was taken from an earlier one." in page
+    assert 'href="../../notebooks/toy.html"' in page
+    assert "What <code" in page  # the caption of the times
+    assert status.PAGES not in page and status.ALL not in page
+    assert "not executed" not in page
 
 
 def test_a_second_call_does_nothing(root, built, capsys):
@@ -137,6 +149,7 @@ def test_a_missing_page_fails_the_build_but_a_draft_leaves_it_out(root, built, c
     assert draft == root / "book" / "_build" / "draft"
     assert "left out, there is no such file: notebooks/later" in capsys.readouterr().out
     assert built.is_dir()
+    assert 'href="../../notebooks/toy.html"' in (draft / "book" / "reference" / "status.html").read_text()
     # without npm the formulas need a network, and the page says so
     intro = (draft / "book" / "intro.html").read_text()
     assert book.NOTE in intro

@@ -228,6 +228,7 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
         return 1.5
 
     monkeypatch.setattr(execute, "apart", fake)
+    monkeypatch.setattr(execute, "elsewhere", lambda function: {"commit": "0123"})
     failing = ""
     record = tmp_path / "results" / "record.json"
     record.parent.mkdir()
@@ -243,6 +244,10 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
 
     assert names() == ["b", "a"]
     assert "2 to run, 0 current" in capsys.readouterr().out
+    states = [json.loads((out / f"{name}.json").read_text()) for name in "ba"]
+    assert len({state["call"] for state in states}) == 1
+    assert all(state["call"] <= state["began"] and state["trained"] == 0 for state in states)
+    assert states[0]["environment"] == {"commit": "0123"}
     assert names() == []
     assert "0 to run, 2 current" in capsys.readouterr().out
     write(paths[1], "2")
@@ -262,6 +267,23 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     assert ran == ["b"]
     failing = ""
     assert names() == ["a"]
+
+
+def test_what_is_noted_of_the_machine_is_what_records_have():
+    found = execute.elsewhere(execute.circumstances)
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert set(found) >= {"commit", "dirty", "cmr", "device"} and found["versions"]["torch"]
+
+
+def test_trainings_that_a_notebook_leaves_are_counted_where_it_says(tmp_path):
+    path = write(tmp_path / "notebooks" / "a.ipynb", parameters="out: str = '../runs'  # where runs go")
+    for place in ("runs", "mine"):
+        (tmp_path / place / "one").mkdir(parents=True)
+        (tmp_path / place / "one" / "record.json").write_text("{}")
+    (tmp_path / "mine" / "unfinished").mkdir()
+    assert [p.parent.name for p in execute.finished_runs(path, None)] == ["one"]
+    assert len(execute.finished_runs(path, {"out": str(tmp_path / "mine")})) == 1
+    assert execute.finished_runs(write(tmp_path / "b.ipynb", parameters="results: str = 'r'  # records"), {}) == set()
 
 
 def test_notebooks_that_train_form_one_lane_and_the_others_run_beside_them(tmp_path):
@@ -286,6 +308,7 @@ def test_what_fails_in_either_lane_is_told_and_nothing_new_begins(tmp_path, monk
         return 0.0
 
     monkeypatch.setattr(execute, "apart", fake)
+    monkeypatch.setattr(execute, "elsewhere", lambda function: {"commit": "0123"})
     train, read = "out: str = '../runs'  # where runs go", "results: str = 'r'  # records"
     sources = {"a": train, "b": read, "c": train, "d": read}
     paths = [write(tmp_path / f"{name}.ipynb", parameters=source) for name, source in sources.items()]
