@@ -142,8 +142,6 @@ def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formula
             shutil.copytree(root / name, stage / name, ignore=NOT_STAGED)
     if (stage / "labs").is_dir():
         pack(stage / "labs" / "labs.zip", root / "labs")
-    if (root / "CHANGELOG.md").is_file():
-        shutil.copy(root / "CHANGELOG.md", stage)  # a page includes it
     (stage / "notebooks").mkdir(parents=True)
     for notebook in notebooks:
         executed = root / "book" / "_build" / "notebooks" / notebook.name
@@ -168,6 +166,8 @@ def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formula
 def write_made(root: Path, stage: Path, status_page: str) -> None:
     """Writes the parts of pages that are made now, as `book/made.py` lists them, into the staged tree."""
     parts = {"status": status_page}
+    if (root / "CHANGELOG.md").is_file():
+        parts["changelog"] = made.changelog((root / "CHANGELOG.md").read_text(encoding="utf-8"))
     if (root / "study" / "recipes.toml").is_file():
         found = list(recipes.read(root).values())
         parts |= {"recipes": made.recipes(found), "commands": made.commands(found)}

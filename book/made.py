@@ -4,6 +4,7 @@ recipes.md     results to make again: the table of study/recipes.toml
 commands.md    their commands
 repeated.md    how far apart the numbers of trainings are that were made twice
 materials.md   data and weights that these results were made with, by their fingerprints
+changelog.md   CHANGELOG.md, as a page has it
 status.md      when the notebooks were executed, and what the book took
 """
 
@@ -113,6 +114,37 @@ def wrapped(command: str, width: int = WIDTH) -> str:
         else:
             lines[-1] += f" --{option}"
     return " \\\n".join(lines)
+
+
+def changelog(text: str) -> str:
+    """The changelog without its title, each table with a caption made of its columns' names.
+
+    Args:
+        text: of CHANGELOG.md.
+
+    Example:
+        >>> print(changelog("# Title\\n\\n- moved:\\n\\n  | before | now |\\n  |---|---|\\n  | a | b |\\n"))
+        - moved:
+        <BLANKLINE>
+          :::{table} Before and now.
+        <BLANKLINE>
+          | before | now |
+          |---|---|
+          | a | b |
+          :::
+    """
+    lines: list[str] = []
+    before = ""
+    for line in [*text.split("\n", 1)[1].strip().splitlines(), ""]:
+        indent = line[: len(line) - len(line.lstrip())]
+        if line.lstrip().startswith("|") and not before.lstrip().startswith("|"):
+            columns = " and ".join(cell.strip() for cell in line.strip().strip("|").split("|"))
+            lines += [f"{indent}:::{{table}} {columns.capitalize()}.", ""]
+        elif before.lstrip().startswith("|") and not line.lstrip().startswith("|"):
+            lines.append(f"{before[: len(before) - len(before.lstrip())]}:::")
+        lines.append(line)
+        before = line
+    return "\n".join(lines).rstrip()
 
 
 def materials(records: Sequence[Record]) -> str:

@@ -22,6 +22,7 @@ MOST_NUMBERS = 2  # pasted from records into one paragraph
 EXTENSIONS = {"amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath", "html_image"}
 TEXT_DIRECTIVES = ("exercise", "solution", "note", "admonition", "tip", "warning", "grid", "toggle", "dropdown")
 TEXT_DIRECTIVES += ("grid-item-card", "card", "glossary", "margin", "important", "tab-set", "tab-item")
+TEXT_DIRECTIVES += ("goals", "take-away")
 FIGURES = ("figure", "image", "pasted")
 GLUED = "0"  # what a pasted number counts as: one word
 NAMES = {  # what the book does not say -> what it says
@@ -165,6 +166,7 @@ def read_directive(token: Token, where: str, page: Page, lines: bool, first: int
             page.tables.append((where, False))
         read_text(body, base, page, lines, "in table", begin)
     elif name[1] in TEXT_DIRECTIVES:
+        read_text(options.get("before", ""), where, page, lines=False)
         read_text(body, base, page, lines, "paragraph", begin)
 
 

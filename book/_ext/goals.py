@@ -1,0 +1,103 @@
+"""What frames a page: what one can do after it, what to read before, how long it takes, and what to take away.
+
+    :::{goals}
+    :before: [What is WSOL?](wsol.md)
+
+    - Compute an overlap by hand.
+    :::
+stands under the title. `:before:` holds one to three pages, or *nothing*; the body is a list of one to three goals. The
+time is not written but counted when the page is built, see `minutes`.
+
+    :::{take-away}
+    One to three sentences.
+    :::
+stands before the exercises or at the end. JupyterLab shows both as text when a notebook is opened there.
+"""
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
+from sphinx_exercise.nodes import is_exercise_node, is_solution_node
+
+WORDS = 200  # of text per minute
+LOOK = 0.5  # minutes for a figure, a table, an equation, or a piece of code
+EXERCISE = 3  # minutes for an exercise, with its solution
+MOST = 3  # goals of a page
+SEEN = (nodes.image, nodes.table, nodes.math_block, nodes.literal_block)
+DRAWN = ("<table", "<svg", "<canvas", 'class="cmr-slider', 'class="cmr-play"')  # in HTML that a page brings along
+UNSEEN = (nodes.Invisible, nodes.system_message)
+TIME = "cmr-time"
+
+
+class Goals(SphinxDirective):
+    has_content = True
+    option_spec = {"before": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        listed = self.parse_content_to_nodes()
+        if len(listed) != 1 or not isinstance(listed[0], nodes.bullet_list) or len(listed[0]) > MOST:
+            return [self.problem(f"expected one list with one to {MOST} goals")]
+        if "before" not in self.options:
+            return [self.problem("no :before:; name the pages to read before, or say: nothing")]
+        box = nodes.definition_list(classes=["cmr-goals"])
+        box += entry("Goals", listed)
+        box += entry("Read before", self.parse_text_to_nodes(self.options["before"]))
+        box += entry("Time", [nodes.paragraph("", "", classes=[TIME])])
+        return [box]
+
+    def problem(self, text: str) -> nodes.Node:
+        return self.state.document.reporter.warning(f"{self.name}: {text}", line=self.lineno)
+
+
+class TakeAway(SphinxDirective):
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        self.assert_has_content()
+        title = nodes.title("Take-away", "Take-away")
+        return [nodes.admonition("", title, *self.parse_content_to_nodes(), classes=["cmr-take-away"])]
+
+
+def entry(term: str, described: list[nodes.Node]) -> nodes.definition_list_item:
+    return nodes.definition_list_item("", nodes.term(term, term), nodes.definition("", *described))
+
+
+def minutes(node: nodes.Node) -> tuple[float, float]:
+    """How long a page takes: minutes for what is read and looked at, and minutes for the exercises.
+
+    Solutions, folded code, and words inside figures, tables and code do not count; nor does running anything.
+    """
+    if isinstance(node, nodes.Text):
+        return len(node.split()) / WORDS, 0
+    if is_exercise_node(node):
+        return 0, EXERCISE
+    if is_solution_node(node) or isinstance(node, UNSEEN) or type(node).__name__ == "HideCodeCellNode":
+        return 0, 0
+    if isinstance(node, SEEN):
+        return LOOK, 0
+    if isinstance(node, nodes.raw):
+        return LOOK * any(mark in node.astext() for mark in DRAWN), 0
+    if isinstance(node, nodes.math):
+        return 1 / WORDS, 0
+    found = [minutes(child) for child in node.children]
+    return sum(read for read, _ in found), sum(done for _, done in found)
+
+
+def said(read: float, done: float) -> str:
+    """The two numbers of `minutes` in words."""
+    whole = max(1, round(read))
+    text = f"about {whole} minute{'s' * (whole > 1)}"
+    return f"{text}, and {done:g} more for the exercise{'s' * (done > EXERCISE)}" if done else text
+
+
+def write_time(app, doctree, docname) -> None:
+    """Counts the page, once all that it pastes is there."""
+    for place in [found for found in doctree.findall(nodes.paragraph) if TIME in found["classes"]]:
+        place += nodes.Text(said(*minutes(doctree)))
+
+
+def setup(app) -> dict:
+    app.add_directive("goals", Goals)
+    app.add_directive("take-away", TakeAway)
+    app.connect("doctree-resolved", write_time)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
