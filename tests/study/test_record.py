@@ -9,6 +9,7 @@ from cmr.errors import UserError
 from cmr.plain import from_plain, to_plain
 from cmr.study import frozen, runs
 from cmr.study.record import FrozenRecord, Record
+from cmr.study.seal import whole
 from tests.study.records import said
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -21,6 +22,8 @@ def test_every_record_is_read_whole_and_written_as_it_is(name, least):
     assert len(paths) >= least
     for path in paths:
         values = json.loads(path.read_text())
+        assert whole(values), path
+        values.pop("checksum", None)  # older records have none
         record = from_plain(KINDS[name], values, str(path))
         plain = to_plain(record)
         assert plain == values
