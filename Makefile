@@ -38,7 +38,7 @@ test: $(STAMP)  ## run the tests, two at a time
 coverage: $(STAMP)  ## run the tests and say which lines of the library they do not reach; pages in build/coverage
 	@$(PY) -m pytest --cov --cov-report=term --cov-report=html
 
-stress: $(STAMP)  ## attack the command line: kills, full disks, bad input, damaged files; tens of minutes
+stress: $(STAMP)  ## attack the command line: kills, full disks, bad input, damaged files; a quarter of an hour
 	@OMP_NUM_THREADS=1 $(PY) -m stress
 
 lint: $(STAMP)  ## check style, formatting, types and who imports whom; changes no file
