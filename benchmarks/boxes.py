@@ -9,8 +9,6 @@ of the time; `--out` keeps the numbers, and where they come from, as JSON. What 
 
 import argparse
 import itertools
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.common import on_cpu, write
 from cmr.data import load
 from cmr.data.images import normalise as prepare
 from cmr.data.split import Split
-from cmr.files import write_json
 from cmr.maps.components import component_boxes
 from cmr.maps.locate import NORMALISERS, normalise, resize
 from cmr.metrics.contours.levels import quantise, score_levels
 from cmr.nets.imagenet import Classifier, build_classifier
 from cmr.nets.weights import weights_fingerprint
-from cmr.plain import to_plain
-from cmr.study.machine import environment, portable_command
 
 NETS = ("resnet18", "resnet50")
 SIDE = 224
@@ -183,15 +179,21 @@ def chosen(tables: Sequence[dict[Rule, dict[str, float]]], among: Sequence[Rule]
     return max(fit, key=lambda rule: (mean(rule, "right"), -mean(rule, "whole")))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Chooses, judges, prints and writes."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--cub", default="../shared/data/CUB_200_2011_first50")
+def parser(about: str | None) -> argparse.ArgumentParser:
+    """An argument parser with the places of images, weights and features."""
+    made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--ilsvrc", default="../shared/data/ILSVRC_20")
     for net in NETS:
         made.add_argument(f"--{net}", default=f"../shared/weights/{net}_imagenet_pq_fp16.safetensors.xz")
     made.add_argument("--features", type=Path, help="folder in which features are kept")
     made.add_argument("--out", help="JSON file for the numbers")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Chooses, judges, prints and writes."""
+    made = parser(__doc__)
+    made.add_argument("--cub", default="../shared/data/CUB_200_2011_first50")
     given = made.parse_args(arguments)
     splits = {name: load(name, getattr(given, name), "test") for name in ("ilsvrc", "cub")}
     nets = {net: build_classifier(net, getattr(given, net)).to(memory_format=torch.channels_last) for net in NETS}
@@ -214,22 +216,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             row[f"{net} {splits[name].dataset}"] = measured(inner, rule)
     for row in rows:
         print(row)
-    if given.out:
-        command = portable_command(
-            ["python", "-m", "benchmarks.boxes", *(sys.argv[1:] if arguments is None else arguments)]
-        )
-        about = {
-            "command": command,
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "environment": to_plain(environment(torch.device("cpu"))),
-            "weights": {net: weights_fingerprint(getattr(given, net)) for net in NETS},
-            "data": {
-                split.dataset: {"images": len(split), "fingerprint": split.fingerprint} for split in splits.values()
-            },
-            "rules_compared": len(rules),
-            "chosen": rows[0],
-        }
-        write_json(given.out, {**about, "rows": rows})
+    about = {
+        **on_cpu(),
+        "weights": {net: weights_fingerprint(getattr(given, net)) for net in NETS},
+        "data": {split.dataset: {"images": len(split), "fingerprint": split.fingerprint} for split in splits.values()},
+        "rules_compared": len(rules),
+    }
+    write(given, "boxes", arguments, about, {"chosen": rows[0], "rows": rows})
 
 
 if __name__ == "__main__":

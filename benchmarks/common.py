@@ -58,6 +58,11 @@ def circumstances(config: Config, device: torch.device) -> dict[str, Any]:
     }
 
 
+def on_cpu() -> dict[str, Any]:
+    """Machine and versions of a benchmark that runs on the CPU."""
+    return {"environment": to_plain(environment(torch.device("cpu")))}
+
+
 def write(
     given: argparse.Namespace, name: str, arguments: Sequence[str] | None, about: dict[str, Any], found: dict[str, Any]
 ) -> None:

@@ -25,13 +25,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from benchmarks.common import write
+from benchmarks.common import on_cpu, write
 from cmr.data import load
 from cmr.data.split import Split
 from cmr.pictures.folder import localize_pictures
 from cmr.pictures.localizer import BATCH, Localizer
-from cmr.plain import to_plain
-from cmr.study.machine import environment
 
 PROGRAMS = {
     "Python": "pass",
@@ -124,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         shutil.rmtree(place)
     print("pictures per second:", *rows, sep="\n")
     about = {key: getattr(given, key) for key in ("backbone", "pictures", "side", "rounds")}
-    about["environment"] = to_plain(environment(torch.device("cpu")))
+    about |= on_cpu()
     ratio = statistics.median(row["ratio"] for row in rows)
     write(given, "localize", arguments, about, {"cold_start_s": started, "folder": rows, "ratio": round(ratio, 3)})
 

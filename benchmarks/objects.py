@@ -6,25 +6,20 @@ its class; boxes and true boxes are paired one to one. `--out` keeps the numbers
 """
 
 import argparse
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
+from benchmarks.common import on_cpu, write
 from cmr.data import load
 from cmr.data.split import Split
-from cmr.files import write_json
 from cmr.metrics.objects import object_scores
 from cmr.nets.weights import weights_fingerprint
 from cmr.pictures.localizer import Localizer
 from cmr.pictures.result import Localization
-from cmr.plain import to_plain
-from cmr.study.machine import environment, portable_command
 
 NETS = ("resnet18", "resnet50")
 WAYS = ("one box", "--objects all", "--objects all --top 2")
@@ -68,16 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         localizer = Localizer(net, getattr(given, net), objects="all", top=2, device="cpu")
         rows += [{"network": net, **row} for row in judged(localizer, split)]
         print(*rows[-len(WAYS) * len(GROUPS) :], sep="\n", flush=True)
-    if given.out:
-        words = sys.argv[1:] if arguments is None else arguments
-        about = {
-            "command": portable_command(["python", "-m", "benchmarks.objects", *words]),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "environment": to_plain(environment(torch.device("cpu"))),
-            "data": {split.dataset: {"images": len(split), "fingerprint": split.fingerprint}},
-            "weights": {net: weights_fingerprint(getattr(given, net)) for net in NETS},
-        }
-        write_json(given.out, {**about, "rows": rows})
+    images = {split.dataset: {"images": len(split), "fingerprint": split.fingerprint}}
+    weights = {net: weights_fingerprint(getattr(given, net)) for net in NETS}
+    write(given, "objects", arguments, {**on_cpu(), "data": images, "weights": weights}, {"rows": rows})
 
 
 if __name__ == "__main__":

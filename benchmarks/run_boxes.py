@@ -7,23 +7,18 @@ box, for the likeliest class, whatever that class is; it is whole if it covers m
 """
 
 import argparse
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from PIL import Image
 
 from benchmarks.boxes import iou
+from benchmarks.common import on_cpu, write
 from cmr.assemble import splits
 from cmr.data.split import Split
-from cmr.files import write_json
 from cmr.pictures.localizer import Localizer
-from cmr.plain import to_plain
 from cmr.study import runs
-from cmr.study.machine import environment, portable_command
 
 RULES = {"run's test": "run", "boxes": "boxes"}
 
@@ -61,14 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for folder in given.runs:
         rows.append(row_of(folder, given.data_root))
         print(rows[-1], flush=True)
-    if given.out:
-        words = sys.argv[1:] if arguments is None else arguments
-        about = {
-            "command": portable_command(["python", "-m", "benchmarks.run_boxes", *words]),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "environment": to_plain(environment(torch.device("cpu"))),
-        }
-        write_json(given.out, {**about, "rows": rows})
+    write(given, "run_boxes", arguments, on_cpu(), {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -5,33 +5,21 @@ mirror image) and four (both at 320 pixels, too). Functions and terms are those 
 numbers, and where they come from, as JSON.
 """
 
-import argparse
-import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
-from benchmarks.boxes import NETS, VIEWS, Data, measured
+from benchmarks.boxes import NETS, VIEWS, Data, measured, parser
+from benchmarks.common import on_cpu, write
 from cmr.data import load
-from cmr.files import write_json
 from cmr.nets.imagenet import build_classifier
 from cmr.nets.weights import weights_fingerprint
 from cmr.pictures.rule import RULES
-from cmr.plain import to_plain
-from cmr.study.machine import environment, portable_command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints and writes."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--ilsvrc", default="../shared/data/ILSVRC_20")
-    for net in NETS:
-        made.add_argument(f"--{net}", default=f"../shared/weights/{net}_imagenet_pq_fp16.safetensors.xz")
-    made.add_argument("--features", type=Path, help="folder in which features are kept")
-    made.add_argument("--out", help="JSON file for the numbers")
-    given = made.parse_args(arguments)
+    given = parser(__doc__).parse_args(arguments)
     split, rule, rows = load("ilsvrc", given.ilsvrc, "test"), RULES["boxes"], []
     for net in NETS:
         classifier = build_classifier(net, getattr(given, net)).to(memory_format=torch.channels_last)
@@ -40,16 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = measured(data, ("positive", views, rule.normalise, f"{rule.threshold:g}"))
             rows.append({"network": net, "views": views, **found})
             print(rows[-1], flush=True)
-    if given.out:
-        words = sys.argv[1:] if arguments is None else arguments
-        about = {
-            "command": portable_command(["python", "-m", "benchmarks.sizes", *words]),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "environment": to_plain(environment(torch.device("cpu"))),
-            "weights": {net: weights_fingerprint(getattr(given, net)) for net in NETS},
-            "data": {split.dataset: {"images": len(split), "fingerprint": split.fingerprint}},
-        }
-        write_json(given.out, {**about, "rows": rows})
+    images = {split.dataset: {"images": len(split), "fingerprint": split.fingerprint}}
+    weights = {net: weights_fingerprint(getattr(given, net)) for net in NETS}
+    write(given, "sizes", arguments, {**on_cpu(), "data": images, "weights": weights}, {"rows": rows})
 
 
 if __name__ == "__main__":
