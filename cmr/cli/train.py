@@ -44,16 +44,14 @@ def command(arguments: list[str]) -> None:
     asked = parse(kind, arguments, "train", Train(base, preset=preset))
     config = checked(asked.config)
     from cmr.study.course import closing
-    from cmr.study.records import now
     from cmr.study.training import train
 
     first = os.environ.get("RANK", "0") == "0"  # under torchrun one process reports
     if first and preset == "own":
         print(_why(config))
-    began = now()
     finished = train(config, asked.out, asked.resume, asked.rerun)
     if first:
-        print(closing(finished, config, "" if asked.rerun else began))
+        print(closing(finished, config))
 
 
 def _why(config: Config) -> str:

@@ -97,16 +97,15 @@ def _ranked(outcomes: dict[str, np.ndarray]) -> np.ndarray:
     return np.argsort(-np.where(right, 1, -1) * outcomes["score"][:, 0].astype(np.float64), kind="stable")
 
 
-def closing(run: Run, config: Config, began: str = "") -> str:
+def closing(run: Run, config: Config) -> str:
     """Writes all of these, and says what `cmr train` prints at its end: the result, the paths and what to do next.
 
     Args:
         run: a finished run.
         config: what was asked for, with the place of the data on this machine.
-        began: when the command began; a run that was finished by then was not trained, and this is said.
     """
-    before = run.record.finished or ""
-    told = f"finished before, at {before}: nothing was trained; --rerun trains it again\n" if before < began else ""
+    before = f"finished before, at {run.record.finished}: nothing was trained; --rerun trains it again\n"
+    told = "" if run.fresh else before
     table, picture = write_course(run)
     gallery = write_gallery(run, splits(config)[1])
     return (

@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,12 @@ class Run:
     Attributes:
         path: the folder.
         record: what record.json says, or diverged.json, which has no result.
+        fresh: this process has just trained it, rather than found it finished.
     """
 
     path: Path
     record: Record
+    fresh: bool = field(default=False, compare=False)
 
     @property
     def id(self) -> str:

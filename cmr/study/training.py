@@ -86,7 +86,7 @@ def train(
             if first:
                 _settle(again, folder)
     fabric.barrier()
-    return runs.read(folder)
+    return replace(runs.read(folder), fresh=True)
 
 
 def _work(
