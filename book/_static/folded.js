@@ -7,7 +7,8 @@
     if (!place) return;
     let closed = false;
     const open = (details) => { closed ||= !details.open; details.open = true; };
-    place.querySelectorAll(":scope > details").forEach(open); // an appendix itself
+    const appendix = place.closest(".cmr-appendix")?.querySelector(":scope > details");
+    if (appendix) open(appendix); // also where the place is its heading, outside of what is folded
     for (let e = place; e; e = e.parentElement) {
       if (e.localName === "details") open(e);
       if (!e.classList.contains("toggle-hidden")) continue;
