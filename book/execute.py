@@ -63,7 +63,7 @@ def run_notebooks(
     call, stop = now(), threading.Event()
 
     def work_off(lane: list[Job], environment: Future[dict[str, Any]]) -> None:
-        with process() as beside:
+        with process(warm=any("out" in notebook_parameters(job.path) for job in lane)) as beside:
             for job in lane:
                 if stop.is_set():  # the other lane failed: nothing new begins
                     return
@@ -94,9 +94,16 @@ def run_notebooks(
     return done
 
 
-def process() -> ProcessPoolExecutor:
-    """A process of its own for one thing after another, begun when the first comes."""
-    return ProcessPoolExecutor(1, get_context("spawn"))
+def process(warm: bool = False) -> ProcessPoolExecutor:
+    """A process of its own for one thing after another, begun when the first comes; with ToyBirds drawn, where asked."""
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=prepare if warm else None)
+
+
+def prepare() -> None:
+    """Has the notebooks of this process begin with ToyBirds in memory."""
+    from cmr.study import kernel
+
+    kernel.IMPORTED = (*kernel.IMPORTED, "book.warm")
 
 
 def apart(beside: Executor, path: Path, out: Path, parameters: Mapping[str, Any] | None) -> float:
