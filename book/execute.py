@@ -95,7 +95,7 @@ def run_notebooks(
 
 
 def process(warm: bool = False) -> ProcessPoolExecutor:
-    """A process of its own for one thing after another, begun when the first comes; with ToyBirds drawn, where asked."""
+    """A process of its own for one thing after another, begun when the first comes; if `warm`, with ToyBirds drawn."""
     return ProcessPoolExecutor(1, get_context("spawn"), initializer=prepare if warm else None)
 
 
