@@ -48,6 +48,7 @@ def test_parameters_are_read_from_the_tagged_cell(tmp_path):
     assert found == {"epochs": 20, "rate": 0.5, "sizes": [16, 32], "backbone": "tiny", "seed": None, "double": None}
 
 
+@pytest.mark.slow
 def test_a_run_takes_parameters_uses_this_python_and_this_library_and_holds_no_path_of_the_machine(
     tmp_path, monkeypatch
 ):
@@ -185,6 +186,7 @@ def test_a_missing_or_broken_notebook_is_named(tmp_path):
         run_notebook(tmp_path / "magic.ipynb", tmp_path / "out.ipynb", {"epochs": 4})
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named_and_the_last_good_copy_stays(tmp_path):
     out = tmp_path / "out" / "a.ipynb"
     path = write(tmp_path / "a.ipynb", "print('good')")
@@ -203,6 +205,7 @@ def test_a_failing_cell_is_named_and_the_last_good_copy_stays(tmp_path):
     assert sorted(p.name for p in out.parent.iterdir()) == ["a.ipynb"]
 
 
+@pytest.mark.slow
 def test_two_notebooks_of_one_folder_run_at_once(tmp_path):
     paths = [write(tmp_path / f"{name}.ipynb", "import time; time.sleep(2); print('done')") for name in "ab"]
     with ThreadPoolExecutor(2) as pool, execute.process() as one, execute.process() as other:
@@ -212,6 +215,7 @@ def test_two_notebooks_of_one_folder_run_at_once(tmp_path):
     assert not [path for path in tmp_path.iterdir() if "ipc" in path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warm", [True, False])
 def test_a_notebooks_process_is_fresh_and_has_the_figures_environment_and_folder_of_the_caller(
     warm, tmp_path, monkeypatch
@@ -231,6 +235,7 @@ def test_a_notebooks_process_is_fresh_and_has_the_figures_environment_and_folder
         assert "image/png" in (tmp_path / "out.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_a_notebooks_process_ends_with_the_one_that_asked_for_it(tmp_path):
     path = write(tmp_path / "a.ipynb", f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
     with path.open() as file:
@@ -268,6 +273,7 @@ def alive(pid):
     return not (state.is_file() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
+@pytest.mark.slow
 def test_a_notebook_whose_process_dies_is_named(tmp_path):
     path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
     with pytest.raises(UserError, match=r"a\.ipynb: the notebook's process ended by itself"):
@@ -328,6 +334,7 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     assert names() == ["a"]
 
 
+@pytest.mark.slow
 def test_what_is_noted_of_the_machine_is_what_records_have():
     found = execute.elsewhere(execute.circumstances)
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
