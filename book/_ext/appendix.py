@@ -2,8 +2,8 @@
 
     ## Appendix: every run
 begins one; its heading is what the reader clicks on, and it holds all up to the next heading of its level, or to a rule
-(`---`): a notebook's last cell, which says where the numbers come from, stays in sight. A link to a place in an appendix
-opens it, and on paper all are open (`_static/folded.js`). In JupyterLab it is a section as any other.
+(`---`): a notebook's last cell, which says where the numbers come from, stays in sight. A link to a place in an
+appendix opens it, and on paper all are open (`_static/folded.js`). In JupyterLab it is a section as any other.
 """
 
 from collections.abc import Iterator

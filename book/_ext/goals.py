@@ -65,7 +65,7 @@ def entry(term: str, described: list[nodes.Node]) -> nodes.definition_list_item:
 def minutes(node: nodes.Node) -> tuple[float, float]:
     """How long a page takes: minutes for what is read and looked at, and minutes for the exercises.
 
-    Solutions, folded code, appendices, and words inside figures, tables and code do not count; nor does running anything.
+    Solutions, appendices, folded code, and words in figures, tables and code do not count; nor does running anything.
     """
     if isinstance(node, nodes.Text):
         return len(node.split()) / WORDS, 0

@@ -16,7 +16,7 @@ class Browser(book.chromium.Browser):
     """A Chromium that looks at pages.
 
     Attributes:
-        screens: how many screens of a laptop the page's text takes as a reader finds it, with all that is folded closed.
+        screens: how many screens of a laptop the page takes as a reader finds it, with all that is folded closed.
     """
 
     screens = 0.0

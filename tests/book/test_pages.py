@@ -1,4 +1,4 @@
-"""What frames a page of the book: goals, what to read before and the time on top, a take-away and appendices at its end."""
+"""What frames a page of the book: goals, what to read before, the time; a take-away, and appendices, at its end."""
 
 import json
 import os
