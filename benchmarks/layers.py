@@ -274,7 +274,7 @@ def on_toybirds(given: argparse.Namespace) -> dict[str, Any]:
         arrays |= packed(judge, split, followed, f"{number}." if number else "")
         if number == 0:
             described_first = described(settings, judge, [], followed, split)
-            few = first_of_each(split.labels, max(1, given.followed // 2))
+            few = first_of_each(split.labels, max(1, given.followed // 4))
             judges = {
                 "as it is": Judge(net.classify, given.steps),
                 "four times the steps": Judge(net.classify, 4 * given.steps),
