@@ -107,6 +107,7 @@ def deletion(
     baseline: Tensor | None = None,
     steps: int = 16,
     batch: int = 64,
+    ends: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """The score of a class while the map's highest pixels go, until none is left.
 
@@ -121,6 +122,7 @@ def deletion(
         baseline: (B, 3, H, W), what takes a pixel's place; None: 0, which is the mean colour of ImageNet. Published.
         steps: T, into which the pixels are divided evenly.
         batch: images that the network sees at a time.
+        ends: scores (B,) of the images and of the baseline, where they are known from another map (`scores_of`).
 
     Returns:
         (B, T + 1) float32 in [0, 1]: scores of the whole image, after each step, and of the baseline.
@@ -135,7 +137,7 @@ def deletion(
         [1.0, 0.5, 0.5, 0.5, 0.5]
     """
     other = torch.zeros_like(images) if baseline is None else baseline
-    return _followed(classify, images, classes, maps, (images, other), steps, batch)
+    return _followed(classify, images, classes, maps, (images, other), steps, batch, ends)
 
 
 def insertion(
@@ -146,6 +148,7 @@ def insertion(
     baseline: Tensor | None = None,
     steps: int = 16,
     batch: int = 64,
+    ends: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """The score of a class while the map's highest pixels come, until all are there.
 
@@ -155,6 +158,7 @@ def insertion(
     Args:
         classify, images, classes, maps, steps, batch: as in `deletion`.
         baseline: (B, 3, H, W), the image that it begins with; None: `blurred` as published.
+        ends: scores (B,) of the baseline and of the images, where they are known.
 
     Returns:
         (B, T + 1) float32 in [0, 1]: scores of the baseline, after each step, and of the whole image.
@@ -170,7 +174,7 @@ def insertion(
         [0.5, 1.0, 1.0, 1.0, 1.0]
     """
     first = blurred(images) if baseline is None else baseline
-    return _followed(classify, images, classes, maps, (first, images), steps, batch)
+    return _followed(classify, images, classes, maps, (first, images), steps, batch, ends)
 
 
 @torch.no_grad()
@@ -179,24 +183,33 @@ def _followed(
     images: Tensor,
     classes: Tensor,
     maps: Tensor,
-    ends: tuple[Tensor, Tensor],
+    way: tuple[Tensor, Tensor],
     steps: int,
     batch: int,
+    ends: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
     """Scores (B, T + 1) on the way from one image to another, pixel by pixel in the order of the map."""
     _check(images, classes, maps)
-    if ends[0].shape != ends[1].shape:
-        given = tuple(ends[0].shape if ends[1] is images else ends[1].shape)
+    if way[0].shape != way[1].shape:
+        given = tuple(way[0].shape if way[1] is images else way[1].shape)
         raise UserError(f"baseline: has shape {given} for images of {tuple(images.shape)}; give as many pixels")
     ranks = pixel_ranks(maps).view(len(images), 1, *images.shape[2:])  # (B, 1, H, W)
-    counts = pixel_counts(ranks[0].numel(), steps).to(ranks.device)
-    which = torch.arange(len(images) * len(counts), device=ranks.device)
+    inner = pixel_counts(ranks[0].numel(), steps)[1:-1].to(ranks.device)
+    first, last = (scores_of(classify, end, classes, batch) for end in way) if ends is None else ends
     scores = []
-    for part in which.split(batch):
-        i, step = part // len(counts), part % len(counts)
-        taken = ranks[i] < counts[step].view(-1, 1, 1, 1)
-        scores.append(class_score(classify(torch.where(taken, ends[1][i], ends[0][i])), classes[i]))
-    return torch.cat(scores).unflatten(0, (len(images), len(counts)))
+    for part in torch.arange(len(images) * len(inner), device=ranks.device).split(batch):
+        i, step = part // len(inner), part % len(inner)
+        taken = ranks[i] < inner[step].view(-1, 1, 1, 1)
+        scores.append(class_score(classify(torch.where(taken, way[1][i], way[0][i])), classes[i]))
+    between = torch.cat(scores).view(len(images), -1) if scores else first.new_zeros(len(images), 0)
+    return torch.cat((first[:, None], between, last[:, None]), 1)
+
+
+@torch.no_grad()
+def scores_of(classify: Classify, images: Tensor, classes: Tensor, batch: int = 64) -> Tensor:
+    """The softmax of one class per image, a batch at a time: arguments as in `deletion` -> (B,) float32."""
+    pairs = zip(images.split(batch), classes.split(batch), strict=True)
+    return torch.cat([class_score(classify(part), those) for part, those in pairs])
 
 
 def class_score(logits: Tensor, classes: Tensor) -> Tensor:
@@ -242,11 +255,8 @@ class Confidence:
     increase: float
 
 
-@torch.no_grad()
-def masked_scores(
-    classify: Classify, images: Tensor, classes: Tensor, scoremaps: Tensor, batch: int = 64
-) -> tuple[Tensor, Tensor]:
-    """The score of a class for each image, and for the image times its map.
+def masked_scores(classify: Classify, images: Tensor, classes: Tensor, scoremaps: Tensor, batch: int = 64) -> Tensor:
+    """The score of a class for each image times its map.
 
     Chattopadhay et al. 2018, section 4.1. The product is of normalised pixels, so what a map leaves out takes the mean
     colour of ImageNet.
@@ -256,31 +266,28 @@ def masked_scores(
         scoremaps: (B, H, W) in [0, 1], of the images' size (`cmr.maps.locate.normalise`).
 
     Returns:
-        Scores before and after, (B,) each.
+        (B,) float32.
 
     Raises:
         UserError: shapes that do not fit, or maps that are not in [0, 1].
 
     Example:
         >>> first_pixel = lambda seen: torch.stack((seen[:, 0, 0, 0], 0 * seen[:, 0, 0, 0]), 1)
-        >>> before, after = masked_scores(first_pixel, torch.full((1, 3, 2, 2), 9.0), torch.tensor([0]),
-        ...                               torch.zeros(1, 2, 2))
-        >>> round(before.item(), 1), after.item()
-        (1.0, 0.5)
+        >>> masked_scores(first_pixel, torch.full((1, 3, 2, 2), 9.0), torch.tensor([0]), torch.zeros(1, 2, 2))
+        tensor([0.5000])
     """
     _check(images, classes, scoremaps)
     if not bool(((scoremaps >= 0) & (scoremaps <= 1)).all()):
         raise UserError("masked_scores: maps hold NaN or values outside [0, 1]; normalise them first")
-    pairs = zip(images.split(batch), classes.split(batch), scoremaps.split(batch), strict=True)
-    seen = [(class_score(classify(x), c), class_score(classify(x * m[:, None].to(x.dtype)), c)) for x, c, m in pairs]
-    return torch.cat([before for before, _ in seen]), torch.cat([after for _, after in seen])
+    return scores_of(classify, images * scoremaps[:, None].to(images.dtype), classes, batch)
 
 
 def confidence(before: Tensor, after: Tensor) -> Confidence:
     """Average drop and increase in confidence.
 
     Args:
-        before, after: (B,) scores above 0, of `masked_scores`.
+        before: (B,) scores above 0 of the images, of `scores_of`.
+        after: (B,) scores of the images times their maps, of `masked_scores`.
 
     Raises:
         UserError: no image, shapes that differ, or a score before that is not above 0.

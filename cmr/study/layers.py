@@ -12,7 +12,7 @@ from cmr.maps import locate
 from cmr.maps.ddt import Component
 from cmr.maps.layers import Seen, gradient_map
 from cmr.metrics.contours.levels import quantise, score_levels, tau_list
-from cmr.metrics.faithfulness import Classify, area, confidence, deletion, insertion, masked_scores
+from cmr.metrics.faithfulness import Classify, area, blurred, confidence, deletion, insertion, masked_scores, scores_of
 
 TITLES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 DDT = "DDT"
@@ -113,15 +113,15 @@ class Judge:
     Args:
         classify: the network, in evaluation mode: normalised images (n, 3, H, W) -> logits (n, K).
         steps: of deletion and insertion.
-        removed: what stands where a pixel is deleted: images -> images; None as in `cmr.metrics.faithfulness.deletion`.
-        hidden: what insertion begins with; None as in `insertion` there.
+        removed: what stands where a pixel is deleted: images -> images; by default 0, the mean colour.
+        hidden: what insertion begins with: images -> images; by default the blurred image.
         found: title, layer and name of an array to its parts, one per batch.
     """
 
     classify: Classify
     steps: int = 16
-    removed: Callable[[Tensor], Tensor] | None = None
-    hidden: Callable[[Tensor], Tensor] | None = None
+    removed: Callable[[Tensor], Tensor] = torch.zeros_like
+    hidden: Callable[[Tensor], Tensor] = blurred
     found: dict[Key, dict[str, list[np.ndarray]]] = field(default_factory=dict)
 
     def update(
@@ -135,16 +135,16 @@ class Judge:
             classes: (B,) int64, the classes whose scores are followed.
             boxes: B arrays of true boxes on the grid of `side` pixels; None: faithfulness alone.
         """
-        removed, hidden = (None if make is None else make(images) for make in (self.removed, self.hidden))
+        removed, hidden = self.removed(images), self.hidden(images)
+        before, gone, dim = (scores_of(self.classify, seen, classes) for seen in (images, removed, hidden))
         for key, raw in maps.items():
             sized = locate.resize(raw, images.shape[2])
             scoremaps = locate.normalise(sized, RULES.get(key[0], RULE)[0])
-            before, after = masked_scores(self.classify, images, classes, scoremaps)
             made = {
-                "deletion": deletion(self.classify, images, classes, sized, removed, self.steps),
-                "insertion": insertion(self.classify, images, classes, sized, hidden, self.steps),
+                "deletion": deletion(self.classify, images, classes, sized, removed, self.steps, ends=(before, gone)),
+                "insertion": insertion(self.classify, images, classes, sized, hidden, self.steps, ends=(dim, before)),
                 "before": before,
-                "after": after,
+                "after": masked_scores(self.classify, images, classes, scoremaps),
             }
             kept = self.found.setdefault(key, {})
             for name, values in made.items():

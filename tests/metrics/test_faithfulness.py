@@ -19,6 +19,7 @@ from cmr.metrics.faithfulness import (
     masked_scores,
     pixel_counts,
     pixel_ranks,
+    scores_of,
 )
 
 ZERO, ONE = torch.tensor([0]), torch.tensor([1])
@@ -135,6 +136,16 @@ def test_the_size_of_a_batch_changes_nothing(batch):
     torch.testing.assert_close(deletion(net(), *given, batch=batch), deletion(net(), *given))
 
 
+def test_ends_that_are_known_are_taken():
+    images, classes, maps = pictures()
+    whole, mean = (scores_of(net(), seen, classes, 2) for seen in (images, 0 * images))
+    wanted = deletion(net(), images, classes, maps)
+    torch.testing.assert_close(deletion(net(), images, classes, maps, ends=(whole, mean)), wanted)
+    torch.testing.assert_close(deletion(net(), images, classes, maps, ends=(mean, whole))[:, 1:-1], wanted[:, 1:-1])
+    one = deletion(net(), images, classes, maps, steps=1, ends=(whole, mean))
+    assert torch.equal(one, torch.stack((whole, mean), 1))
+
+
 def by_numpy(classify, image, label, scoremap, start, end, steps):
     """One image, one pixel at a time, in NumPy: what is counted, and the area with a sum by hand."""
     order = sorted(range(scoremap.size), key=lambda i: -scoremap.flat[i])
@@ -202,7 +213,7 @@ def test_against_torchcam():
     assert sorted(theirs.summary().values()) == pytest.approx(sorted(area(one).mean().item() for one in ours), abs=1e-6)
     change = metrics.ClassificationMetric(Given(net(), maps), softmax)
     change.update(images, classes.tolist())
-    found = confidence(*masked_scores(net(), images, classes, maps, batch=2))
+    found = confidence(scores_of(net(), images, classes, 2), masked_scores(net(), images, classes, maps, 2))
     assert found.average_drop == pytest.approx(100 * change.summary()["avg_drop"], abs=1e-3)
     assert found.increase == pytest.approx(100 * change.summary()["conf_increase"])
 
@@ -214,9 +225,9 @@ def test_confidence_by_hand():
 
 def test_a_map_of_ones_changes_nothing_and_an_empty_one_leaves_the_mean_colour():
     images, classes, _ = pictures()
-    before, after = masked_scores(net(), images, classes, torch.ones(3, 8, 8))
+    before, after = scores_of(net(), images, classes), masked_scores(net(), images, classes, torch.ones(3, 8, 8))
     assert torch.equal(before, after) and confidence(before, after) == Confidence(0.0, 0.0)
-    after = masked_scores(net(), images, classes, torch.zeros(3, 8, 8))[1]
+    after = masked_scores(net(), images, classes, torch.zeros(3, 8, 8))
     torch.testing.assert_close(after, class_score(net()(0 * images), classes))
 
 
