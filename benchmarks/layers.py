@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from benchmarks.common import on_cpu, write
 from cmr.data import load
 from cmr.data.split import Split
 from cmr.evaluate import Scores, target_boxes
-from cmr.maps.ddt import Component, Descriptors, features_at
+from cmr.maps.ddt import Component, Descriptors
 from cmr.maps.layers import Seen, look
 from cmr.metrics.baselines import box_baselines
 from cmr.metrics.faithfulness import blurred
@@ -100,14 +101,17 @@ def trained(variant: str, runs: str, preset: str, images: int, epochs: int) -> t
     return Net(title, lambda pictures: method.localize(pictures)[0], method.backbone, own), run
 
 
+@torch.no_grad()
 def components(net: Net, layers: Sequence[str], split: Split, side: int) -> dict[str, Component]:
-    """DDT's principal component at each layer, of the training images."""
+    """DDT's principal component at each layer, of the training images; one pass serves all layers."""
     found: dict[str, Descriptors] = {}
-    calls = {layer: features_at(net.backbone, [layer]) for layer in layers}
+
+    def add(layer: str, features: Tensor) -> Tensor:
+        found.setdefault(layer, Descriptors(features.shape[1])).update(features.float())
+        return features
+
     for images in batches(split, side, 64):
-        for layer, call in calls.items():
-            features = call(images).float()
-            found.setdefault(layer, Descriptors(features.shape[1])).update(features)
+        net.backbone(images, {layer: partial(add, layer) for layer in layers})
     return {layer: descriptors.component() for layer, descriptors in found.items()}
 
 
