@@ -1,6 +1,7 @@
 """Two metrics of the same things against each other."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -56,7 +57,7 @@ def scatter(
         ax.margins(0.08)
         grid_lines(ax)
     figure.supxlabel(xlabel or x, fontsize=11.5)
-    plain = {"color": "none", "markeredgecolor": INK, "linestyle": "none", "markersize": 8}
+    plain: dict[str, Any] = {"color": "none", "markeredgecolor": INK, "linestyle": "none", "markersize": 8}
     handles = [Line2D([], [], color=tone, marker="s", linestyle="none", label=name) for name, tone in colours.items()]
     handles += [Line2D([], [], marker=markers[name], label=name, **plain) for name in shapes]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, columnspacing=1.0, handletextpad=0.3)
