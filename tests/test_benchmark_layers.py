@@ -19,6 +19,7 @@ def test_the_first_images_of_each_class():
     assert not script.first_of_each(np.array([4, 2]), 0).any()
 
 
+@pytest.mark.slow
 def test_a_small_run_on_toybirds(tmp_path, capsys):
     out = tmp_path / "layers.json"
     small = ["--preset", "tiny", "--images", "64", "--epochs", "1", "--followed", "1", "--steps", "4"]
