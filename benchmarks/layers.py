@@ -37,7 +37,7 @@ from cmr.nets.imagenet import build_classifier
 from cmr.nets.weights import weights_fingerprint
 from cmr.study import samples
 from cmr.study.groups import interpretation
-from cmr.study.layers import RULE, RULES, Judge, Key, control_maps, faithful, layer_maps
+from cmr.study.layers import RULE, RULES, Judge, Key, control_maps, faithful, layer_maps, mean_colour
 from cmr.study.models import load_method
 from cmr.study.record import configuration
 from cmr.study.records import write_outcomes
@@ -282,7 +282,7 @@ def on_toybirds(given: argparse.Namespace) -> dict[str, Any]:
             judges = {
                 "as it is": Judge(net.classify, given.steps),
                 "four times the steps": Judge(net.classify, 4 * given.steps),
-                "baselines exchanged": Judge(net.classify, given.steps, removed=blurred, hidden=torch.zeros_like),
+                "baselines exchanged": Judge(net.classify, given.steps, removed=blurred, hidden=mean_colour),
             }
             parts = {
                 name: judged(net, split.subset(np.flatnonzero(few)), settings, layers, of_layers, few[few], one, True)

@@ -106,6 +106,11 @@ def right_boxes(scoremaps: Tensor, boxes: Sequence[np.ndarray]) -> np.ndarray:
     return np.take_along_axis(levels.iou_largest, levels.levels(tau_list()), axis=1) >= 0.5
 
 
+def mean_colour(images: Tensor) -> Tensor:
+    """What stands in a deleted pixel's place: 0, which is ImageNet's mean colour after normalisation."""
+    return torch.zeros_like(images)
+
+
 @dataclass
 class Judge:
     """Judges maps of single images by boxes and by faithfulness, batch by batch.
@@ -120,7 +125,7 @@ class Judge:
 
     classify: Classify
     steps: int = 16
-    removed: Callable[[Tensor], Tensor] = torch.zeros_like
+    removed: Callable[[Tensor], Tensor] = mean_colour
     hidden: Callable[[Tensor], Tensor] = blurred
     found: dict[Key, dict[str, list[np.ndarray]]] = field(default_factory=dict)
 
