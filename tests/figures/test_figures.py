@@ -229,6 +229,8 @@ def test_colours_of_methods_are_fixed_and_distinct():
     looks = line_styles(["cam", "has", "cmr"]).values()
     assert len({str(look["linestyle"]) for look in looks}) == 3 and len({look["marker"] for look in looks}) == 3
     assert figures.method_label("danet") == "DANet"
+    assert {name: METHODS.title(name) for name in METHODS} == figures.METHOD_LABELS
+    assert figures.method_colours(["TS-CAM"]) == {"TS-CAM": METHOD_COLOURS["tscam"]}  # by the name in the tables too
 
 
 def test_the_rows_of_a_full_table_all_differ_and_a_variant_keeps_its_colour_in_every_figure():
