@@ -237,7 +237,7 @@ def test_the_rows_of_a_full_table_all_differ_and_a_variant_keeps_its_colour_in_e
     variants = ["CMR (positive parts)", "CMR (literal)", "CMR, no fusion loss", "views only", "HaS, 2 views"]
     rows = [*(name for name in METHODS if name != "cmr"), *variants]
     looks = line_styles(rows)
-    assert len({look["color"] for look in looks.values()}) == len(rows) == 15
+    assert len({look["color"] for look in looks.values()}) == len(rows) == 16
     assert looks["CMR (literal)"] == line_styles(["CMR (literal)"])["CMR (literal)"]
     few = line_styles(["CAM", "HaS", "views only", "CMR (literal)", "CMR (positive parts)"]).values()
     assert len({(str(look["linestyle"]), look["marker"]) for look in few}) == 5
