@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book draft pdf labs test coverage stress lint format lab bench study start clean
+.PHONY: help book draft pdf labs test check coverage stress lint format lab bench study start clean
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
@@ -34,6 +34,9 @@ pdf: $(STAMP)  ## print the whole book into book/_build/cmr.pdf; needs a Chromiu
 
 test: $(STAMP)  ## run the tests, two at a time
 	@$(PY) -m pytest -n 2 --dist worksteal
+
+check: $(STAMP) lint  ## lint and all quick tests: what to run while editing
+	@$(PY) -m pytest -n 2 --dist worksteal -m "not slow" --durations=0 --durations-min=1
 
 coverage: $(STAMP)  ## run the tests and say which lines of the library they do not reach; pages in build/coverage
 	@$(PY) -m pytest --cov --cov-report=term --cov-report=html

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -56,26 +56,32 @@ def run_notebooks(
     todo = [job for job in jobs if not job.current]
     print(f"notebooks: {len(todo)} to run, {len(jobs) - len(todo)} current", flush=True)
 
-    about = {"call": now(), "environment": elsewhere(circumstances)} if todo else {}
-    stop = threading.Event()
+    done = [out / job.path.name for job in jobs]
+    if not todo:
+        return done
 
-    def work_off(lane: list[Job]) -> None:
-        for job in lane:
-            if stop.is_set():  # the other lane failed: nothing new begins
-                return
-            expected = f", about {job.seconds:.0f} s" if job.seconds else ""
-            print(f"{job.path.name} begins{expected}", flush=True)
-            began, before = now(), finished_runs(job.path, parameters)
-            seconds = apart(job.path, out / job.path.name, parameters)
-            print(f"{job.path.name} took {seconds:.0f} s", flush=True)
-            trained = len(finished_runs(job.path, parameters) - before)
-            state = {"fingerprint": job.key, "seconds": round(seconds, 1), "began": began, "trained": trained, **about}
-            write_text(json.dumps(state) + "\n", out / f"{job.path.stem}.json")
+    call, stop = now(), threading.Event()
+
+    def work_off(lane: list[Job], environment: Future[dict[str, Any]]) -> None:
+        with process(warm=any("out" in notebook_parameters(job.path) for job in lane)) as beside:
+            for job in lane:
+                if stop.is_set():  # the other lane failed: nothing new begins
+                    return
+                expected = f", about {job.seconds:.0f} s" if job.seconds else ""
+                print(f"{job.path.name} begins{expected}", flush=True)
+                began, before = now(), finished_runs(job.path, parameters)
+                seconds = apart(beside, job.path, out / job.path.name, parameters)
+                print(f"{job.path.name} took {seconds:.0f} s", flush=True)
+                trained = len(finished_runs(job.path, parameters) - before)
+                state = {"fingerprint": job.key, "seconds": round(seconds, 1), "began": began, "trained": trained}
+                state |= {"call": call, "environment": environment.result()}
+                write_text(json.dumps(state) + "\n", out / f"{job.path.stem}.json")
 
     failed = []
-    with one_thread(), ThreadPoolExecutor(2) as pool:
+    with one_thread(), ThreadPoolExecutor(3) as pool:
+        environment = pool.submit(elsewhere, circumstances)
         try:
-            for lane in as_completed([pool.submit(work_off, lane) for lane in lanes(todo)]):
+            for lane in as_completed([pool.submit(work_off, lane, environment) for lane in lanes(todo)]):
                 if error := lane.exception():
                     stop.set()
                     failed.append(error)
@@ -85,18 +91,30 @@ def run_notebooks(
         if all(isinstance(error, UserError) for error in failed):
             raise UserError("\n".join(map(str, failed)))
         raise next(error for error in failed if not isinstance(error, UserError))
-    return [out / job.path.name for job in jobs]
+    return done
 
 
-def apart(path: Path, out: Path, parameters: Mapping[str, Any] | None) -> float:
-    """Runs a notebook in a process of its own, since the libraries that run one leave things open in a thread."""
-    return elsewhere(run_notebook, path, out, parameters, progress=False)
+def process(warm: bool = False) -> ProcessPoolExecutor:
+    """A process of its own for one thing after another, begun when the first comes; if `warm`, with ToyBirds drawn."""
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=prepare if warm else None)
 
 
-def elsewhere(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+def prepare() -> None:
+    """Has the notebooks of this process begin with ToyBirds in memory."""
+    from cmr.study import kernel
+
+    kernel.IMPORTED = (*kernel.IMPORTED, "book.warm")
+
+
+def apart(beside: Executor, path: Path, out: Path, parameters: Mapping[str, Any] | None) -> float:
+    """Runs a notebook from another process, since the libraries that run one leave things open in a thread."""
+    return beside.submit(run_notebook, path, out, parameters, progress=False).result()
+
+
+def elsewhere(function: Callable[[], T]) -> T:
     """What a function gives in a process of its own."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(function, *arguments, **options).result()
+    with process() as pool:
+        return pool.submit(function).result()
 
 
 def circumstances() -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import localize as script
 
 
+@pytest.mark.slow
 def test_cold_start_and_folder_are_timed(tmp_path, shared, capsys):
     path = tmp_path / "localize.json"
     root = str(shared / "data/CUB_200_2011_first50")

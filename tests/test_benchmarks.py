@@ -19,6 +19,7 @@ class Nowhere(CAM):
         raise UserError("method 'nowhere' says no layers for backbone 'tiny'")
 
 
+@pytest.mark.slow
 def test_cost_of_methods(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(METHODS, "nowhere", Nowhere)
     path = tmp_path / "methods.json"
@@ -39,6 +40,7 @@ def test_cost_of_methods(tmp_path, capsys, monkeypatch):
     assert all(rows[name][f"{part}_ratio"] > 0 for name in ("cam", "has", "cmr") for part in ("train", "test"))
 
 
+@pytest.mark.slow
 def test_speed_of_a_training_step(tmp_path, capsys):
     path = tmp_path / "train.json"
     train_script.main([*TINY, "--out", str(path)])

@@ -7,6 +7,8 @@ import sys
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from study import pool
 from study.pool import run
 
@@ -36,6 +38,7 @@ def packed(path: Path) -> list[str]:
         return [f"{Path(name).parts[-3]}/{Path(name).name}" for name in archive.getnames()]
 
 
+@pytest.mark.slow
 def test_a_file_waits_for_the_search_that_it_chooses_from(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "results").symlink_to("elsewhere")  # as on a machine whose fast disk lies elsewhere
@@ -57,6 +60,7 @@ def test_without_time_nothing_begins_and_all_is_said_to_be_missing(tmp_path, mon
     assert "not begun: 1-search.toml, 2-main.toml" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_and_a_search_that_failed_end_nothing_else(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{tmp_path}")
@@ -77,6 +81,7 @@ def test_a_process_that_dies_and_a_search_that_failed_end_nothing_else(tmp_path,
     assert sorted(packed(tmp_path / "records.tar")) == ["other/outcomes.safetensors.xz"] * 2 + ["other/record.json"] * 2
 
 
+@pytest.mark.slow
 def test_the_script_for_a_lent_gpu(tmp_path):
     grid = files(tmp_path)[0]
     (tmp_path / "cmr").symlink_to(ROOT / "cmr")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import safetensors.torch
 import torch
 
@@ -19,6 +20,7 @@ def small():
     return make("tiny", method="cam", epochs=1, data_settings=data, device="cpu")
 
 
+@pytest.mark.slow
 def test_the_same_file_every_time_and_a_backbone_starts_from_it(tmp_path):
     threads = torch.get_num_threads()
     try:

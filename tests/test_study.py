@@ -64,6 +64,7 @@ def test_what_is_tested_again_is_trained_before(file):
     assert any(f'runs = "{results_of(other)}"' in file.read_text() for other in before)
 
 
+@pytest.mark.slow
 def test_grids_run_in_order_then_tests_and_a_second_call_does_nothing(tmp_path, capfd):
     results = tmp_path / "results"
     (tmp_path / "2-toy.toml").write_text(GRID)
@@ -91,6 +92,7 @@ def test_measurements_of_frozen_networks_are_made_once(tmp_path):
         run(tmp_path, tmp_path / "results")
 
 
+@pytest.mark.slow
 def test_a_file_that_fails_stops_no_other_and_is_named_at_the_end(tmp_path, capfd):
     results = tmp_path / "results"
     (tmp_path / "1-lost.toml").write_text(

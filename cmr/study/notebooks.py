@@ -7,7 +7,6 @@ folder, as in JupyterLab. The executed copy holds no path of the machine it ran 
 import ast
 import copy
 import difflib
-import os
 import re
 import shutil
 import sys
@@ -157,6 +156,8 @@ def run_notebook(
         import papermill
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
         from papermill.exceptions import PapermillExecutionError
+
+        from cmr.study.kernel import own_kernel
     except ModuleNotFoundError as error:
         raise _without_extra(error) from error
 
@@ -176,7 +177,7 @@ def run_notebook(
             progress_bar=bar if shown else False,
             cwd=str(path.resolve().parent),
             start_timeout=300,
-            kernel_manager_class=_own_kernel(sockets),
+            kernel_manager_class=own_kernel(sockets),
         )
     except PapermillExecutionError as error:
         _write(_clean(read_notebook(running), path, failed), failed)
@@ -210,38 +211,6 @@ def _check_places(path: Path, out: Path, beside: Sequence[Path]) -> None:
         write_aside(beside[-1], b"").unlink()
     except OSError as error:
         raise UserError(f"out: {out} cannot be written ({error.strerror or error}); name another place") from None
-
-
-def _own_kernel(sockets: Path) -> type:
-    """A kernel manager that starts this interpreter with this library; installed kernel specs are not looked at.
-
-    Its sockets lie in the given folder. By default they are `kernel-ipc-1` to `-5` in the notebook's, where two kernels
-    at a time collide.
-    """
-    from ipykernel.kernelspec import get_kernel_dict
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-    from traitlets import default
-
-    library = str(Path(cmr.__file__).resolve().parent.parent)
-    paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    # Its log would write a traceback of its own where a notebook is stopped; what fails in a cell comes as a message.
-    found = get_kernel_dict(["--log-level=CRITICAL"])
-    found["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(str(Path(p).resolve()) for p in paths))}
-    spec = KernelSpec(**found)
-
-    class OwnKernel(AsyncKernelManager):
-        kernel_spec = property(lambda self: spec)
-
-        @default("transport")
-        def _unreachable_from_outside(self) -> str:
-            return "ipc" if os.name == "posix" else "tcp"
-
-        @default("ip")
-        def _its_own(self) -> str:
-            return str(sockets / "k") if os.name == "posix" else "127.0.0.1"
-
-    return OwnKernel
 
 
 # A path begins at the start of a text, behind what is no part of a name, behind an escape (a terminal's colour, \n in a

@@ -15,6 +15,7 @@ from book.offline import external
 from cmr.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
 INTRO = """\
 # Intro
 

@@ -29,6 +29,7 @@ def browser():
         yield found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES or [pytest.param("", marks=pytest.mark.skip(reason=WITHOUT))])
 def test_a_page_fits_can_be_read_and_needs_no_network(browser, name):
     assert defects(browser, BOOK / name) == []
@@ -48,6 +49,7 @@ def dead(pages: dict[Path, tuple[set[str], list[str]]]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PAGES, reason=WITHOUT)
 def test_links_lead_somewhere(browser):
     assert dead({BOOK / name: links(browser, BOOK / name) for name in PAGES}) == []
@@ -65,6 +67,7 @@ def test_the_slider_moves_by_keyboard(browser):
     assert browser.run(shown) != before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PAGES, reason=WITHOUT)
 @pytest.mark.parametrize("name", ["slides-50", "slides-90"])
 def test_each_slide_fits_a_projector(browser, name):

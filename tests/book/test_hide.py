@@ -87,11 +87,16 @@ def test_pixels_are_those_of_the_test_image(bird):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def widget(tmp_path_factory):
     """The widget on a page of its own, in a browser."""
     scripts = ("maps.js", "data.js", "draw.js", "weights.js", "network.js", "hide.js")
-    with shown(tmp_path_factory.mktemp("hide"), "cmr-hide", scripts) as browser:
-        yield browser
+    with shown(tmp_path_factory.mktemp("hide"), "cmr-hide", scripts) as found:
+        yield found
+
+
+@pytest.fixture
+def page(widget):
+    return widget.fresh()
 
 
 def told(bird: int, size: int, hidden: list[int]) -> str:
@@ -125,6 +130,7 @@ def test_the_other_view_hides_the_other_cells(page):
 
 
 def test_cells_of_another_size_are_hidden_by_mouse(page):
+    choose(page, "bird", "1")
     choose(page, "size", "13")
     page.run("scrollTo(0, 0)")
     box = "(() => { const r = document.querySelector('canvas[name=cells]').getBoundingClientRect();"

@@ -42,6 +42,7 @@ def test_there_are_eight_labs():
     assert [path.name[0] for path in SOLUTIONS] == list("12345678")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SOLUTIONS, ids=name)
 def test_a_solution_notebook_runs_whole_and_its_predictions_hold(path, tmp_path):
     outputs = [output for cell in run(path, tmp_path) for output in cell.get("outputs", [])]
@@ -54,6 +55,7 @@ def test_a_solution_notebook_runs_whole_and_its_predictions_hold(path, tmp_path)
     assert not [output for output in outputs if output.get("name") == "stderr"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STUDENTS, ids=name)
 def test_a_students_notebook_runs_up_to_its_first_gap(path, tmp_path, monkeypatch):
     code = code_of(path)
@@ -148,6 +150,7 @@ def test_a_folder_without_solutions_is_named(tmp_path):
         write(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_in_a_notebook_is_met_with_one_sentence_and_no_traceback(tmp_path):
     (tmp_path / "students").mkdir()
     for part in ("checks", "birds.py"):
@@ -174,6 +177,7 @@ def test_the_page_lists_each_lab_with_its_minutes_and_files():
             assert f"<../../labs/{folder}/{path.name}>" in row
 
 
+@pytest.mark.slow
 def test_a_notebook_packed_for_students_runs_and_holds_no_solution(tmp_path, capsys):
     archive = tmp_path / "labs.zip"
     assert main(["--zip", str(archive)]) == 0
@@ -189,6 +193,7 @@ def test_a_notebook_packed_for_students_runs_and_holds_no_solution(tmp_path, cap
         run(tmp_path / "labs" / "students" / "5-attention.ipynb", tmp_path)
 
 
+@pytest.mark.slow
 def test_marking_says_how_far_each_notebook_gets(tmp_path, capsys):
     text = (LABS / "students" / "5-attention.ipynb").read_text(encoding="utf-8")
     (tmp_path / "ann").mkdir()

@@ -24,6 +24,7 @@ def test_is_clean(path):
         assert "  # " in rest, f"parameter {name} has no comment"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_runs_with_the_tiny_preset(path, tmp_path_factory):
     known = notebook_parameters(path)

@@ -112,10 +112,15 @@ def test_iou_counts_pixels_with_both_ends():
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def widget(tmp_path_factory):
     """The widget on a page of its own, in a browser."""
-    with shown(tmp_path_factory.mktemp("play"), "cmr-play", SCRIPTS) as browser:
-        yield browser
+    with shown(tmp_path_factory.mktemp("play"), "cmr-play", SCRIPTS) as found:
+        yield found
+
+
+@pytest.fixture
+def page(widget):
+    return widget.fresh()
 
 
 def test_the_page_starts_with_the_worked_example(page):

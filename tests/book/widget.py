@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,22 @@ import pytest
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 
 
+@dataclass(frozen=True)
+class Widget:
+    """A page in a browser."""
+
+    browser: Any
+    file: Path
+
+    def fresh(self) -> Any:
+        """The browser with the page as a reader finds it, whatever was done on it before."""
+        self.browser.open(self.file)
+        self.browser.look(1280, "light")
+        return self.browser
+
+
 @contextmanager
-def shown(folder: Path, name: str, scripts: Sequence[str]) -> Iterator[Any]:
+def shown(folder: Path, name: str, scripts: Sequence[str]) -> Iterator[Widget]:
     """Writes the page into a folder and opens it; skips the test where no browser is. The page must not complain."""
     pytest.importorskip("websocket", reason="websocket-client is not installed; the page is not tried")
     from browser import Browser, executable
@@ -24,9 +39,7 @@ def shown(folder: Path, name: str, scripts: Sequence[str]) -> Iterator[Any]:
     file = folder / "page.html"
     file.write_text(f"<!doctype html><meta charset='utf-8'>{style}{body}{code}", encoding="utf-8")
     with Browser(chromium) as found:
-        found.open(file)
-        found.look(1280, "light")
-        yield found
+        yield Widget(found, file)
         assert found.complaints() == []
 
 

@@ -42,6 +42,7 @@ def blobs(k):
     return total / total.max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "images", "step", "every", "largest"),
     [
@@ -65,6 +66,7 @@ def test_blobs(shared, folder, images, step, every, largest):
     assert result.max_box_acc_v2 == pytest.approx(100 * sum(every) / 3 / images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "images", "percent", "digits"),
     [
@@ -80,6 +82,7 @@ def test_centre_baseline(shared, folder, images, percent, digits):
     assert tuple(round(curve[delta], digits) for delta in (30, 50, 70)) == percent
 
 
+@pytest.mark.slow
 def test_the_evaluator_gives_the_centre_baseline_from_maps(shared):
     ids, boxes = benchmark_lists(shared / "conformance/metadata/CUB/val")
     centre = np.broadcast_to(quantise(centre_map(224)), (len(ids), 224, 224))

@@ -393,6 +393,7 @@ print(json.dumps([loaded_early, *in_two_processes(1, sys.argv[1])]))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_are_exactly_one(tmp_path):
     here = Path(__file__).resolve().parent
     meeting = str(tmp_path / "meeting")

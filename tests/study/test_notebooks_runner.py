@@ -1,6 +1,8 @@
 """The runner: parameters, the kernel it starts, what it skips, how it fails, and what it leaves behind."""
 
 import json
+import os
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ import cmr
 from book import execute
 from book.execute import fingerprint, run_notebooks
 from cmr.errors import UserError
-from cmr.study import notebooks
+from cmr.study import kernel, notebooks
 from cmr.study.notebooks import notebook_parameters, run_notebook
 from cmr.study.parameters import parse_parameters
 
@@ -46,6 +48,7 @@ def test_parameters_are_read_from_the_tagged_cell(tmp_path):
     assert found == {"epochs": 20, "rate": 0.5, "sizes": [16, 32], "backbone": "tiny", "seed": None, "double": None}
 
 
+@pytest.mark.slow
 def test_a_run_takes_parameters_uses_this_python_and_this_library_and_holds_no_path_of_the_machine(
     tmp_path, monkeypatch
 ):
@@ -183,6 +186,7 @@ def test_a_missing_or_broken_notebook_is_named(tmp_path):
         run_notebook(tmp_path / "magic.ipynb", tmp_path / "out.ipynb", {"epochs": 4})
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named_and_the_last_good_copy_stays(tmp_path):
     out = tmp_path / "out" / "a.ipynb"
     path = write(tmp_path / "a.ipynb", "print('good')")
@@ -201,14 +205,75 @@ def test_a_failing_cell_is_named_and_the_last_good_copy_stays(tmp_path):
     assert sorted(p.name for p in out.parent.iterdir()) == ["a.ipynb"]
 
 
+@pytest.mark.slow
 def test_two_notebooks_of_one_folder_run_at_once(tmp_path):
     paths = [write(tmp_path / f"{name}.ipynb", "import time; time.sleep(2); print('done')") for name in "ab"]
-    with ThreadPoolExecutor(2) as pool:
-        seconds = list(pool.map(lambda path: execute.apart(path, tmp_path / "out" / path.name, {}), paths))
+    with ThreadPoolExecutor(2) as pool, execute.process() as one, execute.process() as other:
+        out = [tmp_path / "out" / path.name for path in paths]
+        seconds = list(pool.map(execute.apart, (one, other), paths, out, ({}, {})))
     assert all(printed(tmp_path / "out" / path.name) == "done\n" for path in paths) and len(seconds) == 2
     assert not [path for path in tmp_path.iterdir() if "ipc" in path.name]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_notebooks_process_is_fresh_and_has_the_figures_environment_and_folder_of_the_caller(
+    warm, tmp_path, monkeypatch
+):
+    if warm and not kernel.WARM:
+        pytest.skip("notebooks' processes are forked on Linux only")
+    monkeypatch.setattr(kernel, "WARM", warm)
+    monkeypatch.setenv("CMR_TRIED", "yes")
+    monkeypatch.delenv("MPLBACKEND")
+    draw = "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()"
+    own = "os.getpgid(0) == os.getpid()"
+    tell = f"import os, __main__; print(os.environ['CMR_TRIED'], 'first' in vars(__main__), {own})"
+    path = write(tmp_path / "a.ipynb", tell, "first = 1", draw, "import sys; print('torch' in sys.modules)")
+    for _ in range(2):  # the second must not see the first's names
+        run_notebook(path, tmp_path / "out.ipynb")
+        assert printed(tmp_path / "out.ipynb").splitlines() == ["yes False True", str(warm)]
+        assert "image/png" in (tmp_path / "out.ipynb").read_text()
+
+
+@pytest.mark.slow
+def test_a_notebooks_process_ends_with_the_one_that_asked_for_it(tmp_path):
+    path = write(tmp_path / "a.ipynb", f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
+    with path.open() as file:
+        notebook = nbformat.read(file, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("time.sleep(600)"))
+    nbformat.write(notebook, path)
+    script = tmp_path / "ask.py"
+    script.write_text(
+        "from cmr.study import kernel\nfrom cmr.study.notebooks import run_notebook\nkernel.IMPORTED = ()\n"
+        f"if __name__ == '__main__':\n    run_notebook({str(path)!r}, {str(tmp_path / 'out.ipynb')!r})\n"
+    )
+    asked = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
+    try:
+        wait_for(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text())
+    finally:
+        asked.kill()
+        asked.wait()
+    running = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not alive(running))
+
+
+def wait_for(happens):
+    end = time.monotonic() + 120
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")  # one that has ended and that nobody has asked about still has a number
+    return not (state.is_file() and state.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@pytest.mark.slow
 def test_a_notebook_whose_process_dies_is_named(tmp_path):
     path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
     with pytest.raises(UserError, match=r"a\.ipynb: the notebook's process ended by itself"):
@@ -219,7 +284,7 @@ def test_a_notebook_whose_process_dies_is_named(tmp_path):
 def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys, monkeypatch):
     ran = []
 
-    def fake(path, out, parameters=None):
+    def fake(_, path, out, parameters):
         if path.stem == failing:
             raise UserError(f"{path}: fails")
         ran.append(path.stem)
@@ -269,6 +334,7 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     assert names() == ["a"]
 
 
+@pytest.mark.slow
 def test_what_is_noted_of_the_machine_is_what_records_have():
     found = execute.elsewhere(execute.circumstances)
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -299,7 +365,7 @@ def test_notebooks_that_train_form_one_lane_and_the_others_run_beside_them(tmp_p
 def test_what_fails_in_either_lane_is_told_and_nothing_new_begins(tmp_path, monkeypatch):
     began = []
 
-    def fake(path, out, parameters=None):
+    def fake(_, path, out, parameters):
         began.append(path.stem)
         if path.stem in ("a", "b"):
             while len(began) < 2:

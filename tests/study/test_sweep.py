@@ -151,6 +151,7 @@ def test_no_scheduler_answers(place, capsys, monkeypatch):
     assert said == "cmr: sweep: no dask scheduler answers at tcp://127.0.0.1:9 (Timed out trying to connect)\n"
 
 
+@pytest.mark.slow
 @needs_dask
 def test_a_worker_process_trains_what_is_left_and_lists_what_diverged(place, capsys):
     (place / "grid.toml").write_text(GRID.replace("seeds = [0, 1]", "") + '[[runs]]\nmethod = "cam"\nlr = 1e30')
