@@ -168,7 +168,7 @@ def _timm(name: str, weights: str) -> Any:
 def _with_head(name: str, module: Any) -> Any:
     if not module.num_classes:  # its features would pass for logits
         raise UserError(
-            f"backbone: timm's '{name}' gives features and no classes, as networks do that were trained without labels; "
+            f"backbone: timm's '{name}' gives features and no classes, as one trained without labels does; "
             "give weights with a classifier, or another network"
         )
     return module
