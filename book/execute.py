@@ -5,9 +5,10 @@ import json
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -60,12 +61,12 @@ def run_notebooks(
     if not todo:
         return done
 
-    call, stop = now(), threading.Event()
+    call, stop, waiting = now(), threading.Event(), deque(chains(todo))
 
-    def work_off(lane: list[Job], environment: Future[dict[str, Any]]) -> None:
-        with process(warm=any("out" in notebook_parameters(job.path) for job in lane)) as beside:
-            for job in lane:
-                if stop.is_set():  # the other lane failed: nothing new begins
+    def work_off(warm: bool, environment: Future[dict[str, Any]]) -> None:
+        with process(warm) as beside:
+            for job in (job for chain in taken(waiting) for job in chain):
+                if stop.is_set():  # the other one failed: nothing new begins
                     return
                 expected = f", about {job.seconds:.0f} s" if job.seconds else ""
                 print(f"{job.path.name} begins{expected}", flush=True)
@@ -81,8 +82,9 @@ def run_notebooks(
     with one_thread(), ThreadPoolExecutor(3) as pool:
         environment = pool.submit(elsewhere, circumstances)
         try:
-            for lane in as_completed([pool.submit(work_off, lane, environment) for lane in lanes(todo)]):
-                if error := lane.exception():
+            warm = len(waiting[0]) > 1
+            for worker in as_completed([pool.submit(work_off, each, environment) for each in (warm, False)]):
+                if error := worker.exception():
                     stop.set()
                     failed.append(error)
         finally:
@@ -142,10 +144,22 @@ class Job:
     seconds: float | None
 
 
-def lanes(jobs: Sequence[Job]) -> list[list[Job]]:
-    """The notebooks that train, one after another since each finds the runs of those before it, and all others."""
-    trains = [job for job in jobs if "out" in notebook_parameters(job.path)]
-    return [trains, [job for job in jobs if job not in trains]]
+def chains(jobs: Iterable[Job]) -> list[list[Job]]:
+    """Notebooks that go one after another, since each finds the runs that those before it left in the same folder.
+
+    The longest chain comes first, then others that train, then each of those that read records.
+    """
+    found: dict[Any, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(notebook_parameters(job.path).get("out", job.path), []).append(job)
+    return sorted(found.values(), key=lambda chain: (-len(chain), "out" not in notebook_parameters(chain[0].path)))
+
+
+def taken(waiting: deque[T]) -> Iterator[T]:
+    """One after another of what is left, whoever else takes from it."""
+    with suppress(IndexError):
+        while True:
+            yield waiting.popleft()
 
 
 @contextmanager

@@ -137,9 +137,9 @@ def read(folder: str | Path) -> list[dict[str, object]]:
     path = Path(folder) / NAME
     if not path.is_file():
         raise UserError(
-            f"{path}: there is no such file; record it with notebooks/ddt.ipynb and its parameters cub, record"
+            f"{path}: there is no such file; record it with notebooks/bridge.ipynb and its parameters cub, record"
         )
     try:
         return list(json.loads(path.read_text(encoding="utf-8"))["rows"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise UserError(f"{path}: is not what notebooks/ddt.ipynb records; record it again, or move it away") from None
+        raise UserError(f"{path}: is not what notebooks/bridge.ipynb records; record it again, or move it away") from None

@@ -4,13 +4,10 @@ A module per lab holds the checks of its steps. All of them work alike: they tak
 where it does not hold, name the mistake where it is a usual one, and print a line where it holds.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-
-warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, in a notebook without widgets
 
 Mistake = tuple[Any, str]  # what a usual mistake gives, and the sentence that names it
 

@@ -59,12 +59,12 @@ def test_turning_over_twice_takes_the_mean_off(maps):
 def test_what_is_recorded_is_read(rows, split, tmp_path):
     bridge.write(tmp_path, rows, split)
     assert bridge.read(tmp_path) == rows
-    with pytest.raises(UserError, match=r"gone/bridge.json: there is no such file; record it with notebooks/ddt.ipynb"):
+    with pytest.raises(UserError, match=r"gone/bridge.json: there is no such file; record it with notebooks/bridge.ipynb"):
         bridge.read(tmp_path / "gone")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"rows": 3}', "[" * 100_000, "\xff"])
 def test_a_foreign_file_of_that_name_is_told(tmp_path, content):
     (tmp_path / bridge.NAME).write_bytes(content.encode("latin-1"))
-    with pytest.raises(UserError, match=r"bridge.json: is not what notebooks/ddt.ipynb records"):
+    with pytest.raises(UserError, match=r"bridge.json: is not what notebooks/bridge.ipynb records"):
         bridge.read(tmp_path)

@@ -298,7 +298,8 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     record = tmp_path / "results" / "record.json"
     record.parent.mkdir()
     record.write_text("1")
-    paths = [write(tmp_path / name, "1") for name in ("b.ipynb", "a.ipynb")]
+    chain = "out: str = 'runs'  # one after another"
+    paths = [write(tmp_path / name, "1", parameters=chain) for name in ("b.ipynb", "a.ipynb")]
     out = tmp_path / "executed"
 
     def names(**changes):
@@ -315,7 +316,7 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     assert states[0]["environment"] == {"commit": "0123"}
     assert names() == []
     assert "0 to run, 2 current" in capsys.readouterr().out
-    write(paths[1], "2")
+    write(paths[1], "2", parameters=chain)
     assert names() == ["a"]
     assert "a.ipynb begins, about 2 s" in capsys.readouterr().out
     record.write_text("2")
@@ -352,17 +353,18 @@ def test_trainings_that_a_notebook_leaves_are_counted_where_it_says(tmp_path):
     assert execute.finished_runs(write(tmp_path / "b.ipynb", parameters="results: str = 'r'  # records"), {}) == set()
 
 
-def test_notebooks_that_train_form_one_lane_and_the_others_run_beside_them(tmp_path):
+def test_notebooks_that_share_runs_form_one_chain_and_the_others_run_beside_them(tmp_path):
     train, read = "out: str = '../runs'  # where runs go", "results: str = 'r'  # records"
+    own = "out: str = '../runs/own'  # where runs go"
     paths = [
         write(tmp_path / f"{name}.ipynb", parameters=source)
-        for name, source in {"a": train, "b": read, "c": train, "d": read}.items()
+        for name, source in {"a": read, "b": train, "c": own, "d": train, "e": read}.items()
     ]
     jobs = [execute.Job(path, "", False, None) for path in paths]
-    assert [[job.path.stem for job in lane] for lane in execute.lanes(jobs)] == [["a", "c"], ["b", "d"]]
+    assert ["".join(job.path.stem for job in chain) for chain in execute.chains(jobs)] == ["bd", "c", "a", "e"]
 
 
-def test_what_fails_in_either_lane_is_told_and_nothing_new_begins(tmp_path, monkeypatch):
+def test_what_fails_beside_another_is_told_and_nothing_new_begins(tmp_path, monkeypatch):
     began = []
 
     def fake(_, path, out, parameters):
