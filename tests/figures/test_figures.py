@@ -250,13 +250,15 @@ def test_colours_of_methods_are_fixed_and_distinct():
     looks = line_styles(["cam", "has", "cmr"]).values()
     assert len({str(look["linestyle"]) for look in looks}) == 3 and len({look["marker"] for look in looks}) == 3
     assert figures.method_label("danet") == "DANet"
+    assert {name: METHODS.title(name) for name in METHODS} == figures.METHOD_LABELS
+    assert figures.method_colours(["TS-CAM"]) == {"TS-CAM": METHOD_COLOURS["tscam"]}  # by the name in the tables too
 
 
 def test_the_rows_of_a_full_table_all_differ_and_a_variant_keeps_its_colour_in_every_figure():
     variants = ["CMR (positive parts)", "CMR (literal)", "CMR, no fusion loss", "views only", "HaS, 2 views"]
     rows = [*(name for name in METHODS if name != "cmr"), *variants]
     looks = line_styles(rows)
-    assert len({look["color"] for look in looks.values()}) == len(rows) == 15
+    assert len({look["color"] for look in looks.values()}) == len(rows) == 16
     assert looks["CMR (literal)"] == line_styles(["CMR (literal)"])["CMR (literal)"]
     few = line_styles(["CAM", "HaS", "views only", "CMR (literal)", "CMR (positive parts)"]).values()
     assert len({(str(look["linestyle"]), look["marker"]) for look in few}) == 5
