@@ -83,7 +83,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     settings: Annotated[MethodSettings, tyro.conf.arg(name="")]
     # the data set's own settings (cmr/data/<data>.py)
     data_settings: Annotated[DataSettings, tyro.conf.arg(name="")]
-    # method: cam, has, cmr, acol, adl, ccam, cutmix, danet, eil, meil or spg
+    # method: cam, has, cmr, acol, adl, ccam, cutmix, danet, eil, meil, spg or tscam
     method: str = "cmr"
     # data set: toybirds, cub, ilsvrc, openimages or folder
     data: str = "toybirds"

@@ -35,12 +35,13 @@ DPI = 144
 # seaborn's colour-blind palette (Okabe and Ito's, adjusted) and two darker ones
 PALETTE = (
     "#de8f05", "#029e73", "#0173b2", "#cc78bc", "#56b4e9", "#a89a00",
-    "#d55e00", "#949494", "#fbafe4", "#8c613c", "#ca9161", "#2f4858",
+    "#d55e00", "#949494", "#fbafe4", "#8c613c", "#ca9161", "#7a3b4e",
 )  # fmt: skip
-# Names as the tables print them, each with the colour of its place; a test holds this against the methods.
+# Names as the tables print them, each with the colour of its place; tests hold this against the methods.
 METHOD_LABELS = {
     "cam": "CAM", "has": "HaS", "cmr": "CMR", "acol": "ACoL", "adl": "ADL", "ccam": "CCAM",
     "cutmix": "CutMix", "danet": "DANet", "eil": "EIL", "meil": "MEIL", "spg": "SPG",
+    "tscam": "TS-CAM",
 }  # fmt: skip
 METHOD_COLOURS: dict[str, str] = dict(zip(METHOD_LABELS, PALETTE, strict=False))
 VARIANT_COLOURS = {  # of the rows that stand beside the methods in many figures; the method itself is on positive parts
@@ -201,6 +202,7 @@ def method_colours(names: Iterable[str]) -> dict[str, str]:
         {'CAM': '#de8f05', 'beta 0': '#029e73'}
     """
     names, known = list(dict.fromkeys(names)), METHOD_COLOURS | VARIANT_COLOURS
+    known |= {METHOD_LABELS[name].lower(): colour for name, colour in METHOD_COLOURS.items()}
     fixed = {name: known[name.lower()] for name in names if name.lower() in known}
     left = [colour for colour in (*PALETTE, *map(_darker, PALETTE)) if colour not in fixed.values()]
     others = [name for name in names if name not in fixed]

@@ -25,7 +25,9 @@ _OURS = {
     "eil": ("eil.EIL", settings.EILSettings),
     "meil": ("eil.MEIL", settings.EILSettings),
     "spg": ("spg.SPG", settings.SPGSettings),
+    "tscam": ("tscam.TSCAM", settings.TSCAMSettings),
 }
+_TITLES = {"tscam": "TS-CAM"}  # where no class can be called as the paper calls the method
 
 
 class Methods(MutableMapping[str, "type[Method]"]):
@@ -33,7 +35,7 @@ class Methods(MutableMapping[str, "type[Method]"]):
 
     Example:
         >>> METHODS["cam"].__name__, METHODS.settings("cam").__name__, len(METHODS)
-        ('CAM', 'CAMSettings', 11)
+        ('CAM', 'CAMSettings', 12)
     """
 
     def __init__(self) -> None:
@@ -66,7 +68,9 @@ class Methods(MutableMapping[str, "type[Method]"]):
         return _OURS[name][1] if self._classes[name] is None else self[name].Settings
 
     def title(self, name: str) -> str:
-        """The name of a method's class, as tables and figures write it."""
+        """The name of a method's class, or the paper's where no class can have it, as tables and figures write it."""
+        if name in _TITLES:
+            return _TITLES[name]
         return _OURS[name][0].partition(".")[2] if self._classes[name] is None else self[name].__name__
 
 

@@ -244,3 +244,26 @@ class SPGSettings:
     conv_channels: int = -1
     # as in CAM: share of the label given evenly to all classes
     label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class TSCAMSettings:
+    """Settings of TS-CAM."""
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "depth": COUNT,
+        "width": COUNT,
+        "heads": COUNT,
+        "class_token_weight": Range(0),
+    }
+
+    # transformer blocks behind the backbone
+    depth: int = 2
+    # numbers in a token, a multiple of 4 and of the heads
+    width: int = 128
+    # heads of the attention in each block
+    heads: int = 2
+    # weight of a cross-entropy of the class token; 0 in the paper, whose class token learnt ImageNet's classes before
+    class_token_weight: float = 0.0
+    # the map at test: the semantic map times the attention (coupled, the paper's), or one of the two alone
+    test_map: Literal["coupled", "semantic", "attention"] = "coupled"

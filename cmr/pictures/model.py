@@ -154,7 +154,7 @@ def _timm(name: str, weights: str) -> Any:
     if name not in timm.list_models():
         raise unknown("backbone", name, timm.list_models())
     if weights == "imagenet":
-        return _fetched(name, lambda: timm.create_model(name, pretrained=True))
+        return _with_head(name, _fetched(name, lambda: timm.create_model(name, pretrained=True)))
     state = read_weights(weights)
     bare: Any = timm.create_model(name)
     key = bare.pretrained_cfg.get("classifier") or ""
@@ -162,6 +162,15 @@ def _timm(name: str, weights: str) -> Any:
     head = state.get(f"{key}.weight")
     module = bare if head is None or len(head) == bare.num_classes else timm.create_model(name, num_classes=len(head))
     load_weights(module, state, weights)
+    return _with_head(name, module)
+
+
+def _with_head(name: str, module: Any) -> Any:
+    if not module.num_classes:  # its features would pass for logits
+        raise UserError(
+            f"backbone: timm's '{name}' gives features and no classes, as one trained without labels does; "
+            "give weights with a classifier, or another network"
+        )
     return module
 
 

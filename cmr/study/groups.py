@@ -23,7 +23,7 @@ INTERPRETATIONS = {
     "mean_free": "CMR (mean-free maps)",
 }
 #: What runs have of the paper's method, or of a method's idea; named wherever it is not the method's default.
-ESSENTIAL = ("caam", "ssam", "beta", "views", "test_map")
+ESSENTIAL = ("caam", "ssam", "beta", "views", "class_token_weight", "test_map")
 UNSEEN = object()
 READ_OUT = ("maps", "test_flip")  # how the map of a trained model was read out
 UNSAID = ("settings", "data_settings", "method", "data", "weights", "seed", "test_flip", *PLACE)

@@ -327,7 +327,7 @@ def test_misconceptions_have_a_number_a_question_and_a_page():
             :60
         ]
     assert sum("{glue:text}" in entry for entry in entries) >= 10
-    assert len(entries) == 17 and "\n\nSeventeen sentences" in text
+    assert len(entries) == 18 and "\n\nEighteen sentences" in text
 
 
 def test_the_part_is_in_the_table_of_contents():

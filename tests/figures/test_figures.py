@@ -47,6 +47,10 @@ FOREST = [
     {"panel": panel, "condition": condition, "mean": mean, "low": mean - 2.0, "high": mean + 2.0}
     for panel, condition, mean in (("HaS", "birds", 5.0), ("HaS", "dogs", -5.0), ("CMR", "birds", 1.0))
 ]
+SCATTER = [
+    {"map": name, "layer": layer, "MaxBoxAcc": 50.0 + i, "deletion": 20.0 - i, "insertion": 40.0}
+    for i, (name, layer) in enumerate((("CAM", "layer4"), ("DDT", "layer4"), ("DDT", "layer3"), ("random cells", "")))
+]
 
 
 def one_of_each() -> dict[str, Figure]:
@@ -84,6 +88,7 @@ def one_of_each() -> dict[str, Figure]:
         "signed_maps": figures.signed_maps({"map": MAP[None] - 2, "own": MAP[None]}),
         "steps": figures.steps({"image": IMAGE[None], "map": MAP[None], "mask": MAP[None] > 0.5}),
         "forest": figures.forest(FOREST),
+        "scatter": figures.scatter(SCATTER, "MaxBoxAcc", ["deletion", "insertion"], xlabel="MaxBoxAcc, percent"),
         "evidence_lines": figures.evidence_lines(rows, "GT-known Loc"),
     }
 
@@ -164,6 +169,22 @@ def test_save_writes_whole_files_only(tmp_path, drawn):
 # ---- signed maps
 
 
+def test_a_scatter_tells_maps_by_colour_and_layers_by_shape(drawn):
+    panels = drawn["scatter"].axes
+    assert [ax.get_title() for ax in panels] == ["deletion", "insertion"]
+    cam, last, inner, control = panels[0].lines
+    assert (cam.get_xdata()[0], cam.get_ydata()[0]) == (50.0, 20.0)
+    assert last.get_color() == inner.get_color() != cam.get_color()
+    assert cam.get_marker() == last.get_marker() != inner.get_marker()
+    assert control.get_marker() == "X"
+    with pytest.raises(UserError, match="scatter: nothing to draw"):
+        figures.scatter([], "MaxBoxAcc", ["deletion"])
+    with pytest.raises(UserError, match="scatter: 'deletion' of CAM is None; give a number"):
+        figures.scatter([{**SCATTER[0], "deletion": None}], "MaxBoxAcc", ["deletion"])
+    with pytest.raises(UserError, match="lacks layer"):
+        figures.scatter([{"map": "CAM", "MaxBoxAcc": 1.0, "deletion": 1.0}], "MaxBoxAcc", ["deletion"])
+
+
 def test_a_forest_tells_what_is_clear_of_zero(drawn):
     found, undecided = drawn["forest"].axes[:2]
     markers = [line for line in found.lines if line.get_marker() not in ("", "None", None)]
@@ -229,13 +250,15 @@ def test_colours_of_methods_are_fixed_and_distinct():
     looks = line_styles(["cam", "has", "cmr"]).values()
     assert len({str(look["linestyle"]) for look in looks}) == 3 and len({look["marker"] for look in looks}) == 3
     assert figures.method_label("danet") == "DANet"
+    assert {name: METHODS.title(name) for name in METHODS} == figures.METHOD_LABELS
+    assert figures.method_colours(["TS-CAM"]) == {"TS-CAM": METHOD_COLOURS["tscam"]}  # by the name in the tables too
 
 
 def test_the_rows_of_a_full_table_all_differ_and_a_variant_keeps_its_colour_in_every_figure():
     variants = ["CMR (positive parts)", "CMR (literal)", "CMR, no fusion loss", "views only", "HaS, 2 views"]
     rows = [*(name for name in METHODS if name != "cmr"), *variants]
     looks = line_styles(rows)
-    assert len({look["color"] for look in looks.values()}) == len(rows) == 15
+    assert len({look["color"] for look in looks.values()}) == len(rows) == 16
     assert looks["CMR (literal)"] == line_styles(["CMR (literal)"])["CMR (literal)"]
     few = line_styles(["CAM", "HaS", "views only", "CMR (literal)", "CMR (positive parts)"]).values()
     assert len({(str(look["linestyle"]), look["marker"]) for look in few}) == 5

@@ -52,7 +52,13 @@ def test_maps_of_positive_weights_are_the_class_maps_less_what_speaks_against_th
     method = build(name).eval()
     call = method.localize_positive()
     if call is None:
-        assert name in ("acol", "ccam", "cmr", "danet")  # fused, combined, or of several heads
+        assert name in (
+            "acol",
+            "ccam",
+            "cmr",
+            "danet",
+            "tscam",
+        )  # fused, combined, of several heads, weighed by attention
         return
     with torch.no_grad():
         logits, maps = method.localize(images())

@@ -41,6 +41,26 @@ def test_a_network_of_timm_with_weights_of_three_classes(weights):
     assert localizer.model.name == f"test_efficientnet, three.safetensors, {side} pixels"
 
 
+@pytest.mark.parametrize(("name", "cells"), [("deit_tiny_patch16_224", 14), ("vit_tiny_patch16_dinov3_qkvb", 16)])
+def test_vision_transformers_by_name_with_a_classifier_of_ones_own(tmp_path, name, cells):
+    torch.manual_seed(0)
+    path = tmp_path / "three.safetensors"
+    safetensors.torch.save_file(timm.create_model(name, num_classes=3).state_dict(), path)
+    model = of_classifier(name, str(path), rule_of("boxes"))
+    assert model.classes == ("class 0", "class 1", "class 2") and model.side == 16 * cells
+    logits, classes, maps = model.read(torch.randn(1, 3, model.side, model.side), lambda logits: logits.topk(1).indices)
+    assert logits.shape == (1, 3) and classes.shape == (1, 1) and maps.shape == (1, 1, cells, cells)
+    assert maps.isfinite().all() and maps.max() > maps.min()
+
+
+def test_a_network_without_a_classifier_is_refused(tmp_path):
+    name = "vit_tiny_patch16_dinov3_qkvb"  # features alone, as DINO's networks are published
+    path = tmp_path / "features.safetensors"
+    safetensors.torch.save_file(timm.create_model(name).state_dict(), path)
+    with pytest.raises(UserError, match=f"timm's '{name}' gives features and no classes, .* weights with a classifier"):
+        of_classifier(name, str(path), rule_of("boxes"))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
