@@ -88,7 +88,8 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(finished, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_learns_its_training_images(method, tmp_path):
-    done = run(tmp_path, method=method, epochs=24, settings={"beta": 1.0} if method == "cmr" else {}, lr=0.1)
+    lr = 0.03 if method == "tscam" else 0.1  # at which a transformer from random weights overshoots
+    done = run(tmp_path, method=method, epochs=24, settings={"beta": 1.0} if method == "cmr" else {}, lr=lr)
     first, last = done.history[0], done.history[-1]
     assert last["total"] < 0.9 * first["total"]
 
