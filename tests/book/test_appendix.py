@@ -101,10 +101,8 @@ def test_a_link_opens_what_it_leads_to_once_and_again(browser, built, place):
 
 
 def test_an_address_with_a_place_opens_it(browser, built):
-    browser.call("Page.navigate", url="about:blank")
-    browser.events.clear()
-    browser.call("Page.navigate", url=(built / "index.html").as_uri() + "#place")
-    browser.wait_for("Page.loadEventFired")
+    browser.call("Page.navigate", url="about:blank")  # or only the place would be new
+    browser.open(built / "index.html", "place")
     assert browser.run(OPEN) == [True, False]
     assert browser.run("document.getElementById('place').getBoundingClientRect().top < innerHeight")
 
