@@ -11,6 +11,8 @@ from cmr.study import runs
 from study import recipes
 from study.recipes import Check, check, in_order, main, read
 
+pytestmark = pytest.mark.slow
+
 RECIPES = read()
 
 
@@ -47,7 +49,6 @@ def test_a_recipe_comes_after_the_one_that_it_needs():
         in_order(["toybird-cam"], RECIPES)
 
 
-@pytest.mark.slow
 def test_a_check_runs_the_command_and_tells_right_from_wrong(tmp_path, capfd, monkeypatch):
     [done] = check(["tiny"], RECIPES, tmp_path)
     assert done.right

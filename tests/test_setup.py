@@ -46,6 +46,7 @@ def test_the_version_is_the_same_everywhere():
     assert PROJECT["license"] == citation["license"] == "MIT"
 
 
+@pytest.mark.slow
 def test_make_notes_how_long_setting_up_took_in_all(tmp_path):
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_text((ROOT / name).read_text())

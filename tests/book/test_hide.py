@@ -14,6 +14,8 @@ from book import hide
 from cmr.data.images import normalise
 from cmr.views import hide_masks
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).resolve().parents[2] / "book" / "_static" / "play"
 VIEWS = [(0, 16, []), (1, 13, [0, 7, 12, 24]), (2, 9, list(range(0, 64, 2))), (3, 5, list(range(60, 120)))]
 

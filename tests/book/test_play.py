@@ -18,6 +18,8 @@ from cmr.maps.locate import NORMALISERS, normalise, resize
 from cmr.metrics import box_iou
 from cmr.metrics.contours.levels import contour_boxes, quantise, score_levels
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "book" / "_static" / "play"
 SCRIPTS = ("maps.js", "data.js", "draw.js", "play.js")

@@ -19,6 +19,8 @@ from cmr.errors import UserError
 from cmr.study import records, runs
 from tests.cli.calls import call, fail
 
+pytestmark = pytest.mark.slow
+
 
 def size_of(path):
     with Image.open(path) as picture:
@@ -142,7 +144,6 @@ def test_evaluate_repeats_the_record(capsys, trained, tmp_path):
     assert json.loads(out.read_text())["threshold"] == 0.9
 
 
-@pytest.mark.slow
 def test_names_of_any_script_are_drawn_and_printed(capsys, trained, tmp_path):
     record = json.loads((trained.path / runs.RECORD).read_text())
     record["classes"] = ["翠鸟" for _ in record["classes"]]
@@ -312,7 +313,6 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line_before_the_work(out,
     assert stopped.value.code == 2 and said.err.count("\n") == 1 and said.err.startswith("cmr: ")
 
 
-@pytest.mark.slow
 def test_runs_as_a_module_and_ends_with_2(tmp_path):
     place = os.environ | {"PYTHONPATH": str(Path(cmr.__file__).parent.parent)}
     command = [sys.executable, "-W", "error", "-m", "cmr", "evaluate", "--run", "nowhere"]

@@ -313,6 +313,7 @@ def test_the_flock_changes_looks_and_nothing_else():
     assert load(None, "test", few).fingerprint != load(None, "test", replace(few, flock="others")).fingerprint
 
 
+@pytest.mark.slow
 def test_fingerprints_from_before_there_were_others_still_hold():
     record = json.loads(next((ROOT / "results/toybirds-random").glob("*/record.json")).read_text())
     settings = Settings(**{**record["config"]["data_settings"], "test": 500})

@@ -132,6 +132,7 @@ def test_each_is_a_figure_of_phone_friendly_width_and_pyplot_stays_empty(drawn):
     assert plt.get_fignums() == []
 
 
+@pytest.mark.slow
 def test_each_lies_on_an_opaque_card_and_nothing_hangs_over_it(drawn):
     for name, figure in drawn.items():
         picture = pixels_of(figure)  # before the extent is asked for: drawing does the layout
@@ -276,6 +277,7 @@ def test_two_keys_of_one_run_share_its_colour_and_differ_in_dash_and_marker():
     assert [look[3] == "#ffffff" for look in looks] == [False, True] * 2
 
 
+@pytest.mark.slow
 def test_a_figure_says_in_its_file_whether_it_shows_pictures(drawn):
     kinds = {name: Image.open(io.BytesIO(figure._repr_png_())).info["Description"] for name, figure in drawn.items()}
     pictured = {"overview", "views_grid", "channel_attention", "spatial_attention", "fusion_sequence", "gallery"}

@@ -22,6 +22,8 @@ from cmr.nets.backbones import build_backbone
 from cmr.nets.imagenet import build_classifier, imagenet_classes
 from cmr.nets.weights import load_weights, read_weights
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("CMR_SHARED", ROOT.parent / "shared"))
 CASES = [(name, stride) for name, architecture in BACKBONES.items() for stride in architecture.strides]
@@ -228,7 +230,6 @@ def test_wrong_names_and_strides_are_named():
         build_backbone("tiny", "imagenet")
 
 
-@pytest.mark.slow
 def test_import_and_random_weights_need_no_network():
     blocked = "def refuse(*a, **k): raise OSError('network used')\nimport socket\n"
     blocked += "socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse\n"
@@ -335,7 +336,6 @@ def test_shared_vgg16_is_a_partial_start_and_only_as_such():
         assert body[f"features.{layer}.bias"].abs().sum() == 0
 
 
-@pytest.mark.slow
 def test_resnet50_names_what_is_on_real_images():
     # 70.2 % top-1 on all 500 of these; two images per class are enough to catch a wrong normalisation, channel order or
     # class order, and leave a margin for so few.

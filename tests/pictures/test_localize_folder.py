@@ -17,6 +17,8 @@ from cmr.pictures.folder import localize_pictures
 from cmr.study import runs
 from tests.cli.calls import call, fail
 
+pytestmark = pytest.mark.slow
+
 
 def rows(out):
     return json.loads(Path(out, "localizations.json").read_text())["localizations"]

@@ -14,6 +14,8 @@ from cmr.presets import make
 from cmr.study import models
 from cmr.study.training import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):

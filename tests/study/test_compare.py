@@ -10,6 +10,8 @@ from cmr.study.compare import Difference, against, bootstrap, difference, gaps, 
 from cmr.study.groups import by_interpretation, by_setting
 from cmr.study.training import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):

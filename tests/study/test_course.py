@@ -14,6 +14,8 @@ from cmr.study.runs import Run
 from cmr.study.training import train
 from tests.study.records import said
 
+pytestmark = pytest.mark.slow
+
 HISTORY = [
     {"epoch": 1, "total": 2.5, "accuracy": 0.25, "lr": 0.01, "seconds": 1.5},
     {"epoch": 2, "total": 1.25, "accuracy": 0.5, "lr": 0.02, "seconds": 1.25, "Top-1 Loc": 12.5},

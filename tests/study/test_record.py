@@ -16,6 +16,7 @@ RESULTS = Path(__file__).parents[2] / "results"
 KINDS = {runs.RECORD: Record, runs.DIVERGED: Record, frozen.RECORD: FrozenRecord}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "least"), [(runs.RECORD, 1139), (runs.DIVERGED, 13), (frozen.RECORD, 65)])
 def test_every_record_is_read_whole_and_written_as_it_is(name, least):
     paths = sorted(RESULTS.rglob(name))

@@ -15,6 +15,8 @@ from cmr.metrics import WSOLMetrics
 from cmr.metrics.baselines import centre_map
 from cmr.study.score import evaluate_folder, find_maps, load_map, read_lists
 
+pytestmark = pytest.mark.slow
+
 IDS = ("a/one.jpg", "a/two.jpg", "b/three.png")
 BY_HAND = np.array([[0, 0, 0, 0, 0], [0, 0.4, 0.4, 0.4, 0.6], [0, 0.4, 1, 0.8, 0.6], [0, 0.4, 0.4, 0.4, 0.6]])
 

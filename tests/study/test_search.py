@@ -13,6 +13,8 @@ from cmr.study.identity import identity
 from cmr.study.record import SplitRecord
 from tests.study.records import said
 
+pytestmark = pytest.mark.slow
+
 PRINTS = {"train": "aa", "test": "bb", "weights": "none"}
 
 

@@ -20,6 +20,8 @@ from cmr.study import grid, runs, search, sweep, training
 from cmr.study.identity import identity
 from tests.study.records import said
 
+pytestmark = pytest.mark.slow
+
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="dask's distributed is not installed (extra `sweep`)"
 )
@@ -151,7 +153,6 @@ def test_no_scheduler_answers(place, capsys, monkeypatch):
     assert said == "cmr: sweep: no dask scheduler answers at tcp://127.0.0.1:9 (Timed out trying to connect)\n"
 
 
-@pytest.mark.slow
 @needs_dask
 def test_a_worker_process_trains_what_is_left_and_lists_what_diverged(place, capsys):
     (place / "grid.toml").write_text(GRID.replace("seeds = [0, 1]", "") + '[[runs]]\nmethod = "cam"\nlr = 1e30')

@@ -24,6 +24,8 @@ from cmr.metrics.result import Result
 from cmr.presets import make
 from cmr.study import models, records, runs, training
 
+pytestmark = pytest.mark.slow
+
 TINY = {"device": "cpu"}
 
 
@@ -85,7 +87,6 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(finished, tmp_pat
     assert run(tmp_path, seed=1).history != finished.history
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_learns_its_training_images(method, tmp_path):
     lr = 0.03 if method == "tscam" else 0.1  # at which a transformer from random weights overshoots
@@ -369,7 +370,6 @@ def test_absolute_paths_do_not_enter_the_record():
     )
 
 
-@pytest.mark.slow
 def test_two_processes_train_and_agree(tmp_path):
     """Under torchrun each process takes half of every batch, and both score all test images between them."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "cmr"]
@@ -386,7 +386,6 @@ def test_two_processes_train_and_agree(tmp_path):
     assert len(re.findall("record: ", done.stdout)) == 1  # one process reports
 
 
-@pytest.mark.slow
 def test_more_processes_than_test_images(tmp_path):
     """The second process has none to score, and the record is that of one process."""
     asked = {"data_settings": {"train": 32, "test": 1, "classes": 2}, "epochs": 1, "batch_size": 32}
