@@ -97,11 +97,6 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
-    def wait_for(self, event: str) -> None:
-        """Waits until the protocol tells of an event since the page was opened."""
-        while not any(found.get("method") == event for found in self.events):
-            self.events.append(json.loads(self.socket.recv()))
-
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression; a promise is waited for."""
         found = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
@@ -109,11 +104,12 @@ class Browser:
             raise RuntimeError(found["exceptionDetails"].get("exception", {}).get("description", str(found)))
         return found["result"].get("value")
 
-    def open(self, page: Path) -> None:
-        """Opens a page and waits until its formulas are drawn."""
+    def open(self, page: Path, place: str = "") -> None:
+        """Opens a page, at a place of it, and waits until it is there and its formulas are drawn."""
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
-        self.wait_for("Page.loadEventFired")
+        self.call("Page.navigate", url=page.as_uri() + (place and f"#{place}"))
+        loaded = "new Promise((done) => { const look = () => done(1); addEventListener('load', look);"
+        self.run(loaded + "if (document.readyState === 'complete') look(); })")  # the event may be another page's
         self.run("window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1")
 
     def asked(self) -> list[str]:

@@ -65,13 +65,15 @@ def entry(term: str, described: list[nodes.Node]) -> nodes.definition_list_item:
 def minutes(node: nodes.Node) -> tuple[float, float]:
     """How long a page takes: minutes for what is read and looked at, and minutes for the exercises.
 
-    Solutions, folded code, and words inside figures, tables and code do not count; nor does running anything.
+    Solutions, appendices, folded code, and words in figures, tables and code do not count; nor does running anything.
     """
     if isinstance(node, nodes.Text):
         return len(node.split()) / WORDS, 0
     if is_exercise_node(node):
         return 0, EXERCISE
     if is_solution_node(node) or isinstance(node, UNSEEN) or type(node).__name__ == "HideCodeCellNode":
+        return 0, 0
+    if isinstance(node, nodes.section) and "cmr-appendix" in node["classes"]:
         return 0, 0
     if isinstance(node, SEEN):
         return LOOK, 0

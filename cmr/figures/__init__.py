@@ -12,6 +12,7 @@ from cmr.figures.failures import error_bars, iou_histograms, size_bars
 from cmr.figures.forest import forest
 from cmr.figures.gallery import contact_sheet, cover, gallery
 from cmr.figures.lines import curves, evidence_lines, tau_curves
+from cmr.figures.scatter import scatter
 from cmr.figures.signed import signed_maps
 from cmr.figures.steps import steps
 from cmr.figures.style import (
@@ -49,6 +50,7 @@ __all__ = [
     "overview",
     "part_coverage",
     "save",
+    "scatter",
     "signed_maps",
     "size_bars",
     "spatial_attention",

@@ -89,7 +89,7 @@ def bars(
     splits = list(dict.fromkeys(row[split_by] for row in rows)) if split_by else [None]
     colours = method_colours(map(str, names))
     thick = 0.74 / len(splits)
-    figure = Card(figsize=(WIDTH, 0.95 + 0.42 * len(names) * max(1, 0.75 * len(splits))), layout="constrained")
+    figure = Card(figsize=(WIDTH, 0.95 + 0.32 * len(names) * max(1, 0.55 * len(splits))), layout="constrained")
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for ax, metric in zip(axes, metrics, strict=True):
         longest = 0.0
@@ -163,7 +163,7 @@ def part_coverage(rows: Sequence[Mapping], value: str = "coverage") -> Figure:
     methods, parts = list(dict.fromkeys(g[0] for g in table)), list(dict.fromkeys(g[1] for g in table))
     colours = method_colours(methods)
     thick = 0.78 / len(methods)
-    figure = Card(figsize=(WIDTH, 1.1 + max(0.5, 0.21 * len(methods)) * len(parts)), layout="constrained")
+    figure = Card(figsize=(WIDTH, 1.1 + max(0.4, 0.17 * len(methods)) * len(parts)), layout="constrained")
     ax = figure.subplots()
     for j, method in enumerate(methods):
         found = [(i, *table[(method, part)]) for i, part in enumerate(parts) if (method, part) in table]

@@ -50,7 +50,7 @@ def forest(
             raise unknown("condition of a forest", row["condition"], conditions)
     across = min(columns, len(panels))
     down = -(-len(panels) // across)
-    figure = Card(figsize=(WIDTH, down * (0.9 + 0.27 * len(conditions)) + 0.3), layout="constrained")
+    figure = Card(figsize=(WIDTH, down * (0.9 + 0.22 * len(conditions)) + 0.3), layout="constrained")
     axes = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)

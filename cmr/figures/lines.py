@@ -56,9 +56,9 @@ def curves(
     panels = {title: wanted for title, wanted in panels.items() if wanted}
     if not panels:
         raise UserError(f"curves: nothing to draw; the records hold {', '.join(keys) or 'no number'}")
-    columns = min(len(panels), 2)
+    columns = min(len(panels), 3 if len(panels) > 4 else 2)
     rows_of_axes = -(-len(panels) // columns)
-    figure = Card(figsize=(WIDTH, 3.3 * rows_of_axes), layout="constrained")
+    figure = Card(figsize=(WIDTH, 2.9 * rows_of_axes), layout="constrained")
     axes = figure.subplots(rows_of_axes, columns, squeeze=False).ravel()
     for ax in axes[len(panels) :]:
         ax.remove()

@@ -72,6 +72,20 @@ def _new_leaf(_module: nn.Module, _args: tuple, features: Tensor) -> Tensor:
     return features.detach().requires_grad_()
 
 
+def plus_plus_weights(features: Tensor, gradients: Tensor) -> Tensor:
+    """Grad-CAM++'s weight of each feature map: features behind a ReLU and gradients (B, C, h, w) -> (B, C).
+
+    Example:
+        >>> plus_plus_weights(torch.tensor([[[[1.0, 3.0]]]]), torch.tensor([[[[2.0, 2.0]]]])).tolist()
+        [[0.4000000059604645]]
+    """
+    # The coefficient g^2 / (2 g^2 + sum(A) g^3) with g^2 cancelled: squares of small gradients are lost in a constant
+    # against division by 0. None is needed: pixels with g <= 0 do not count, and where g > 0 features behind a ReLU
+    # keep the divisor at 2 or above.
+    positive = gradients.relu()
+    return (positive / (2 + positive * features.sum((2, 3), keepdim=True))).sum((2, 3))
+
+
 def _extractors(kind: str) -> dict[str, type]:
     try:
         from torchcam import methods
@@ -91,11 +105,7 @@ def _extractors(kind: str) -> dict[str, type]:
             self._backprop(scores, class_idx)
             weights = []
             for features, gradient in zip(self.hook_a, self.hook_g, strict=True):  # (B, C, h, w) each
-                # The coefficient g^2 / (2 g^2 + sum(A) g^3) with g^2 cancelled: squares of small gradients are lost in
-                # a constant against division by 0. None is needed: pixels with g <= 0 do not count, and where g > 0
-                # features behind a ReLU keep the divisor at 2 or above.
-                positive = gradient.relu()
-                weights.append((positive / (2 + positive * features.sum((2, 3), keepdim=True))).sum((2, 3)))  # (B, C)
+                weights.append(plus_plus_weights(features, gradient))
             return weights
 
     return {"gradcam": methods.GradCAM, "gradcam++": GradCAMpp, "layercam": methods.LayerCAM}

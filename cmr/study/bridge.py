@@ -142,4 +142,4 @@ def read(folder: str | Path) -> list[dict[str, object]]:
     try:
         return list(json.loads(path.read_text(encoding="utf-8"))["rows"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise UserError(f"{path}: is not what notebooks/bridge.ipynb records; record it again, or move it away") from None
+        raise UserError(f"{path}: is not what notebooks/bridge.ipynb records; make it again, or move it") from None

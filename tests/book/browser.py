@@ -13,7 +13,13 @@ PROBE = Path(__file__).with_name("probe.js")
 
 
 class Browser(book.chromium.Browser):
-    """A Chromium that looks at pages."""
+    """A Chromium that looks at pages.
+
+    Attributes:
+        screens: how many screens of a laptop the page takes as a reader finds it, with all that is folded closed.
+    """
+
+    screens = 0.0
 
     def look(self, width: int, theme: str) -> None:
         """Sets the window's width and the page's theme, and lets it lay itself out."""
@@ -22,8 +28,10 @@ class Browser(book.chromium.Browser):
         self.run(f"document.documentElement.dataset.theme = document.documentElement.dataset.mode = '{theme}'")
 
     def open(self, page: Path) -> None:
-        """Opens a page, waits until its formulas are drawn, and unfolds what is folded."""
+        """Opens a page in a laptop's window, waits until its formulas are drawn, measures it, and unfolds it."""
+        self.look(max(WIDTHS), "light")
         super().open(page)
+        self.screens = self.run("(document.querySelector('.bd-article') || document.body).scrollHeight / innerHeight")
         self.run(PROBE.read_text(encoding="utf-8"))
         self.run("cmrProbe.unfold()")
 

@@ -61,7 +61,7 @@ window.cmrProbe = (function () {
     const found = [];
     for (const e of main().querySelectorAll("table")) {
       if ((e.caption && e.caption.textContent.trim()) || !shown(e)) continue;
-      const pasted = e.closest("section > .output.text_html"), above = pasted && pasted.previousElementSibling;
+      const pasted = e.closest(":is(section, .cmr-appendix > details) > .output.text_html"), above = pasted && pasted.previousElementSibling;
       if (!(above && above.tagName === "P" && above.textContent.trim()))
         found.push("a table without a caption: " + e.textContent.trim().replace(/\s+/g, " ").slice(0, 50));
     }

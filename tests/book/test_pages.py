@@ -1,4 +1,4 @@
-"""What frames a page of the book: goals, what to read before and the time on top, a take-away at its end."""
+"""What frames a page of the book: goals, what to read before, the time; a take-away, and appendices, at its end."""
 
 import json
 import os
@@ -92,8 +92,8 @@ def test_a_take_away_stands_before_the_exercises_or_at_the_end(page):
     found = list(TAKE_AWAY.finditer(text))
     assert len(found) == 1, f"{page}: {WHAT_TO_DO}"
     after = text[found[0].end() :].strip()
-    assert not after or re.match(r"## Exercises?\n|`{3,}\{exercise\}", after), (
-        f"{page}: after the take-away come exercises or nothing, not: {after[:60]}"
+    assert not after or re.match(r"(?:\([\w-]+\)=\n)?## (?:Exercises?\n|Appendix: )|`{3,}\{exercise\}", after), (
+        f"{page}: after the take-away come exercises, appendices or nothing, not: {after[:60]}"
     )
     said = " ".join(found[0][1].split())
     sentences = [sentence for sentence in ENDS.split(said) if sentence]

@@ -47,6 +47,10 @@ FOREST = [
     {"panel": panel, "condition": condition, "mean": mean, "low": mean - 2.0, "high": mean + 2.0}
     for panel, condition, mean in (("HaS", "birds", 5.0), ("HaS", "dogs", -5.0), ("CMR", "birds", 1.0))
 ]
+SCATTER = [
+    {"map": name, "layer": layer, "MaxBoxAcc": 50.0 + i, "deletion": 20.0 - i, "insertion": 40.0}
+    for i, (name, layer) in enumerate((("CAM", "layer4"), ("DDT", "layer4"), ("DDT", "layer3"), ("random cells", "")))
+]
 
 
 def one_of_each() -> dict[str, Figure]:
@@ -84,6 +88,7 @@ def one_of_each() -> dict[str, Figure]:
         "signed_maps": figures.signed_maps({"map": MAP[None] - 2, "own": MAP[None]}),
         "steps": figures.steps({"image": IMAGE[None], "map": MAP[None], "mask": MAP[None] > 0.5}),
         "forest": figures.forest(FOREST),
+        "scatter": figures.scatter(SCATTER, "MaxBoxAcc", ["deletion", "insertion"], xlabel="MaxBoxAcc, percent"),
         "evidence_lines": figures.evidence_lines(rows, "GT-known Loc"),
     }
 
@@ -162,6 +167,22 @@ def test_save_writes_whole_files_only(tmp_path, drawn):
 
 
 # ---- signed maps
+
+
+def test_a_scatter_tells_maps_by_colour_and_layers_by_shape(drawn):
+    panels = drawn["scatter"].axes
+    assert [ax.get_title() for ax in panels] == ["deletion", "insertion"]
+    cam, last, inner, control = panels[0].lines
+    assert (cam.get_xdata()[0], cam.get_ydata()[0]) == (50.0, 20.0)
+    assert last.get_color() == inner.get_color() != cam.get_color()
+    assert cam.get_marker() == last.get_marker() != inner.get_marker()
+    assert control.get_marker() == "X"
+    with pytest.raises(UserError, match="scatter: nothing to draw"):
+        figures.scatter([], "MaxBoxAcc", ["deletion"])
+    with pytest.raises(UserError, match="scatter: 'deletion' of CAM is None; give a number"):
+        figures.scatter([{**SCATTER[0], "deletion": None}], "MaxBoxAcc", ["deletion"])
+    with pytest.raises(UserError, match="lacks layer"):
+        figures.scatter([{"map": "CAM", "MaxBoxAcc": 1.0, "deletion": 1.0}], "MaxBoxAcc", ["deletion"])
 
 
 def test_a_forest_tells_what_is_clear_of_zero(drawn):

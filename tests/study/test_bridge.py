@@ -59,7 +59,7 @@ def test_turning_over_twice_takes_the_mean_off(maps):
 def test_what_is_recorded_is_read(rows, split, tmp_path):
     bridge.write(tmp_path, rows, split)
     assert bridge.read(tmp_path) == rows
-    with pytest.raises(UserError, match=r"gone/bridge.json: there is no such file; record it with notebooks/bridge.ipynb"):
+    with pytest.raises(UserError, match=r"gone/bridge.json: there is no such file; record it with notebooks/bridge"):
         bridge.read(tmp_path / "gone")
 
 

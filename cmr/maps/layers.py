@@ -1,0 +1,133 @@
+"""Maps at any layer of a network, from one pass forward and one back: Grad-CAM, Grad-CAM++ and LayerCAM.
+
+`cmr.maps.posthoc` makes the same maps at the last layer, by the library torchcam.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cmr.errors import UserError, unknown
+from cmr.maps.posthoc import KINDS, plus_plus_weights
+from cmr.nets.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one pass forward and one back leave of a batch.
+
+    Attributes:
+        logits: (B, K).
+        classes: (B,) int64, those of the gradients.
+        features: layer to (B, C, h, w), the layer's output.
+        gradients: layer to (B, C, h, w), the gradient of the class's logit at that output.
+    """
+
+    logits: Tensor
+    classes: Tensor
+    features: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
+def look(
+    classify: Callable[[Tensor], Tensor],
+    backbone: Backbone,
+    images: Tensor,
+    layers: Sequence[str],
+    classes: Tensor | None = None,
+) -> Seen:
+    """Looks at several layers at once.
+
+    Args:
+        classify: the network, in evaluation mode: normalised images (B, 3, H, W) -> logits (B, K).
+        backbone: the part of it that has the layers.
+        images: (B, 3, H, W) float.
+        layers: names of layers, in the order in which the network passes them (`layer3`, `features.22`).
+        classes: (B,) int64; None: the likeliest of each image.
+
+    Returns:
+        Features and gradients. In front of the first layer nothing is kept for the way back.
+
+    Raises:
+        UserError: no layer, one that the network has not, or one from which nothing leads to the logits.
+
+    Example:
+        >>> from cmr.methods import METHODS
+        >>> from cmr.nets.backbones import build_backbone
+        >>> cam = METHODS["cam"](build_backbone("tiny"), 5, METHODS["cam"].Settings()).eval()
+        >>> classify, layers = lambda images: cam.localize(images)[0], ["layer1", "layer2"]
+        >>> seen = look(classify, cam.backbone, torch.rand(2, 3, 64, 64), layers)
+        >>> [tuple(seen.gradients[layer].shape) for layer in layers], tuple(seen.classes.shape)
+        ([(2, 32, 16, 16), (2, 128, 8, 8)], (2,))
+    """
+    known = dict(backbone.body.named_modules())
+    for layer in layers:
+        if layer not in known or not layer:
+            raise unknown(f"layer of {backbone.name}", layer, [name for name in known if name])
+    if not layers:
+        raise UserError("layers: none is named; give one or more")
+    kept: dict[str, Tensor] = {}
+
+    def keep(layer: str) -> Callable[[nn.Module, tuple, Tensor], Tensor]:
+        def hook(_module: nn.Module, _args: tuple, output: Tensor) -> Tensor:
+            if not kept:  # the graph begins here
+                torch.set_grad_enabled(True)
+                output = output.detach().requires_grad_()
+            kept[layer] = output
+            return output.clone()  # a layer behind may work in place, which a leaf does not allow
+
+        return hook
+
+    hooks = [known[layer].register_forward_hook(keep(layer)) for layer in layers]
+    try:
+        with torch.no_grad():
+            logits = classify(images)
+            classes = logits.argmax(1) if classes is None else classes
+            with torch.enable_grad():
+                chosen = logits.gather(1, classes[:, None]).sum()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    try:
+        gradients = torch.autograd.grad(chosen, list(kept.values()))
+    except RuntimeError:
+        raise UserError(f"layers: from {', '.join(layers)} nothing leads to the logits; name others") from None
+    features = {layer: output.detach() for layer, output in kept.items()}
+    return Seen(logits.detach(), classes, features, dict(zip(kept, gradients, strict=True)))
+
+
+def gradient_map(kind: str, features: Tensor, gradients: Tensor) -> Tensor:
+    """The map of one kind at one layer, by the published formulas.
+
+    Grad-CAM (Selvaraju et al., ICCV 2017, eq. 1-2), Grad-CAM++ (Chattopadhay et al., WACV 2018, eq. 10-12, its
+    coefficient with the square of the gradient cancelled), LayerCAM (Jiang et al., TIP 2021, eq. 6-8).
+
+    Args:
+        kind: "gradcam", "gradcam++" or "layercam".
+        features: (B, C, h, w), never negative: of a layer behind a ReLU.
+        gradients: (B, C, h, w), of the logit at these features.
+
+    Returns:
+        (B, h, w) float32, never negative.
+
+    Raises:
+        UserError: an unknown kind.
+
+    Example:
+        >>> features = torch.tensor([[[[1.0, 3.0]], [[2.0, 0.0]]]])
+        >>> gradients = torch.tensor([[[[2.0, 2.0]], [[-1.0, -1.0]]]])
+        >>> [gradient_map(kind, features, gradients).flatten().tolist() for kind in ("gradcam", "layercam")]
+        [[0.0, 6.0], [2.0, 6.0]]
+    """
+    features, gradients = features.float(), gradients.float()
+    if kind == "gradcam":
+        weights = gradients.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
+    elif kind == "gradcam++":
+        weights = plus_plus_weights(features, gradients)[:, :, None, None]
+    elif kind == "layercam":
+        weights = gradients.relu()  # (B, C, h, w)
+    else:
+        raise unknown("maps", kind, KINDS)
+    return (weights * features).sum(1).relu()
