@@ -27,8 +27,6 @@ LONG = {  # pages that may be longer, and why
     "book/reference/parameters": "looked up, not read",
     "book/reference/changelog": "looked up, not read, and grows",
     "book/teach/quiz": "a work sheet",
-    "notebooks/ddt": "still longer; not yet folded far enough",
-    "notebooks/objects": "still longer; not yet folded far enough",
     "book/teach/slides-50": "turned slide by slide",
     "book/teach/slides-90": "turned slide by slide",
 }
