@@ -22,9 +22,10 @@ from traitlets import default
 import cmr
 
 WARM = sys.platform == "linux"  # elsewhere a fork after these imports is not safe
+# Not cmr itself: that is the caller's, and each process finds it by the path that it is given.
 IMPORTED = (
     "torch", "torchvision", "timm", "pandas", "matplotlib.backends.backend_agg", "nbformat", "ipykernel.kernelapp",
-    "ipykernel.ipkernel", "cmr.study.training",
+    "ipykernel.ipkernel", "lightning.fabric",
 )  # fmt: skip
 INLINE = "module://matplotlib_inline.backend_inline"
 
