@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -34,6 +35,7 @@ NOT_STAGED = shutil.ignore_patterns(
     "_build", "_cache", "runs", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
 )
 REPEATED = ("toybirds-one-rate", "toybirds", "toybirds-readings", "recipes")  # hold trainings that were made twice
+RECORD_LINK = re.compile(r'href="\.\./((?:results|runs)/[^"#?]+\.json)"')  # as `cmr.study.provenance` writes them
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
 NOTE = "Formulas on these pages are drawn by MathJax from a public address: reading them needs a network."
 
@@ -80,6 +82,7 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
     start = time.monotonic()
     run_sphinx(stage, strict=not draft)
     built = stage / "_build" / "html"
+    bring_records(root, built)
     found = external(built, allowed=() if formulas else ("mathjax",))
     if found and not draft:
         raise UserError("these pages would need a network:\n" + "\n".join(found))
@@ -201,6 +204,23 @@ def run_sphinx(stage: Path, strict: bool) -> None:
     print(COLOURS.sub("", done.stderr).replace(f"{stage}/", ""), end="", file=sys.stderr)
     if done.returncode:
         raise UserError("the pages have mistakes, named above (each warning is an error); the book before stays")
+
+
+def bring_records(root: Path, html: Path) -> None:
+    """Copies the records that pages link to, so that the links which work beside the notebooks work in the book.
+
+    Raises:
+        UserError: a page links to a record that is not there.
+    """
+    for page in sorted(html.glob("*/*.html")):  # the folder of a page stands for that of its source
+        for link in RECORD_LINK.findall(page.read_text(encoding="utf-8")):
+            record, copy = root / unquote(link), html / unquote(link)
+            if copy.exists():
+                continue
+            if not record.is_file() or not record.resolve().is_relative_to(root.resolve()):
+                raise UserError(f"{page.relative_to(html)}: links to {unquote(link)}, which is not there")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(record, copy)
 
 
 def swap(new: Path, old: Path) -> None:

@@ -6,13 +6,18 @@
     - Compute an overlap by hand.
     :::
 stands under the title. `:before:` holds one to three pages, or *nothing*; the body is a list of one to three goals. The
-time is not written but counted when the page is built, see `minutes`.
+time is not written but counted when the page is built, see `minutes`. A page with numbers also gets links to where
+they come from: the folded box (`cmr.study.provenance`) of each notebook that made them.
 
     :::{take-away}
     One to three sentences.
     :::
 stands before the exercises or at the end. JupyterLab shows both as text when a notebook is opened there.
 """
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -27,6 +32,10 @@ SEEN = (nodes.image, nodes.table, nodes.math_block, nodes.literal_block)
 DRAWN = ("<table", "<svg", "<canvas", 'class="cmr-slider', 'class="cmr-play"')  # in HTML that a page brings along
 UNSEEN = (nodes.Invisible, nodes.system_message)
 TIME = "cmr-time"
+BOX = 'class="provenance" id="records"'
+PASTED = re.compile(
+    r"notebooks/(\w+)\.ipynb(?=::|\s*$)", re.MULTILINE
+)  # a number or picture of a notebook, not a link to it
 
 
 class Goals(SphinxDirective):
@@ -98,8 +107,29 @@ def write_time(app, doctree, docname) -> None:
         place += nodes.Text(said(*minutes(doctree)))
 
 
+def sources(app, doctree, docname) -> Iterator[tuple[str, str]]:
+    """Where the numbers of a page come from: words and an address each, of the page's own box or of the notebooks'."""
+    if any(BOX in made.astext() for made in doctree.findall(nodes.raw)):
+        yield "the runs behind this page", "#records"
+        return
+    text = Path(app.env.doc2path(docname)).read_text(encoding="utf-8")
+    for name in dict.fromkeys(f"notebooks/{found}" for found in PASTED.findall(text)):
+        if name in app.env.titles:
+            yield app.env.titles[name].astext(), f"{app.builder.get_relative_uri(docname, name)}#records"
+
+
+def write_sources(app, doctree, docname) -> None:
+    """Adds the row with these links."""
+    for box in [found for found in doctree.findall(nodes.definition_list) if "cmr-goals" in found["classes"]]:
+        links = [nodes.reference("", words, refuri=address) for words, address in sources(app, doctree, docname)]
+        if links:
+            commas = [part for link in links for part in (link, nodes.Text(", "))][:-1]
+            box += entry("Records", [nodes.paragraph("", "", *commas)])
+
+
 def setup(app) -> dict:
     app.add_directive("goals", Goals)
     app.add_directive("take-away", TakeAway)
     app.connect("doctree-resolved", write_time)
+    app.connect("doctree-resolved", write_sources)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -59,6 +59,11 @@ class Measurement(Run):
 
     record: FrozenRecord
 
+    @property
+    def file(self) -> Path:
+        """Its record."""
+        return self.path / RECORD
+
 
 def write(folder: Path, record: FrozenRecord, outcomes: Mapping[str, np.ndarray]) -> Measurement:
     """Writes a measurement's folder; the record last, since its presence says that the measurement is finished.
@@ -128,7 +133,7 @@ def summary(run: Measurement) -> str:
     """What a command prints when it has measured."""
     where = run.record.tested
     head = f"{run.record.title} on {where.name} ({where.images} test images), {run.record.duration_s} s"
-    return f"{head}\n{metric_lines(run.result)}\nrecord: {run.path / RECORD}"
+    return f"{head}\n{metric_lines(run.result)}\nrecord: {run.file}"
 
 
 def groups(found: Sequence[Measurement]) -> dict[str, Group]:

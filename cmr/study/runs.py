@@ -47,6 +47,11 @@ class Run:
         return self.record.id
 
     @property
+    def file(self) -> Path:
+        """Its record."""
+        return self.path / (DIVERGED if self.diverged else RECORD)
+
+    @property
     def config(self) -> Config:
         """The configuration it ran with."""
         return self.record.config

@@ -235,16 +235,21 @@ def _printed(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
-def provenance(records: Mapping[str, Record]) -> str:
-    """Device, versions, commit and command of each file, as a folded HTML box like that of `cmr.study.tables`."""
+def provenance(records: Mapping[str, Record], folder: str | Path) -> str:
+    """Device, versions, commit and command of each file, as a folded HTML box like that of `cmr.study.provenance`.
+
+    Args:
+        records: as `read` gives them.
+        folder: where they lie, relative to the page.
+    """
     lines = [
-        f"<li><code>{html.escape(file)}.json</code><br>"
+        f'<li><a href="{html.escape(f"{folder}/{file}.json")}"><code>{html.escape(file)}.json</code></a><br>'
         + "; ".join(f"{name}: {html.escape(str(value))}" for name, value in _facts(record).items())
         + "</li>"
         for file, record in records.items()
     ]
     head = f"Where these numbers come from ({len(records)} file{'' if len(records) == 1 else 's'})"
-    return f'<details class="provenance"><summary>{head}</summary><ul>{"".join(lines)}</ul></details>'
+    return f'<details class="provenance" id="records"><summary>{head}</summary><ul>{"".join(lines)}</ul></details>'
 
 
 def _facts(record: Record) -> dict[str, str]:

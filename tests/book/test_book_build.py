@@ -180,6 +180,24 @@ def test_pages_that_would_fetch_from_elsewhere_are_found(tmp_path):
     ]
 
 
+def test_a_record_that_a_page_links_to_comes_with_the_book(tmp_path):
+    page, record = tmp_path / "html/notebooks/toy.html", tmp_path / "results/a study/r/record.json"
+    for folder in (page.parent, record.parent):
+        folder.mkdir(parents=True)
+    page.write_text('<a href="../results/a%20study/r/record.json">r</a> <a href="../results/other.html">o</a>')
+    with pytest.raises(
+        UserError, match=r"notebooks/toy.html: links to results/a study/r/record.json, which is not there"
+    ):
+        book.bring_records(tmp_path, tmp_path / "html")
+    record.write_text("{}")
+    book.bring_records(tmp_path, tmp_path / "html")
+    assert (tmp_path / "html/results/a study/r/record.json").read_text() == "{}"
+    (tmp_path.parent / "secret.json").write_text("{}")
+    page.write_text('<a href="../results/../../secret.json">r</a>')
+    with pytest.raises(UserError, match="not there"):
+        book.bring_records(tmp_path, tmp_path / "html")
+
+
 @pytest.mark.parametrize("address", ["", "https://example.org/me/cmr/"])
 def test_pages_lead_to_the_repository_where_its_address_is_known(root, formulas, tmp_path, monkeypatch, address):
     monkeypatch.setenv("BOOK_REPOSITORY", address)

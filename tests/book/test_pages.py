@@ -173,16 +173,23 @@ Not a list.
 :::{take-away}
 :::
 """
+FRAME = ":::{goals}\n:before: nothing\n\n- Do nothing.\n:::\n"
 WIDE = "There are ten words in this line, and all count.\n" * 60
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """A book of three pages: one with all that is counted, one with nothing but its frame, one full of mistakes."""
+    """Pages: with all that is counted, nothing but a frame, mistakes, numbers of its own, numbers of another."""
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "index.md").write_text(PAGE.replace("WORDS", WIDE) + "\n```{toctree}\nother\nwrong\n```\n")
-    (folder / "other.md").write_text("# Other\n\n:::{goals}\n:before: nothing\n\n- Do nothing.\n:::\n")
+    (folder / "index.md").write_text(
+        PAGE.replace("WORDS", WIDE) + "\n```{toctree}\nother\nwrong\npasting\nnotebooks/toy\n```\n"
+    )
+    (folder / "other.md").write_text(f"# Other\n\n{FRAME}")
     (folder / "wrong.md").write_text(WRONG)
+    (folder / "notebooks").mkdir()
+    (folder / "notebooks/toy.md").write_text(f"# A toy\n\n{FRAME}\n" + '<details class="provenance" id="records">')
+    pasted = "A number: notebooks/toy.ipynb::toy_number, and a [link](notebooks/other.ipynb).\n"
+    (folder / "pasting.md").write_text(f"# Pasting\n\n{FRAME}\n{pasted}")
     (folder / "conf.py").write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
         "extensions = ['myst_parser', 'sphinx_exercise', 'goals']\nhtml_theme = 'basic'\n"
@@ -208,6 +215,14 @@ def test_a_page_says_its_goals_what_to_read_before_and_its_time(built):
     assert 'href="other.html"' in (built / "index.html").read_text(encoding="utf-8")
     assert "Take-away It was counted." in said
     assert "Read before nothing Time about 1 minute" in plain(built / "other.html")
+
+
+def test_a_page_with_numbers_leads_to_their_records(built):
+    assert "Records the runs behind this page" in plain(built / "notebooks/toy.html")
+    assert 'href="#records"' in (built / "notebooks/toy.html").read_text(encoding="utf-8")
+    assert "Records A toy" in plain(built / "pasting.html")
+    assert 'href="notebooks/toy.html#records"' in (built / "pasting.html").read_text(encoding="utf-8")
+    assert "Records" not in plain(built / "other.html")
 
 
 def test_mistakes_in_a_frame_are_warnings(built):

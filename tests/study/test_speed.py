@@ -96,7 +96,7 @@ def test_nothing_measured_says_so(tmp_path):
     assert set(speed.goals(None)["verdict"]) == {"not measured"}
     assert set(speed.hours_table({}, 0.9).to_numpy().ravel()) == {"not run"}
     assert speed.apart(None).endswith("not run.")
-    assert 'class="provenance"' in speed.provenance({})
+    assert 'class="provenance"' in speed.provenance({}, "benchmarks")
 
 
 def test_read_takes_the_benchmarks_files_only(tmp_path):
@@ -105,7 +105,8 @@ def test_read_takes_the_benchmarks_files_only(tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps(record()))
     found = speed.read(tmp_path)
     assert list(found) == ["train-a", "train-b"]
-    assert "A &lt;GPU&gt;, 4 threads, driver 1, CUDA 13" in speed.provenance(found)
+    assert "A &lt;GPU&gt;, 4 threads, driver 1, CUDA 13" in (box := speed.provenance(found, "../b"))
+    assert '<a href="../b/train-a.json">' in box
     for text in ("{}", "[]", '{"rows": '):
         (tmp_path / "train-c.json").write_text(text)
         with pytest.raises(UserError, match="train-c.json is not a file of benchmarks.train; make it again"):
