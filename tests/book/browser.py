@@ -58,7 +58,7 @@ def defects(browser: Browser, page: Path) -> list[str]:
         for theme in THEMES:
             browser.look(width, theme)
             checks = ["overflow", "cut"] if theme == "light" else []
-            checks += ["alt", "captions"] if (width, theme) == (max(WIDTHS), "light") else []
+            checks += ["alt", "captions", "formulas"] if (width, theme) == (max(WIDTHS), "light") else []
             for check in [*checks, "contrast"]:
                 found += [f"{width} px, {theme}: {what}" for what in browser.run(f"cmrProbe.{check}()")]
     return found + browser.complaints()

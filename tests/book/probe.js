@@ -68,6 +68,8 @@ window.cmrProbe = (function () {
     return found;
   }
 
+  const formulas = () => [...document.querySelectorAll("[data-mjx-error]")].map((e) => "a formula with a mistake: " + e.dataset.mjxError);
+
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   function rgba(text) {  // any CSS colour, as 0 to 255 and alpha 0 to 1
     canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = "rgba(0,0,0,0)"; canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
@@ -113,5 +115,5 @@ window.cmrProbe = (function () {
 
   const ids = () => [...document.querySelectorAll("[id]")].map((e) => e.id);
   const hrefs = () => [...document.querySelectorAll("a[href]")].map((e) => e.href).filter((h) => h.startsWith("file:"));
-  return { unfold, overflow, cut, alt, captions, contrast, ids, hrefs };
+  return { unfold, overflow, cut, alt, captions, formulas, contrast, ids, hrefs };
 })(), 1;

@@ -116,6 +116,7 @@ DEFECTS = {
     "<p>Above.</p><table><tr><td>bare</td></tr></table>": "a table without a caption: bare",
     "<table><caption> </caption><tr><td>empty</td></tr></table>": "a table without a caption: empty",
     PASTED.format("<h2>Result</h2>"): "a table without a caption: 1",
+    "<mjx-container><g data-mjx-error='No brace'></g></mjx-container>": "a formula with a mistake: No brace",
     "<p style='color: #999'>pale</p>": "contrast 2.85 : 1 of 'pale' in p",
     "<div style='opacity: .4'><p>faint</p></div>": "of 'faint' in p",
     "<details><summary>more</summary><p style='color: #eee'>folded</p></details>": "of 'folded' in p",
