@@ -72,7 +72,7 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
     formulas = mathjax.fetch(root / "book" / "_cache")
     stage_tree(root, stage, without(toc, set(missing)), notebooks, formulas)
     executed, setting_up = status.executed(notebooks, out / "notebooks"), status.installed()
-    write_made(root, stage, status.page(executed, status.older(executed, root / "runs"), setting_up))
+    write_made(root, stage, notebooks, status.page(executed, status.older(executed, root / "runs"), setting_up))
     key = tree_hash(stage)
     record = out / f"{html.name}.sha256"
     if record.is_file() and record.read_text().strip() == key and (html / "index.html").is_file():
@@ -166,9 +166,9 @@ def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formula
         (stage / name).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def write_made(root: Path, stage: Path, status_page: str) -> None:
+def write_made(root: Path, stage: Path, notebooks: list[Path], status_page: str) -> None:
     """Writes the parts of pages that are made now, as `book/made.py` lists them, into the staged tree."""
-    parts = {"status": status_page}
+    parts = {"status": status_page, "parameters": made.parameters(notebooks)}
     if (root / "CHANGELOG.md").is_file():
         parts["changelog"] = made.changelog((root / "CHANGELOG.md").read_text(encoding="utf-8"))
     if (root / "study" / "recipes.toml").is_file():

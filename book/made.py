@@ -5,6 +5,7 @@ commands.md    their commands
 repeated.md    how far apart the numbers of trainings are that were made twice
 materials.md   data and weights that these results were made with, by their fingerprints
 changelog.md   CHANGELOG.md, as a page has it
+parameters.md  what can be set in each notebook
 status.md      when the notebooks were executed, and what the book took
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from book.markdown import duration, table
+from cmr.study.notebooks import notebook_parameters
 from cmr.study.record import Record
 from cmr.study.runs import Run
 from cmr.study.tables import NBSP
@@ -145,6 +147,22 @@ def changelog(text: str) -> str:
         lines.append(line)
         before = line
     return "\n".join(lines).rstrip()
+
+
+def parameters(notebooks: Sequence[Path]) -> str:
+    """The table of the parameters of notebooks.
+
+    Args:
+        notebooks: in the order of the book.
+
+    Returns:
+        Markdown.
+    """
+    rows = [
+        (f"[{path.stem}](../../notebooks/{path.stem})", ", ".join(f"`{name}`" for name in notebook_parameters(path)))
+        for path in notebooks
+    ]
+    return table("The parameters of each notebook.", "parameters", ("notebook", "parameters"), rows)
 
 
 def materials(records: Sequence[Record]) -> str:

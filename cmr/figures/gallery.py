@@ -1,5 +1,6 @@
 """Pictures with boxes: the gallery of figure 6, contact sheets of a data set, the cover."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -105,7 +106,7 @@ def _tile(ax: Axes, item: Mapping, alpha: float, iou_threshold: float, title: st
     draw_boxes(ax, as_boxes(item.get("box"), "box"), "prediction")
     if item.get("iou") is not None:
         iou = float(item["iou"])
-        badge(ax, f"IoU {iou:.2f}", good=iou >= iou_threshold)
+        badge(ax, f"IoU {math.floor(100 * iou) / 100:.2f}", good=iou >= iou_threshold)  # no 0.50 that is wrong
 
 
 @themed

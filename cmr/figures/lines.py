@@ -58,11 +58,13 @@ def curves(
         raise UserError(f"curves: nothing to draw; the records hold {', '.join(keys) or 'no number'}")
     columns = min(len(panels), 3 if len(panels) > 4 else 2)
     rows_of_axes = -(-len(panels) // columns)
-    figure = Card(figsize=(WIDTH, 2.9 * rows_of_axes), layout="constrained")
+    several = len(runs) > 1
+    shared = several and len(panels) > 1 and all(len(wanted) == 1 for wanted in panels.values())  # one legend for all
+    named = len(runs) * max(map(len, panels.values())) if several and not shared else 0  # lines of a legend below
+    figure = Card(figsize=(WIDTH, (2.9 + 0.2 * named) * rows_of_axes), layout="constrained")
     axes = figure.subplots(rows_of_axes, columns, squeeze=False).ravel()
     for ax in axes[len(panels) :]:
         ax.remove()
-    several = len(runs) > 1
     for ax, (title, wanted) in zip(axes, panels.items(), strict=False):
         by_run, by_key = line_styles(runs), line_styles(wanted)
         for label, rows in runs.items():
@@ -82,13 +84,14 @@ def curves(
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
         grid_lines(ax)
     drawn = axes[: len(panels)]
-    if len(panels) > 1 and len({tuple(ax.get_legend_handles_labels()[1]) for ax in drawn}) == 1:
+    if shared:
         handles, labels = legend_of(drawn)
         across = max(1, min(len(labels), 100 // (max(map(len, labels)) + 9)))
         figure.legend(handles, labels, loc="outside upper center", ncols=across, handlelength=2.6)
         return figure
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)} if several else {"loc": "best"}
     for ax in drawn:
-        ax.legend(loc="best", fontsize=9.5, handlelength=2.6)
+        ax.legend(fontsize=9.5, handlelength=2.6, **below)
     return figure
 
 

@@ -189,7 +189,7 @@ def line_styles(names: Iterable[str]) -> dict[str, dict]:
 
 
 def method_colours(names: Iterable[str]) -> dict[str, str]:
-    """One colour per name: a method or known variant always has its own, other names get those that are left.
+    """One colour per name: a method or known variant has its own, two forms of one its own and a darker one.
 
     Args:
         names: methods' names, in any case, or any other labels.
@@ -200,10 +200,16 @@ def method_colours(names: Iterable[str]) -> dict[str, str]:
     Example:
         >>> method_colours(["CAM", "beta 0"])
         {'CAM': '#de8f05', 'beta 0': '#029e73'}
+        >>> method_colours(["CAM, dial 0", "CAM, dial 1"])
+        {'CAM, dial 0': '#de8f05', 'CAM, dial 1': '#7a4f03'}
     """
     names, known = list(dict.fromkeys(names)), METHOD_COLOURS | VARIANT_COLOURS
     known |= {METHOD_LABELS[name].lower(): colour for name, colour in METHOD_COLOURS.items()}
     fixed = {name: known[name.lower()] for name in names if name.lower() in known}
+    for stem in dict.fromkeys(name.partition(", ")[0] for name in names if name not in fixed):
+        pair = [name for name in names if name.partition(", ")[0] == stem]  # "CAM, dial 0" and "CAM, dial 1"
+        if stem.lower() in known and len(pair) == 2 and stem not in fixed:
+            fixed |= zip(pair, (known[stem.lower()], _darker(known[stem.lower()])), strict=True)
     left = [colour for colour in (*PALETTE, *map(_darker, PALETTE)) if colour not in fixed.values()]
     others = [name for name in names if name not in fixed]
     free = {name: left[i % len(left)] for i, name in enumerate(others)}

@@ -22,6 +22,10 @@ INTERPRETATIONS = {
     "minmax": "CMR (min-max maps)",
     "mean_free": "CMR (mean-free maps)",
 }
+SAID = {  # settings that tables have other words for
+    "caam": "CAAM", "ssam": "SSAM", "beta": "weight", "lr": "rate", "beta_warmup": "warm-up", "sizes": "cells of",
+    "fuse_conv": "branch convolution", "caam_axis": "CAAM axis", "caam_scale": "CAAM scale",
+}  # fmt: skip
 #: What runs have of the paper's method, or of a method's idea; named wherever it is not the method's default.
 ESSENTIAL = ("caam", "ssam", "beta", "views", "class_token_weight", "test_map")
 UNSEEN = object()
@@ -255,11 +259,13 @@ def say(name: str, value: Any) -> str:
 
     Example:
         >>> [say("beta", 10.0), say("beta", 0.0), say("caam", False), say("fuse_kernel", 3), say("sizes", (5, 9))]
-        ['weight 10', 'no fusion loss', 'no CAAM', 'fuse kernel 3', 'sizes 5 9']
+        ['weight 10', 'no fusion loss', 'no CAAM', '3×3 branch', 'cells of 5, 9']
     """
-    words = {"caam": "CAAM", "ssam": "SSAM", "beta": "weight"}.get(name, name.replace("_", " "))
+    words = SAID.get(name, name.replace("_", " "))
     if name == "views":
         return f"{value} views"
+    if name == "fuse_kernel":
+        return f"{value}×{value} branch"
     if name == "maps":
         return str(value)
     if (name, value) == ("beta", 0.0):
@@ -269,7 +275,7 @@ def say(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return words if value else f"no {words}"
     if isinstance(value, tuple):
-        return f"{words} {' '.join(map(str, value))}"
+        return f"{words} {', '.join(map(str, value))}"
     return f"{words} {value:g}" if _real(value) else f"{words} {value}"
 
 

@@ -23,6 +23,13 @@ def said_well(text: str, tmp_path: Path) -> None:
     assert [*too_long(page), *misnamed(page), *unexplained(page, TERMS), *bare(page)] == []
 
 
+def test_the_parameters_of_each_notebook_are_those_of_its_first_cell(tmp_path):
+    text = made.parameters([ROOT / "notebooks" / f"{name}.ipynb" for name in ("attention", "ddt")])
+    assert "| [attention](../../notebooks/attention) | `preset`, `images`, `epochs`, `fusion_map`, `position`," in text
+    assert "| [ddt](../../notebooks/ddt) | `results` |" in text
+    said_well(text, tmp_path)
+
+
 def test_the_table_has_a_row_for_each_recipe_with_what_its_record_says(tmp_path):
     text = made.recipes(FOUND)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
