@@ -30,7 +30,7 @@ def test_the_numbers_in_its_table_are_those_of_the_records():
         "ToyBirds, 6 epochs": (("toybirds-one-rate",), (0, 1, 2, 3, 4)),
         "ToyBirds, 24 epochs": (("toybirds-length", "toybirds-length-seeds"), (0, 1, 2)),
         "CUB-50, 6 epochs": (("cub50-confirm",), (3, 4, 5)),
-        "CUB-50, 24 epochs": (("cub50-24",), (0,)),
+        "CUB-50, 24 epochs": (("cub50-24", "cub50-24-seeds"), (0, 1, 2)),
         "ILSVRC-20, 3 epochs": (("ilsvrc20-confirm",), (3, 4, 5)),
     }
     assert set(head[1:]) == set(folders)
