@@ -259,7 +259,7 @@ def say(name: str, value: Any) -> str:
 
     Example:
         >>> [say("beta", 10.0), say("beta", 0.0), say("caam", False), say("fuse_kernel", 3), say("sizes", (5, 9))]
-        ['weight 10', 'no fusion loss', 'no CAAM', '3×3 branch', 'cells of 5, 9']
+        ['weight 10', 'no fusion loss', 'no CAAM', '3×3 branch', 'cells of 5/9']
     """
     words = SAID.get(name, name.replace("_", " "))
     if name == "views":
@@ -275,7 +275,7 @@ def say(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return words if value else f"no {words}"
     if isinstance(value, tuple):
-        return f"{words} {', '.join(map(str, value))}"
+        return f"{words} {'/'.join(map(str, value))}"
     return f"{words} {value:g}" if _real(value) else f"{words} {value}"
 
 

@@ -76,7 +76,7 @@ def test_what_else_differs_is_named_by_its_setting(found):
     assert list(groups) == ["cmr", "cmr_epochs_9", "cmr_sizes_3_9_share_heads"]
     assert [group.title for group in groups.values()][1:] == [
         "CMR (literal), epochs 9",
-        "CMR (literal), cells of 3, 9, share heads",
+        "CMR (literal), cells of 3/9, share heads",
     ]
 
 

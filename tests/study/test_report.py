@@ -34,7 +34,7 @@ def test_where_as_many_have_one_value_as_another_each_is_named(tmp_path):
     for name, sizes in (("a", (4, 8)), ("b", (12,))):
         record(tmp_path, name, 10.0, settings={"sizes": sizes})
     titles = [row["method"] for row in report.rows(runs.find(tmp_path))]
-    assert titles == ["CMR (literal), cells of 4, 8", "CMR (literal), cells of 12"]
+    assert titles == ["CMR (literal), cells of 4/8", "CMR (literal), cells of 12"]
 
 
 def test_measurements_have_rows_and_a_damaged_one_ends_nothing(tmp_path, capsys):
