@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -82,7 +82,7 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
     start = time.monotonic()
     run_sphinx(stage, strict=not draft)
     built = stage / "_build" / "html"
-    bring_records(root, built)
+    bring_records(built, (root, out / "html"), strict=not draft)
     found = external(built, allowed=() if formulas else ("mathjax",))
     if found and not draft:
         raise UserError("these pages would need a network:\n" + "\n".join(found))
@@ -206,21 +206,30 @@ def run_sphinx(stage: Path, strict: bool) -> None:
         raise UserError("the pages have mistakes, named above (each warning is an error); the book before stays")
 
 
-def bring_records(root: Path, html: Path) -> None:
+def bring_records(html: Path, places: Sequence[Path], strict: bool = True) -> None:
     """Copies the records that pages link to, so that the links which work beside the notebooks work in the book.
 
+    Args:
+        html: the pages.
+        places: where the records may be: the repository, and the book before, since `runs/` may have been cleared.
+        strict: whether a record that is in none of them is an error.
+
     Raises:
-        UserError: a page links to a record that is not there.
+        UserError: such a record.
     """
     for page in sorted(html.glob("*/*.html")):  # the folder of a page stands for that of its source
         for link in RECORD_LINK.findall(page.read_text(encoding="utf-8")):
-            record, copy = root / unquote(link), html / unquote(link)
-            if copy.exists():
+            name = unquote(link)
+            if (html / name).exists():
                 continue
-            if not record.is_file() or not record.resolve().is_relative_to(root.resolve()):
-                raise UserError(f"{page.relative_to(html)}: links to {unquote(link)}, which is not there")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(record, copy)
+            files = [place / name for place in places if (place / name).resolve().is_relative_to(place.resolve())]
+            record = next((file for file in files if file.is_file()), None)
+            if record:
+                (html / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(record, html / name)
+            elif strict:
+                page_name = page.relative_to(html)
+                raise UserError(f"{page_name}: links to {name}, which is not there; make clean, and build again")
 
 
 def swap(new: Path, old: Path) -> None:

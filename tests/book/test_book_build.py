@@ -188,14 +188,20 @@ def test_a_record_that_a_page_links_to_comes_with_the_book(tmp_path):
     with pytest.raises(
         UserError, match=r"notebooks/toy.html: links to results/a study/r/record.json, which is not there"
     ):
-        book.bring_records(tmp_path, tmp_path / "html")
+        book.bring_records(tmp_path / "html", [tmp_path])
+    book.bring_records(tmp_path / "html", [tmp_path], strict=False)
     record.write_text("{}")
-    book.bring_records(tmp_path, tmp_path / "html")
+    book.bring_records(tmp_path / "html", [tmp_path])
     assert (tmp_path / "html/results/a study/r/record.json").read_text() == "{}"
     (tmp_path.parent / "secret.json").write_text("{}")
     page.write_text('<a href="../results/../../secret.json">r</a>')
     with pytest.raises(UserError, match="not there"):
-        book.bring_records(tmp_path, tmp_path / "html")
+        book.bring_records(tmp_path / "html", [tmp_path])
+    (tmp_path / "next/notebooks").mkdir(parents=True)
+    (tmp_path / "next/notebooks/toy.html").write_text('<a href="../results/a%20study/r/record.json">r</a>')
+    record.unlink()  # the book before still has it
+    book.bring_records(tmp_path / "next", [tmp_path, tmp_path / "html"])
+    assert (tmp_path / "next/results/a study/r/record.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize("address", ["", "https://example.org/me/cmr/"])
