@@ -24,10 +24,10 @@ $(STAMP): pyproject.toml constraints.txt
 		echo $$((before + $$(date +%s) - begun)) > $@  # seconds in all, for the book's status page
 
 book: $(STAMP)  ## run the notebooks and build the book into book/_build/html
-	@$(PY) -m book.build
+	@$(PY) -m book
 
 draft: $(STAMP)  ## build the pages only: notebooks as they last ran, warnings allowed
-	@$(PY) -m book.build --draft
+	@$(PY) -m book --draft
 
 pdf: $(STAMP)  ## print the whole book into book/_build/cmr.pdf; needs a Chromium on this machine
 	@$(PY) -m book.pdf

@@ -26,7 +26,7 @@ from cmr.maps.components import component_boxes
 from cmr.maps.locate import NORMALISERS, normalise, resize
 from cmr.metrics.contours.levels import quantise, score_levels
 from cmr.nets.imagenet import Classifier, build_classifier
-from cmr.nets.weights import weights_fingerprint
+from cmr.nets.published import weights_fingerprint
 
 NETS = ("resnet18", "resnet50")
 SIDE = 224

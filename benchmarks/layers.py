@@ -34,7 +34,7 @@ from cmr.metrics.faithfulness import blurred
 from cmr.metrics.result import CENTRED, TITLES, known
 from cmr.nets.backbones import Backbone
 from cmr.nets.imagenet import build_classifier
-from cmr.nets.weights import weights_fingerprint
+from cmr.nets.published import weights_fingerprint
 from cmr.study import samples
 from cmr.study.groups import interpretation
 from cmr.study.layers import RULE, RULES, Judge, Key, control_maps, faithful, layer_maps, mean_colour

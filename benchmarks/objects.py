@@ -17,7 +17,7 @@ from benchmarks.common import on_cpu, write
 from cmr.data import load
 from cmr.data.split import Split
 from cmr.metrics.objects import object_scores
-from cmr.nets.weights import weights_fingerprint
+from cmr.nets.published import weights_fingerprint
 from cmr.pictures.localizer import Localizer
 from cmr.pictures.result import Localization
 

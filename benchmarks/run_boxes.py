@@ -15,10 +15,10 @@ from PIL import Image
 
 from benchmarks.boxes import iou
 from benchmarks.common import on_cpu, write
-from cmr.assemble import splits
 from cmr.data.split import Split
 from cmr.pictures.localizer import Localizer
 from cmr.study import runs
+from cmr.study.splits import splits
 
 RULES = {"run's test": "run", "boxes": "boxes"}
 

@@ -13,7 +13,7 @@ from benchmarks.boxes import NETS, VIEWS, Data, measured, parser
 from benchmarks.common import on_cpu, write
 from cmr.data import load
 from cmr.nets.imagenet import build_classifier
-from cmr.nets.weights import weights_fingerprint
+from cmr.nets.published import weights_fingerprint
 from cmr.pictures.rule import RULES
 
 

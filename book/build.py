@@ -1,14 +1,11 @@
 """Builds the book: runs the notebooks, stages the pages as they lie in the repository, makes HTML, and swaps it in.
 
-python -m book.build            what `make book` does; warnings are errors, and nothing is replaced until all is well
-python -m book.build --draft    pages only, into book/_build/draft: notebooks as they last ran (or not run), what is
-                                missing left out, warnings allowed
+The staged tree of the last build is kept, with what Sphinx made of it: where only the text of pages has changed since,
+the others are not read again, and written again only if they may show something of the changed ones.
 
 BOOK_REPOSITORY, if it is set, is the repository's address; each page then has a button that leads there.
 """
 
-import argparse
-import hashlib
 import os
 import re
 import shutil
@@ -22,9 +19,9 @@ from urllib.parse import unquote
 
 import yaml
 
-from book import made, mathjax, status
+from book import made, mathjax, seen, status
 from book.execute import run_notebooks, write_text
-from book.offline import external
+from book.offline import external, same
 from cmr.errors import UserError
 from labs.make import pack
 from study import recipes, repeated
@@ -34,6 +31,8 @@ STAGED = ("book", "cmr", "labs", "results")  # the notebooks come as executed co
 NOT_STAGED = shutil.ignore_patterns(
     "_build", "_cache", "runs", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
 )
+LEFT_BY_SPHINX = ("_build", "_pasted")
+WHOLE = Path("_build", "whole")  # of a staged tree: its build went well
 REPEATED = ("toybirds-one-rate", "toybirds", "toybirds-readings", "recipes")  # hold trainings that were made twice
 RECORD_LINK = re.compile(r'href="\.\./((?:results|runs)/[^"#?]+\.json)"')  # as `cmr.study.provenance` writes them
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
@@ -54,6 +53,7 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
         UserError: a page is missing, a notebook failed, Sphinx warned, or a page would need a network. The book that
             was there before stays.
     """
+    before = seen.sources(root)
     out = root / "book" / "_build"
     html = out / ("draft" if draft else "html")
     toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
@@ -68,29 +68,28 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
     if not draft:
         run_notebooks(notebooks, out / "notebooks", read_by_notebooks(root))
 
-    stage = out / f"{html.name}.stage"
+    stage, kept = out / f"{html.name}.new", out / f"{html.name}.stage"
     formulas = mathjax.fetch(root / "book" / "_cache")
     stage_tree(root, stage, without(toc, set(missing)), notebooks, formulas)
     executed, setting_up = status.executed(notebooks, out / "notebooks"), status.installed()
     write_made(root, stage, notebooks, status.page(executed, status.older(executed, root / "runs"), setting_up))
-    key = tree_hash(stage)
-    record = out / f"{html.name}.sha256"
-    if record.is_file() and record.read_text().strip() == key and (html / "index.html").is_file():
-        shutil.rmtree(stage)
-        print("book: current")
-        return html
     start = time.monotonic()
-    run_sphinx(stage, strict=not draft)
-    built = stage / "_build" / "html"
+    fresh = settle(stage, kept)
+    (kept / WHOLE).unlink(missing_ok=True)  # until all has gone well: Sphinx does not warn twice of what it has read
+    run_sphinx(kept, strict=not draft, fresh=fresh)
+    built = out / f"{html.name}.next"
+    shutil.rmtree(built, ignore_errors=True)
+    shutil.copytree(kept / "_build" / "html", built)
     bring_records(built, (root, out / "html"), strict=not draft)
-    found = external(built, allowed=() if formulas else ("mathjax",))
+    found = external(built, allowed=() if formulas else ("mathjax",), checked=out / "html")
     if found and not draft:
         raise UserError("these pages would need a network:\n" + "\n".join(found))
     seconds = time.monotonic() - start
     status.fill(built / "book" / "reference" / "status.html", executed, setting_up, seconds)
     swap(built, html)
-    write_text(key + "\n", record)
-    shutil.rmtree(stage)
+    (kept / WHOLE).touch()
+    if formulas and not draft:
+        seen.keep(root, before)
     print(f"book: built in {seconds:.0f} s")
     return html
 
@@ -125,8 +124,7 @@ def source(root: Path, page: str) -> Path | None:
 
 def read_by_notebooks(root: Path) -> list[Path]:
     """What notebooks read: the library, records, installed versions, and whether the shared material is here."""
-    shared = Path(os.environ.get("CMR_SHARED") or root.parent / "shared")
-    return [root / "cmr", root / "results", root / "constraints.txt", shared / "README.md"]
+    return [root / "cmr", root / "results", root / "constraints.txt", seen.shared(root)]
 
 
 def stage_tree(root: Path, stage: Path, toc: Any, notebooks: list[Path], formulas: Path | None) -> None:
@@ -180,26 +178,42 @@ def write_made(root: Path, stage: Path, notebooks: list[Path], status_page: str)
         write_text(text + "\n", stage / "book" / "_made" / f"{name}.md")
 
 
-def tree_hash(folder: Path) -> str:
-    """SHA-256 over names and contents of all files in a folder, and over Python's version."""
-    digest = hashlib.sha256(sys.version.encode())
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            digest.update(
-                f"{file.relative_to(folder).as_posix()}\0".encode() + hashlib.sha256(file.read_bytes()).digest()
-            )
-    return digest.hexdigest()
+def settle(new: Path, kept: Path) -> bool:
+    """Puts a staged tree in the place of the last build's, of which the files stay where only pages differ.
+
+    Args:
+        new: the tree; it is gone then.
+        kept: that of the last build, with what Sphinx read of it.
+
+    Returns:
+        Whether Sphinx has to read all pages.
+    """
+    names = staged(new)
+    changed = [name for name in names if not same(new / name, kept / name)]
+    if (kept / WHOLE).is_file() and names == staged(kept) and all(name.suffix == ".md" for name in changed):
+        for name in changed:
+            shutil.copyfile(new / name, kept / name)  # its time is now, by which Sphinx sees that it changed
+        shutil.rmtree(new)
+        return False
+    shutil.rmtree(kept, ignore_errors=True)
+    new.rename(kept)
+    return True
 
 
-def run_sphinx(stage: Path, strict: bool) -> None:
-    """Builds the HTML of a staged tree into its `_build/html`.
+def staged(tree: Path) -> set[Path]:
+    """The files of a staged tree, less what Sphinx leaves there."""
+    names = {file.relative_to(tree) for file in tree.rglob("*") if file.is_file()}
+    return {name for name in names if name.parts[0] not in LEFT_BY_SPHINX}
+
+
+def run_sphinx(stage: Path, strict: bool, fresh: bool) -> None:
+    """Builds the HTML of a staged tree into its `_build/html`, all of it or what changed (`book/_ext/shown.py`).
 
     Raises:
         UserError: Sphinx failed, or warned and `strict` is asked.
     """
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage), "--all", "-q"]
-    if strict:
-        command += ["-W", "-n", "--keep-going"]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage), "-q"]
+    command += ["--all"] * fresh + ["-W", "-n", "--keep-going"] * strict
     done = subprocess.run(command, cwd=stage, capture_output=True, text=True)
     print(COLOURS.sub("", done.stderr).replace(f"{stage}/", ""), end="", file=sys.stderr)
     if done.returncode:
@@ -240,19 +254,3 @@ def swap(new: Path, old: Path) -> None:
         old.rename(aside)
     new.rename(old)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m book.build", description="Runs the notebooks and builds the book.")
-    parser.add_argument("--draft", action="store_true", help="pages only, as they are, into book/_build/draft")
-    try:
-        html = build(draft=parser.parse_args().draft)
-    except UserError as error:
-        print(f"book: {error}", file=sys.stderr)
-        return 1
-    print(f"open {html.relative_to(ROOT)}/index.html in a browser: {(html / 'index.html').as_uri()}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
+from book.seen import contents
 from cmr.errors import UserError
 from cmr.files import write_aside
 from cmr.plain import to_plain
@@ -47,11 +48,11 @@ def run_notebooks(
         UserError: as `run_notebook`; what ran before stays, and stays current.
     """
     out = Path(out)
-    jobs = []
+    jobs, known = [], contents(sources)
     for path in map(Path, paths):
         read_notebook(path)
         state = read_state(out / f"{path.stem}.json")
-        key = fingerprint(path, parameters or {}, sources)
+        key = fingerprint(path, parameters or {}, known)
         current = state.get("fingerprint") == key and (out / path.name).is_file()
         jobs.append(Job(path, key, current, state.get("seconds")))
     todo = [job for job in jobs if not job.current]
@@ -63,8 +64,8 @@ def run_notebooks(
 
     call, stop, waiting = now(), threading.Event(), deque(chains(todo))
 
-    def work_off(warm: bool, environment: Future[dict[str, Any]]) -> None:
-        with process(warm) as beside:
+    def work_off(environment: Future[dict[str, Any]]) -> None:
+        with process() as beside:
             for job in (job for chain in taken(waiting) for job in chain):
                 if stop.is_set():  # the other one failed: nothing new begins
                     return
@@ -82,8 +83,7 @@ def run_notebooks(
     with one_thread(), ThreadPoolExecutor(3) as pool:
         environment = pool.submit(elsewhere, circumstances)
         try:
-            warm = len(waiting[0]) > 1
-            for worker in as_completed([pool.submit(work_off, each, environment) for each in (warm, False)]):
+            for worker in as_completed([pool.submit(work_off, environment) for _ in range(2)]):
                 if error := worker.exception():
                     stop.set()
                     failed.append(error)
@@ -96,16 +96,9 @@ def run_notebooks(
     return done
 
 
-def process(warm: bool = False) -> ProcessPoolExecutor:
-    """A process of its own for one thing after another, begun when the first comes; if `warm`, with ToyBirds drawn."""
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=prepare if warm else None)
-
-
-def prepare() -> None:
-    """Has the notebooks of this process begin with ToyBirds in memory."""
-    from cmr.study import kernel
-
-    kernel.IMPORTED = (*kernel.IMPORTED, "book.warm")
+def process() -> ProcessPoolExecutor:
+    """A process of its own for one thing after another, begun when the first comes."""
+    return ProcessPoolExecutor(1, get_context("spawn"))
 
 
 def apart(beside: Executor, path: Path, out: Path, parameters: Mapping[str, Any] | None) -> float:
@@ -174,27 +167,20 @@ def one_thread() -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
 
 
-def fingerprint(path: str | Path, parameters: Mapping[str, Any], sources: Iterable[str | Path] = ()) -> str:
+def fingerprint(path: str | Path, parameters: Mapping[str, Any], sources: str = "") -> str:
     """A hash of what an executed notebook depends on.
 
     Args:
         path: the notebook; its cells count, stored outputs and other metadata do not.
         parameters: as for `run_notebook`.
-        sources: files and folders; one that is not there counts as such.
+        sources: what is known of the files that it reads, by `book.seen.contents`.
 
     Returns:
         16 hex digits of SHA-256 over the cells, the parameters, Python's version and `sources`.
     """
     cells = [(cell.cell_type, cell.source, cell.metadata) for cell in read_notebook(path).cells]
-    digest = hashlib.sha256(json.dumps([cells, dict(parameters), sys.version], sort_keys=True, default=str).encode())
-    for folder in map(Path, sources):
-        digest.update(folder.name.encode())
-        files = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-        for file in files:
-            if file.is_file() and "__pycache__" not in file.parts:
-                name = file.relative_to(folder).as_posix() if folder.is_dir() else file.name
-                digest.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+    content = [cells, dict(parameters), sys.version, sources]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def read_state(path: Path) -> dict[str, Any]:

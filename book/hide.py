@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from cmr import figures
-from cmr.assemble import build, splits
+from cmr.assemble import build
 from cmr.config import Config
 from cmr.data.images import normalise as pixels_to_input
 from cmr.files import write_aside
@@ -29,6 +29,7 @@ from cmr.metrics import box_iou, gt_boxes
 from cmr.plain import to_plain
 from cmr.presets import make
 from cmr.study.models import load_method
+from cmr.study.splits import splits
 from cmr.study.training import train
 
 FOLDER = Path(__file__).parent / "_static" / "play"

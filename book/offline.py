@@ -1,5 +1,6 @@
 """Which built pages would fetch something from another address when they are read."""
 
+import filecmp
 import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
@@ -43,18 +44,26 @@ class _Page(HTMLParser):
         self._in_style = False
 
 
-def external(folder: Path, allowed: Sequence[str] = ()) -> list[str]:
+def same(one: Path, other: Path) -> bool:
+    """Whether two files hold the same; not if the second is missing."""
+    return other.is_file() and filecmp.cmp(one, other, shallow=False)
+
+
+def external(folder: Path, allowed: Sequence[str] = (), checked: Path | None = None) -> list[str]:
     """Looks through all pages and style sheets.
 
     Args:
         folder: of the built HTML.
         allowed: an address that holds one of these words is let through.
+        checked: the folder of a book in which nothing was found; what is the same there is not looked through again.
 
     Returns:
         One line `page: address` for each address that a browser would fetch by itself.
     """
     lines = []
     for file in sorted(folder.rglob("*")):
+        if checked and same(file, checked / file.relative_to(folder)):
+            continue
         if file.suffix == ".html":
             page = _Page()
             page.feed(file.read_text(encoding="utf-8"))

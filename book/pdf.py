@@ -26,6 +26,7 @@ from pypdf.annotations import Link
 from pypdf.generic import Fit, NameObject
 from tqdm import tqdm
 
+from book import seen
 from book.build import ROOT, build, pages
 from book.chromium import Browser, executable
 from cmr.errors import UserError
@@ -247,7 +248,7 @@ def main() -> int:
     try:
         if (chromium := executable()) is None:  # told before the notebooks run
             raise UserError(WITHOUT)
-        built, begun = build(), time.monotonic()
+        built, begun = seen.current(ROOT) or build(), time.monotonic()
         toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
         config = yaml.safe_load((ROOT / "book" / "_config.yml").read_text(encoding="utf-8"))
         out = built.parent / "cmr.pdf"

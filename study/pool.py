@@ -20,7 +20,8 @@ from pathlib import Path
 from cmr.errors import UserError
 from cmr.study import records, runs
 from cmr.study.grid import load
-from cmr.study.sweep import Item, command_of, plan, work
+from cmr.study.plan import Item, plan
+from cmr.study.sweep import command_of, work
 from study.run import results_of
 
 DIED = "its process died, or one beside it; out of memory, perhaps"

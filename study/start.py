@@ -18,7 +18,7 @@ import torch
 from cmr.config import Config
 from cmr.errors import UserError
 from cmr.files import write_aside
-from cmr.nets.weights import TOYBIRDS
+from cmr.nets.published import TOYBIRDS
 from cmr.presets import make
 from cmr.study.models import load_method
 from cmr.study.training import train

@@ -20,6 +20,13 @@ torch.set_num_threads(min(2, torch.get_num_threads()))
 EXTENSIONS = Path(__file__).resolve().parents[1] / "book" / "_ext"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _drawn_pictures(tmp_path_factory) -> None:
+    """Kept for this run of the tests, in one folder for all its workers, and not beside the user's."""
+    base = tmp_path_factory.getbasetemp()
+    os.environ["CMR_CACHE"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "drawn")
+
+
 @pytest.fixture(autouse=True)
 def _seeds() -> None:
     torch.manual_seed(0)

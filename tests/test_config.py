@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cmr.assemble import splits
 from cmr.config import Config
 from cmr.errors import UserError
 from cmr.methods import METHODS
 from cmr.presets import PRESETS, from_dict, make, preset_for
+from cmr.study.splits import splits
 from cmr.train import steps_of_epoch
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.assemble import batches_for_test, splits
+from cmr.assemble import batches_for_test
 from cmr.data.images import Batches
 from cmr.evaluate import Scores, evaluate, target_boxes
 from cmr.maps import of_labels
 from cmr.presets import make
+from cmr.study.splits import splits
 
 CONFIG = make("tiny", device="cpu")
 

@@ -30,12 +30,14 @@ class Sweep:
 def command(arguments: list[str]) -> None:
     """Reads the command line, prints the plan, and works it off."""
     asked = parse(Sweep, arguments, "sweep")
-    from cmr.study import sweep
+    from cmr.study.plan import plan
 
-    planned = sweep.plan(asked.file, asked.out)
+    planned = plan(asked.file, asked.out)
     print(planned)
     if asked.dry_run:
         return
+    from cmr.study import sweep  # it loads torch
+
     try:
         failed = sweep.execute(planned, asked.out, asked.scheduler, asked.workers, asked.threads)
     except KeyboardInterrupt:

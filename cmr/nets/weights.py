@@ -1,6 +1,5 @@
-"""Weights of the backbones: read from a file or from ImageNet, checked name by name, fingerprinted."""
+"""Weights of the backbones: read from a file or from ImageNet, checked name by name."""
 
-import hashlib
 import lzma
 import re
 import warnings
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cmr.errors import UserError, first_line
+from cmr.nets.published import HUB_MODELS, TORCHVISION_MODELS, TOYBIRDS
 
 TORCH_SUFFIXES = (".pth", ".pt", ".pth.tar", ".ckpt", ".bin")  # what torch.save's files are called
 SUFFIXES = (".safetensors", ".safetensors.xz", *TORCH_SUFFIXES)
@@ -20,18 +20,6 @@ SUFFIXES = (".safetensors", ".safetensors.xz", *TORCH_SUFFIXES)
 # _orig_mod: torch.compile).
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.", "body.")
-
-# The weights that the paper's own numbers start from are torchvision's. timm keeps them on the hub under these names;
-# SqueezeNet is not in timm.
-HUB_MODELS = {
-    "vgg16": "vgg16.tv_in1k",
-    "resnet50": "resnet50.tv_in1k",
-    "resnet18": "resnet18.tv_in1k",
-    "inception_v3": "inception_v3.tv_in1k",
-}
-# The start of ToyBirds, for `tiny` at stride 8: study/start.py makes it from generated birds of other species.
-TOYBIRDS = Path(__file__).with_name("toybirds.safetensors")
-TORCHVISION_MODELS = {"squeezenet1_1": "SqueezeNet1_1_Weights.IMAGENET1K_V1"}
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -246,36 +234,3 @@ def load_weights(
 
 def _some(names: list[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
-
-
-def weights_fingerprint(weights: str | Path, name: str = "") -> str:
-    """Says in a run record which weights a network started from.
-
-    Args:
-        weights: "none", "imagenet", "toybirds" or a file's path.
-        name: the backbone; makes "imagenet" say which of the published weights.
-
-    Returns:
-        "none", "imagenet:resnet50.tv_in1k", or the first 16 hex digits of the SHA-256 of the file's content.
-
-    Raises:
-        UserError: the file is missing.
-
-    Example:
-        >>> weights_fingerprint("none"), weights_fingerprint("imagenet", "resnet50")
-        ('none', 'imagenet:resnet50.tv_in1k')
-    """
-    if weights == "none":
-        return "none"
-    if weights == "imagenet":
-        tag = (
-            f"{name}.{TORCHVISION_MODELS[name].split('.')[1]}"
-            if name in TORCHVISION_MODELS
-            else HUB_MODELS.get(name, name)
-        )
-        return f"imagenet:{tag}" if tag else "imagenet"
-    path = TOYBIRDS if weights == "toybirds" else Path(weights)
-    if not path.is_file():
-        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

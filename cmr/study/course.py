@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from cmr import figures
-from cmr.assemble import splits
 from cmr.config import Config
 from cmr.data.split import Split
 from cmr.files import write_aside
@@ -17,6 +16,7 @@ from cmr.study import samples
 from cmr.study.models import load_method
 from cmr.study.provenance import summary
 from cmr.study.runs import DRAWN, MODEL, Run
+from cmr.study.splits import splits
 
 TABLE, PICTURE, GALLERY = DRAWN
 EACH = 10  # pictures of the best, and of the worst

@@ -10,19 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmr.assemble import make_fabric, precision, splits
+from cmr.assemble import make_fabric, precision
 from cmr.config import Config
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
 from cmr.nets.backbones import build_backbone
-from cmr.nets.weights import weights_fingerprint
+from cmr.nets.published import weights_fingerprint
 from cmr.study import frozen, machine
 from cmr.study.features import Features
 from cmr.study.identity import fingerprints
 from cmr.study.record import FrozenRecord, configuration
 from cmr.study.runs import data_of
 from cmr.study.settings import DDT
+from cmr.study.splits import splits
 
 KIND = "ddt"
 Work = tuple[dict[str, Any], dict[str, np.ndarray]]

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cmr.assemble import batches_for_test, make_fabric, reading, splits
+from cmr.assemble import batches_for_test, make_fabric, reading
 from cmr.config import Config
 from cmr.data.images import Batches
 from cmr.errors import UserError, require_known
@@ -21,6 +21,7 @@ from cmr.study.agreement import view_agreement
 from cmr.study.grid import typed
 from cmr.study.identity import fingerprints, identity
 from cmr.study.record import Trained
+from cmr.study.splits import splits
 from cmr.train import reestimate_batch_norm
 
 GENERAL = ("normalise", "threshold", "test_crop", "test_scales", "test_flip", "precise_bn")

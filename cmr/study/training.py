@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cmr.assemble import batches_for_test, build, make_fabric, reading, splits
+from cmr.assemble import batches_for_test, build, make_fabric, reading
 from cmr.config import Config
 from cmr.data.images import Batches
 from cmr.data.split import Split
@@ -23,11 +23,12 @@ from cmr.evaluate import evaluate
 from cmr.files import alone, clear, require_room, write_aside
 from cmr.maps import of_labels
 from cmr.maps.multiscale import at_scales
-from cmr.nets.weights import weights_fingerprint
+from cmr.nets.published import weights_fingerprint
 from cmr.study import machine, models, records, runs
 from cmr.study.identity import fingerprints, identity
 from cmr.study.measured import tracked
 from cmr.study.record import Record
+from cmr.study.splits import splits
 from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
 
 

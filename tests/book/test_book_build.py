@@ -1,6 +1,7 @@
 """The book's build: what it stages, what stops it, what it leaves in place, and that its pages need no network."""
 
 import io
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 import yaml
 
 from book import build as book
-from book import mathjax, status
+from book import mathjax, seen, status
+from book.__main__ import main
 from book.offline import external
 from cmr.errors import UserError
 
@@ -24,9 +26,10 @@ A number from a run: {glue:text}`../notebooks/toy.ipynb::answer:.1f`. An equatio
 $$ a = b $$ (first)
 
 ```{toggle}
-Equation {eq}`first`, and [the notebook](../notebooks/toy).
+Equation {eq}`first`, [the notebook](../notebooks/toy), and {ref}`there <there>`.
 ```
 """
+OTHER = "(there)=\n# Other\n"
 
 
 def write_notebook(path: Path, source: str) -> None:
@@ -50,13 +53,16 @@ def root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("repository")
     (root / "book" / "_static").mkdir(parents=True)
     shutil.copy(ROOT / "book" / "_config.yml", root / "book")
+    (root / "book" / "_ext").mkdir()
+    shutil.copy(ROOT / "book" / "_ext" / "shown.py", root / "book" / "_ext")
     for name in ("logo.svg", "book.css"):
         shutil.copy(ROOT / "book" / "_static" / name, root / "book" / "_static")
     toc = {"format": "jb-book", "root": "book/intro", "chapters": [{"file": "notebooks/toy"}]}
-    toc["chapters"].append({"file": "book/reference/status"})
+    toc["chapters"] += [{"file": "book/reference/status"}, {"file": "book/other"}]
     (root / "book" / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
     (root / "book" / "references.bib").write_text("")
     (root / "book" / "intro.md").write_text(INTRO)
+    (root / "book" / "other.md").write_text(OTHER)
     (root / "book" / "reference").mkdir()
     (root / "book" / "reference" / "status.md").write_text("# Status\n\n```{include} ../_made/status.md\n```\n")
     write_notebook(root / "notebooks" / "toy.ipynb", "from myst_nb import glue\nglue('answer', value + 1)")
@@ -89,7 +95,12 @@ def test_pages_hold_the_notebooks_numbers_and_need_no_network(root, built):
         for server in ("unpkg.com", "jsdelivr", "cdnjs", "googleapis"):
             assert server not in page.read_text(), page
     assert str(root) not in "".join(page.read_text() for page in built.rglob("*.html"))
-    assert sorted(p.name for p in (root / "book" / "_build").iterdir()) == ["html", "html.sha256", "notebooks"]
+    assert sorted(p.name for p in (root / "book" / "_build").iterdir()) == [
+        "html",
+        "html.made-of",
+        "html.stage",
+        "notebooks",
+    ]
 
 
 def test_the_status_page_says_when_the_notebook_ran_and_how_long_all_took(built):
@@ -101,13 +112,107 @@ def test_the_status_page_says_when_the_notebook_ran_and_how_long_all_took(built)
     assert "not executed" not in page
 
 
-def test_a_second_call_does_nothing(root, built, capsys):
+def test_a_second_call_does_nothing(root, built, capsys, monkeypatch):
     before = (built / "book" / "intro.html").stat()
-    assert book.build(root) == built
-    assert "0 to run, 1 current" in (told := capsys.readouterr().out)
-    assert "book: current" in told
+    with monkeypatch.context() as patch:
+        patch.setattr(book, "build", None)
+        assert main([], root) == 0
+        assert "book: current\nopen book/_build/html/index.html" in capsys.readouterr().out
     after = (built / "book" / "intro.html").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    # not after the address of the repository, a source, or an executed notebook has changed
+    with monkeypatch.context() as patch:
+        patch.setenv("BOOK_REPOSITORY", "https://example.org/me/cmr")
+        assert seen.current(root) is None
+    executed = root / "book" / "_build" / "notebooks" / "toy.ipynb"
+    executed.rename(executed.with_suffix(".aside"))
+    assert seen.current(root) is None
+    executed.with_suffix(".aside").rename(executed)
+    assert seen.current(root) == built
+    (root / "book" / "intro.md").touch()
+    assert seen.current(root) is None
+
+
+def reads(monkeypatch) -> list[bool]:
+    """Whether Sphinx is asked to read all, for each build from here on."""
+    asked = []
+
+    def run_sphinx(stage: Path, strict: bool, fresh: bool) -> None:
+        asked.append(fresh)
+        original(stage, strict, fresh)
+
+    original = book.run_sphinx
+    monkeypatch.setattr(book, "run_sphinx", run_sphinx)
+    return asked
+
+
+def test_an_edited_page_is_read_alone_and_all_pages_are_right(root, built, monkeypatch):
+    asked, page = reads(monkeypatch), root / "book" / "intro.md"
+    other = built / "notebooks" / "toy.html"
+    written = other.stat().st_mtime_ns
+    try:
+        page.write_text(INTRO.replace("An equation", "Still an equation"))
+        assert book.build(root) == built
+        assert "Still an equation" in (built / "book" / "intro.html").read_text()
+        assert other.stat().st_mtime_ns == written  # it shows nothing of what changed
+        page.write_text(INTRO.replace("# Intro", "# Another title"))
+        assert book.build(root) == built
+    finally:
+        page.write_text(INTRO)
+    assert asked == [False, False]
+    assert "Another title" in other.read_text()  # in its list of pages
+    assert 'class="pasted-text">42.5<' in (built / "book" / "intro.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("what", "fresh"),
+    [
+        ("nothing", False),
+        ("book/a.md", False),
+        ("notebooks/a.ipynb", True),  # its numbers may be pasted elsewhere
+        ("book/_static/book.css", True),
+        ("book/new.md", True),
+        ("a page less", True),
+        ("a build that failed", True),
+    ],
+)
+def test_what_changed_decides_what_is_read(what, fresh, tmp_path):
+    new, kept = tmp_path / "new", tmp_path / "kept"
+    for tree in (new, kept):
+        for name in ("book/a.md", "book/b.md", "notebooks/a.ipynb", "book/_static/book.css"):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text("before")
+    (kept / "_build").mkdir()
+    (kept / "_pasted").mkdir()
+    (kept / "_pasted" / "a.png").write_text("a picture that Sphinx took out of a notebook")
+    if what != "a build that failed":
+        (kept / book.WHOLE).touch()
+    if what == "a page less":
+        (new / "book/b.md").unlink()
+    elif "/" in what:
+        (new / what).write_text("after!")
+        os.utime(new / what, (1, 1))  # older than what it takes the place of
+    time = (kept / "book/b.md").stat().st_mtime_ns
+    assert book.settle(new, kept) == fresh
+    assert not new.exists()
+    assert (kept / "_pasted").exists() != fresh
+    assert (kept / "book/b.md").exists() == (what != "a page less")
+    if what == "book/a.md":
+        assert (kept / what).read_text() == "after!"
+        assert (kept / what).stat().st_mtime_ns > 2e9  # what Sphinx goes by
+        assert (kept / "book/b.md").stat().st_mtime_ns == time
+
+
+def test_a_page_that_names_what_an_edit_took_away_fails_the_build(root, built, capfd):
+    """That page is written again, though it was not read again."""
+    other = root / "book" / "other.md"
+    try:
+        other.write_text("(elsewhere)=\n# Other\n")
+        with pytest.raises(UserError, match="the pages have mistakes"):
+            book.build(root)
+    finally:
+        other.write_text(OTHER)
+    assert "undefined label: 'there'" in capfd.readouterr().err
 
 
 def test_a_warning_fails_the_build_and_the_last_good_book_stays(root, built, capfd):
@@ -115,12 +220,13 @@ def test_a_warning_fails_the_build_and_the_last_good_book_stays(root, built, cap
     good = (built / "book" / "intro.html").read_text()
     page.write_text(INTRO + "\n[gone](../notebooks/gone)\n")
     try:
-        with pytest.raises(UserError, match="the pages have mistakes"):
-            book.build(root)
+        for _ in range(2):  # what was read with a warning is not taken for good
+            with pytest.raises(UserError, match="the pages have mistakes"):
+                book.build(root)
+            assert "book/intro.md:11: WARNING: 'myst' cross-reference target not found" in capfd.readouterr().err
+            assert (built / "book" / "intro.html").read_text() == good
     finally:
         page.write_text(INTRO)
-    assert "book/intro.md:11: WARNING: 'myst' cross-reference target not found" in capfd.readouterr().err
-    assert (built / "book" / "intro.html").read_text() == good
     assert book.build(root) == built
 
 

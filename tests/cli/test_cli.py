@@ -114,6 +114,20 @@ print(*sys.modules)
     assert not HEAVY.intersection(done.stdout.split())
 
 
+def test_a_plan_loads_no_library_that_trains(tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text('preset = "tiny"\n[[runs]]\n[runs.grid]\nmethod = ["cam", "cmr"]\n')
+    script = f"""
+import sys
+from cmr import cli
+cli.main(["sweep", {str(grid)!r}, "--out", {str(tmp_path)!r}, "--dry-run"])
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "2 runs: 0 done, 2 to do" in done.stdout
+    assert not HEAVY.intersection(done.stdout.split())
+
+
 def test_overview_has_a_line_and_an_example_for_each_command(capsys):
     said = call(capsys)
     assert "cmr COMMAND --help" in said

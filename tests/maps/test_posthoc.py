@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmr.assemble import batches_for_test, splits
+from cmr.assemble import batches_for_test
 from cmr.cli import main
 from cmr.errors import UserError
 from cmr.evaluate import evaluate
@@ -18,6 +18,7 @@ from cmr.nets.backbones import build_backbone
 from cmr.presets import make
 from cmr.study import runs
 from cmr.study.reevaluate import changed, reevaluate
+from cmr.study.splits import splits
 from cmr.study.training import train
 
 LABELS = torch.tensor([2, 0, 3])

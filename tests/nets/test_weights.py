@@ -19,7 +19,8 @@ from torch import nn
 
 from cmr.errors import UserError
 from cmr.nets.backbones import build_backbone
-from cmr.nets.weights import HUB_MODELS, TOYBIRDS, imagenet_weights, load_weights, read_weights, weights_fingerprint
+from cmr.nets.published import HUB_MODELS, TOYBIRDS, weights_fingerprint
+from cmr.nets.weights import imagenet_weights, load_weights, read_weights
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2), "n.count": torch.tensor(7)}
 

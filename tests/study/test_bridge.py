@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cmr.assemble import splits
 from cmr.errors import UserError
 from cmr.presets import make
 from cmr.study import bridge
 from cmr.study.groups import Group
 from cmr.study.record import Trained
+from cmr.study.splits import splits
 
 CONFIG = make("tiny", method="cmr")
 

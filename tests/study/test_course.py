@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 from cmr import figures
-from cmr.assemble import splits
 from cmr.presets import make
 from cmr.study import records
 from cmr.study.course import write_course, write_gallery
 from cmr.study.runs import Run
+from cmr.study.splits import splits
 from cmr.study.training import train
 from tests.study.records import said
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from cmr.assemble import splits
 from cmr.errors import UserError
 from cmr.presets import make
 from cmr.study.features import Features
+from cmr.study.splits import splits
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 import cmr
 from book import execute
 from book.execute import fingerprint, run_notebooks
+from book.seen import contents, look
 from cmr.errors import UserError
 from cmr.study import kernel, notebooks
 from cmr.study.notebooks import notebook_parameters, run_notebook
@@ -394,15 +395,33 @@ def test_the_fingerprint_sees_cells_parameters_and_sources_but_not_stored_output
     nbformat.write(notebook, path)
     assert fingerprint(path, {}) == before
     assert fingerprint(path, {"epochs": 3}) != before
-    source = tmp_path / "cmr" / "hide.py"
-    with_none = fingerprint(path, {}, [source.parent])
-    source.parent.mkdir()
-    source.write_text("1")
-    with_one = fingerprint(path, {}, [source.parent])
-    source.write_text("2")
-    assert len({with_none, with_one, fingerprint(path, {}, [source.parent])}) == 3
+    assert fingerprint(path, {}, "other sources") != before
     write(path, "2")
     assert fingerprint(path, {}) != before
+
+
+def test_the_sources_are_known_by_name_and_content_and_by_how_they_look(tmp_path):
+    folder = tmp_path / "cmr"
+
+    def known() -> tuple[str, str]:
+        return contents([folder]), look([folder])
+
+    found = [known()]
+    folder.mkdir()
+    for name, text in {"a.py": "1", "b.py": "1"}.items():
+        (folder / name).write_text(text)
+        found.append(known())
+    for kind in zip(*found, strict=True):
+        assert len(set(kind)) == 3
+    (folder / "a.py").write_text("2")
+    assert contents([folder]) != found[-1][0] and look([folder]) != found[-1][1]
+    (folder / "a.py").write_text("1")  # the same again, but at another time
+    os.utime(folder / "a.py", ns=(1, 1))
+    assert contents([folder]) == found[-1][0] and look([folder]) != found[-1][1]
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "a.pyc").write_text("1")
+    assert contents([folder]) == found[-1][0]
+    assert contents([folder / "a.py"]) != contents([folder / "b.py"])
 
 
 def test_pairs_of_the_command_line():

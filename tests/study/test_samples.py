@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from cmr import assemble
 from cmr.data.images import normalise
 from cmr.errors import UserError
 from cmr.presets import make
 from cmr.study import models, samples, training
+from cmr.study.splits import splits
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def test_split(finished):
-    return assemble.splits(finished.config)[1]
+    return splits(finished.config)[1]
 
 
 def test_recorded_items_agree_with_the_outcomes(finished, test_split):
@@ -52,7 +52,7 @@ def test_side_by_side(finished, test_split):
 def test_what_the_record_does_not_hold(finished, test_split):
     with pytest.raises(UserError, match="holds no map of test image 999"):
         samples.recorded_items(finished, test_split, [999])
-    other = assemble.splits(make("tiny", data_settings={"seed": 5}))[1]
+    other = splits(make("tiny", data_settings={"seed": 5}))[1]
     with pytest.raises(UserError, match="was not scored on this ToyBirds test split"):
         samples.recorded_items(finished, other, [0])
 

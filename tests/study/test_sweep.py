@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from cmr import assemble, cli
+from cmr import cli
 from cmr.errors import UserError
 from cmr.files import alone
 from cmr.metrics.result import Result
 from cmr.presets import make
 from cmr.study import grid, runs, search, sweep, training
 from cmr.study.identity import identity
+from cmr.study.plan import plan
+from cmr.study.splits import splits
 from tests.study.records import said
 
 pytestmark = pytest.mark.slow
@@ -59,7 +61,7 @@ def call(capsys, *arguments, status=None):
 
 def finish(config, root):
     """A record of this run on its real data, without training it."""
-    train_split, test_split = assemble.splits(config)
+    train_split, test_split = splits(config)
     prints = {"train": train_split.fingerprint, "test": test_split.fingerprint, "weights": "none"}
     name = identity(config, prints)
     runs.write(root / name, said(name, config, data=runs.data_of(train_split, test_split), result=Result()), {})
@@ -89,14 +91,14 @@ def test_dry_run_says_what_differs_and_what_was_chosen(place, capsys, monkeypatc
 def test_two_folders_with_the_same_data_make_one_run(place):
     runs_of_both = '[[runs]]\nmethod = "cam"\n[[runs]]\nmethod = "cam"\ndata_root = "unused"'  # ToyBirds has no folder
     (place / "grid.toml").write_text(f'preset = "tiny"\n{runs_of_both}')
-    assert len(sweep.plan("grid.toml", "out").items) == 1
+    assert len(plan("grid.toml", "out").items) == 1
 
 
 def test_data_elsewhere_do_not_stop_the_plan(place):
     (place / "grid.toml").write_text(
         'preset = "tiny"\n[[runs]]\ndata = "cub"\ndata_root = "elsewhere"\n[[runs]]\nweights = "no.pth"'
     )
-    assert [str(item) for item in sweep.plan("grid.toml", "out").items] == [
+    assert [str(item) for item in plan("grid.toml", "out").items] == [
         "cub-cmr-tiny-s0 (its data or weights are not at hand here)  data_root=elsewhere weights=none",
         "toybirds-cmr-tiny-s0 (its data or weights are not at hand here)  weights=no.pth",
     ]
@@ -135,7 +137,7 @@ def test_without_dask_the_message_names_the_command_that_installs_it(place, caps
 
 def test_when_all_is_done_nothing_is_started(place, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    for item in sweep.plan("grid.toml", "out").items:
+    for item in plan("grid.toml", "out").items:
         finish(item.config, place / "out")
     said = call(capsys, "grid.toml", "--out", "out").splitlines()
     assert said[-2:] == ["4 runs: 4 done, 0 to do", "0 of 0 runs finished, 0 diverged, 0 failed"]
@@ -300,7 +302,7 @@ def test_each_worker_gets_a_gpu(place, monkeypatch, given, expected):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     (place / "grid.toml").write_text(GRID.replace('device = "cpu"', ""))
-    todo = sweep.plan("grid.toml", "out").todo()
+    todo = plan("grid.toml", "out").todo()
 
     def gpus(todo, workers):
         return [
@@ -312,7 +314,7 @@ def test_each_worker_gets_a_gpu(place, monkeypatch, given, expected):
     assert gpus(todo, 3) == [*expected, expected[0]]
     assert gpus(todo[:1], 0) == expected[:1]  # no more workers than runs
     (place / "grid.toml").write_text(GRID)
-    assert gpus(sweep.plan("grid.toml", "out").todo(), 0) == [None]  # device = "cpu": one worker
+    assert gpus(plan("grid.toml", "out").todo(), 0) == [None]  # device = "cpu": one worker
 
 
 @needs_dask
@@ -328,7 +330,7 @@ def test_a_sweep_does_not_wait_for_ever_for_a_process(place, monkeypatch):
         def wait(*_, **__):
             raise TimeoutError
 
-    todo = sweep.plan("grid.toml", "out").todo()
+    todo = plan("grid.toml", "out").todo()
     failed = sweep._work_off(Distributed, Client(), "tiny", todo, "out", 1, patience=0.01)
     assert [item for item, _ in failed] == todo
     assert {message for _, message in failed} == {"no worker process is left, and none starts; run it alone to see why"}
@@ -350,7 +352,7 @@ def test_worker_processes_keep_the_memory_that_a_step_frees(place):
     """dask's own setting has them hand it back at once; the page faults took 43 % of a training's time."""
     import distributed
 
-    todo = sweep.plan("grid.toml", "out").todo()[:1]
+    todo = plan("grid.toml", "out").todo()[:1]
     with sweep._client(distributed, todo, "", 1) as client:
         (seen,) = client.run(os.environ.copy).values()
     assert int(seen["MALLOC_TRIM_THRESHOLD_"]) >= 2**30 and int(seen["MALLOC_MMAP_THRESHOLD_"]) >= 2**30

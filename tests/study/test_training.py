@@ -23,6 +23,7 @@ from cmr.methods import METHODS
 from cmr.metrics.result import Result
 from cmr.presets import make
 from cmr.study import models, records, runs, training
+from cmr.study.splits import splits
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +75,7 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch):
 
 
 def test_evaluating_the_saved_model_gives_the_recorded_result(finished):
-    _, split = assemble.splits(finished.config)
+    _, split = splits(finished.config)
     method = models.load_method(finished, len(split.classes))
     batches = training.batches_for_test(split, finished.config, torch.device("cpu"), progress=False)
     result, outcomes = evaluate(of_labels(method.localize), split, batches, finished.config, progress=False)
@@ -294,8 +295,8 @@ def test_one_cycle_rises_and_falls():
 
 def test_holdout_takes_from_training_only():
     config = make("tiny", holdout=0.25, **TINY)
-    kept, held = assemble.splits(config)
-    whole, _ = assemble.splits(dataclasses.replace(config, holdout=0.0))
+    kept, held = splits(config)
+    whole, _ = splits(dataclasses.replace(config, holdout=0.0))
     assert set(kept.ids) | set(held.ids) == set(whole.ids)
     assert not set(kept.ids) & set(held.ids)
     share = [(held.labels == label).sum() / (whole.labels == label).sum() for label in range(4)]

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from cmr.data.split import Split, fingerprint
 from cmr.data.toybirds.bird import draw_bird
 from cmr.data.toybirds.brush import Canvas
+from cmr.data.toybirds.drawn import kept
 from cmr.data.toybirds.others import others
 from cmr.data.toybirds.pose import PARTS, draw_pose
 from cmr.data.toybirds.scene import draw_background, draw_foreground
@@ -173,7 +174,7 @@ def _painted(settings: Settings, split: str, index: int, size: int | None, bird:
 
 
 def load(root: str | Path | None, split: str, settings: Settings | None = None) -> Split:
-    """Generates a split, once: asked again with the same settings, it is handed out from memory.
+    """Generates a split, once: asked again with the same settings, it comes from memory or disk (`kept`).
 
     Args:
         root: not used; here so that every data set is loaded alike.
@@ -223,12 +224,8 @@ class _Parts:
 @lru_cache(maxsize=6)
 def _generate(settings: Settings, split: str) -> Split:
     count, size = getattr(settings, split), settings.size
-    images = np.empty((count, size, size, 3), np.uint8)
-    owners = np.empty((count, size, size), np.uint8)
-    labels = np.empty(count, np.int64)
-    for i in tqdm(range(count), desc=f"ToyBirds {split}", leave=False, disable=None):
-        picture = render(settings, split, i)
-        images[i], owners[i], labels[i] = picture.image, picture.owner, picture.label
+    drawn = kept(f"{split} {VERSION} {json.dumps(asdict(settings))}", lambda: _draw(settings, split))
+    images, owners, labels = drawn["images"], drawn["owners"], drawn["labels"]
     images.flags.writeable = owners.flags.writeable = False
     ids = tuple(f"{split}/{i:05d}" for i in range(count))
     sizes = np.full((count, 2), size, np.int64)
@@ -251,6 +248,17 @@ def _generate(settings: Settings, split: str) -> Split:
         parts=_Parts(owners),
         part_names=PARTS,
     )
+
+
+def _draw(settings: Settings, split: str) -> dict[str, np.ndarray]:
+    count, size = getattr(settings, split), settings.size
+    images = np.empty((count, size, size, 3), np.uint8)
+    owners = np.empty((count, size, size), np.uint8)
+    labels = np.empty(count, np.int64)
+    for i in tqdm(range(count), desc=f"ToyBirds {split}", leave=False, disable=None):
+        picture = render(settings, split, i)
+        images[i], owners[i], labels[i] = picture.image, picture.owner, picture.label
+    return {"images": images, "owners": owners, "labels": labels}
 
 
 def _tight(owners: np.ndarray) -> np.ndarray:

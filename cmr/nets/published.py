@@ -1,0 +1,51 @@
+"""The weights that have names, and what a record says of weights; read without torch, which takes a second to load."""
+
+import hashlib
+from pathlib import Path
+
+from cmr.errors import UserError
+
+# The weights that the paper's own numbers start from are torchvision's. timm keeps them on the hub under these names;
+# SqueezeNet is not in timm.
+HUB_MODELS = {
+    "vgg16": "vgg16.tv_in1k",
+    "resnet50": "resnet50.tv_in1k",
+    "resnet18": "resnet18.tv_in1k",
+    "inception_v3": "inception_v3.tv_in1k",
+}
+# The start of ToyBirds, for `tiny` at stride 8: study/start.py makes it from generated birds of other species.
+TOYBIRDS = Path(__file__).with_name("toybirds.safetensors")
+TORCHVISION_MODELS = {"squeezenet1_1": "SqueezeNet1_1_Weights.IMAGENET1K_V1"}
+
+
+def weights_fingerprint(weights: str | Path, name: str = "") -> str:
+    """Says in a run record which weights a network started from.
+
+    Args:
+        weights: "none", "imagenet", "toybirds" or a file's path.
+        name: the backbone; makes "imagenet" say which of the published weights.
+
+    Returns:
+        "none", "imagenet:resnet50.tv_in1k", or the first 16 hex digits of the SHA-256 of the file's content.
+
+    Raises:
+        UserError: the file is missing.
+
+    Example:
+        >>> weights_fingerprint("none"), weights_fingerprint("imagenet", "resnet50")
+        ('none', 'imagenet:resnet50.tv_in1k')
+    """
+    if weights == "none":
+        return "none"
+    if weights == "imagenet":
+        tag = (
+            f"{name}.{TORCHVISION_MODELS[name].split('.')[1]}"
+            if name in TORCHVISION_MODELS
+            else HUB_MODELS.get(name, name)
+        )
+        return f"imagenet:{tag}" if tag else "imagenet"
+    path = TOYBIRDS if weights == "toybirds" else Path(weights)
+    if not path.is_file():
+        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
