@@ -3,6 +3,7 @@
 import dataclasses
 import statistics
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,22 @@ from cmr.study.identity import essence, values_of
 from cmr.study.runs import Run
 
 KEYS = ("results", "sweep", "field", "by", "metric")
+Records = dict[tuple[tuple[str, Any], ...], list[Run]]  # by `essence`
 DEEPEST = 10  # searches that choose from one another
 
 
-def records(root: str | Path) -> list[tuple[Run, Config]]:
-    """The runs in a folder, finished or diverged, with their configurations; those of unknown settings are left out."""
-    found = []
+def records(root: str | Path) -> Records:
+    """The runs in a folder, finished or diverged, by what their configurations say; not those of unknown settings."""
+    found: Records = {}
     for run in [*runs.find(root), *runs.find_diverged(root)]:
-        try:
-            found.append((run, run.config))
-        except (UserError, KeyError, TypeError):  # a setting that is gone: no run of today is the same
+        if run.record.maps:  # made after training: a test, no training
             continue
+        with suppress(UserError, KeyError, TypeError):  # a setting that is gone: no run of today is the same
+            found.setdefault(essence(run.config), []).append(run)
     return found
 
 
-def recorded(config: Config, found: Iterable[tuple[Run, Config]], prints: dict[str, str] | None = None) -> Run | None:
+def recorded(config: Config, found: Records, prints: dict[str, str] | None = None) -> Run | None:
     """The finished run that a configuration describes.
 
     The id is not asked, since it changes when a setting with a default is added: configurations are compared, by
@@ -44,21 +46,19 @@ def recorded(config: Config, found: Iterable[tuple[Run, Config]], prints: dict[s
     Returns:
         The run, or None.
     """
-    prints, wanted = prints or {}, essence(config)
-    for run, other in found:
-        if essence(other) != wanted or run.record.maps:  # maps made after training are a test, no training
-            continue
+    prints = prints or {}
+    for run in found.get(essence(config), ()):
         same_data = (
             [run.record.data["train"].fingerprint, run.record.tested.fingerprint] == [prints["train"], prints["test"]]
             if "train" in prints
-            else Path(config.data_root).name == Path(other.data_root).name
+            else Path(config.data_root).name == Path(run.config.data_root).name
         )
         if "content" in prints and run.record.content:
             same_data = same_data and prints["content"] == run.record.content
         same_weights = (
             run.record.weights == prints["weights"]
             if "weights" in prints
-            else Path(config.weights).name == Path(other.weights).name
+            else Path(config.weights).name == Path(run.config.weights).name
         )
         if same_data and same_weights:
             return run
