@@ -62,7 +62,7 @@ def test_a_record_older_than_a_setting_still_counts_and_one_with_a_lost_setting_
     old["settings"]["of_long_ago"] = 1
     records.write_record(written.path / runs.RECORD, replace(written.record, settings=old))
     assert search.records(tmp_path) == {}
-    assert search.records(tmp_path / "missing") == []
+    assert search.records(tmp_path / "missing") == {}
 
 
 SEARCH = """
