@@ -1,4 +1,4 @@
-"""The same small work on each of very many images, in threads."""
+"""The same work on each of very many images, in threads."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -10,13 +10,14 @@ Result = TypeVar("Result")
 PIECE = 64  # images in one job: a job of its own for each would cost ten times what asking for a file's size does
 
 
-def in_threads(function: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
+def in_threads(function: Callable[[int], Result], n: int, workers: int, piece: int = PIECE) -> Iterator[Result]:
     """Calls a function with 0 to n - 1, a few pieces ahead of whoever takes the results.
 
     Args:
         function: called from several threads.
         n: how often.
         workers: threads.
+        piece: calls in one job; 1 where a call is large.
 
     Yields:
         The results, in order. An error of the function is raised in its place, and what was not begun is not done.
@@ -26,17 +27,17 @@ def in_threads(function: Callable[[int], Result], n: int, workers: int) -> Itera
         [0, 1, 4, 9, 16]
     """
 
-    def piece(start: int) -> list[Result]:
-        return [function(i) for i in range(start, min(start + PIECE, n))]
+    def work(start: int) -> list[Result]:
+        return [function(i) for i in range(start, min(start + piece, n))]
 
     pool = ThreadPoolExecutor(workers)
     ahead: deque[Future[list[Result]]] = deque()
     try:
-        for start in range(0, n, PIECE):
+        for start in range(0, n, piece):
             # All of a million at once would take a gigabyte.
             if len(ahead) == 4 * workers:
                 yield from ahead.popleft().result()
-            ahead.append(pool.submit(piece, start))
+            ahead.append(pool.submit(work, start))
         while ahead:
             yield from ahead.popleft().result()
     finally:

@@ -4,30 +4,30 @@ import io
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from cmr.data import benchmark
 from cmr.data.check import fractions
 from cmr.data.lists import hidden
 from cmr.data.split import fingerprint
+from cmr.data.threaded import in_threads
 from cmr.errors import UserError, first_line, unknown
 from cmr.files import read_regular, write_json
 from cmr.maps import locate
 from cmr.metrics import WSOLMetrics, gt_boxes
 from cmr.metrics.baselines import box_baselines
+from cmr.metrics.contours.levels import quantise
 from cmr.metrics.result import CENTRED, TITLES, Result, known
 
 NORMALISERS = ("none", *locate.NORMALISERS)
 ENDINGS = (".npy", ".npz")
-MAPS_AT_ONCE = 128
+MAPS_AT_ONCE = 64
 READERS = 4
 # An .npy header is read by Python's own parser, which in 3.11 fails now and then when two threads are in it
 # ("AST constructor recursion depth mismatch", cpython issue 106905). So threads read side by side and parse in turn.
@@ -238,11 +238,10 @@ def evaluate_folder(
     metrics = WSOLMetrics(threshold, step, ids=lists.ids)
     grids: dict[tuple[int, int], int] = {}
     with tqdm(total=len(paths), desc="scoring", unit="map", disable=not progress, leave=False) as bar:
-        for index, maps in _batches(paths, lists.ids, normalise == "none"):
-            prepared = _prepare(maps, normalise, size)
-            grid = (prepared.shape[2], prepared.shape[1])  # width, height
+        for index, maps in _batches(paths, lists.ids, normalise, size):
+            grid = (maps.shape[2], maps.shape[1])  # width, height
             boxes = gt_boxes([lists.boxes[i] for i in index], lists.sizes[index], grid)
-            metrics.update(prepared, None, None, boxes, [lists.ids[i] for i in index])
+            metrics.update(maps, None, None, boxes, [lists.ids[i] for i in index])
             grids[grid] = grids.get(grid, 0) + len(index)
             bar.update(len(index))
     result = metrics.result()
@@ -261,35 +260,29 @@ def evaluate_folder(
     )
 
 
-def _batches(paths: Sequence[Path], ids: Sequence[str], in_range: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions (B,) and maps (B, H, W) of one size and type; the next are read while these are scored."""
-    with ThreadPoolExecutor(READERS) as pool:
+def _batches(
+    paths: Sequence[Path], ids: Sequence[str], normalise: str, size: int
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Positions (B) and levels (B, H, W) of maps of one size; the next are read and cut while these are scored."""
 
-        def read(first: int) -> list:
-            some = range(first, min(first + MAPS_AT_ONCE, len(paths)))
-            return [(i, pool.submit(load_map, paths[i], ids[i], in_range)) for i in some]
+    def batch(k: int) -> list[tuple[list[int], np.ndarray]]:
+        kinds: dict[tuple, dict[int, np.ndarray]] = {}
+        for i in range(k * MAPS_AT_ONCE, min((k + 1) * MAPS_AT_ONCE, len(paths))):
+            array = load_map(paths[i], ids[i], normalise == "none")
+            kinds.setdefault((array.shape, array.dtype), {})[i] = array
+        return [(list(one), _levels(one, ids, normalise, size)) for one in kinds.values()]
 
-        pending = read(0)
-        for first in range(MAPS_AT_ONCE, len(paths) + MAPS_AT_ONCE, MAPS_AT_ONCE):
-            current, pending = pending, read(first)
-            try:
-                loaded = [(i, job.result()) for i, job in current]
-            except UserError:
-                pool.shutdown(cancel_futures=True)
-                raise
-            kinds: dict[tuple, list[tuple[int, np.ndarray]]] = {}
-            for i, array in loaded:
-                kinds.setdefault((array.shape, array.dtype), []).append((i, array))
-            for members in kinds.values():
-                yield np.array([i for i, _ in members]), np.stack([array for _, array in members])
+    for found in in_threads(batch, -(-len(paths) // MAPS_AT_ONCE), READERS, piece=1):
+        yield from found
 
 
-def _prepare(maps: np.ndarray, normalise: str, size: int) -> Tensor:
-    prepared = torch.from_numpy(maps)
-    if normalise == "none":
-        return prepared
-    prepared = prepared / 255 if prepared.dtype == torch.uint8 else prepared
-    return locate.normalise(locate.resize(prepared, size) if size else prepared, normalise)
+def _levels(maps: Mapping[int, np.ndarray], ids: Sequence[str], normalise: str, size: int) -> np.ndarray:
+    """Maps of one size, by position, as (B, H, W) uint8 levels."""
+    stacked = torch.from_numpy(np.stack(list(maps.values())))
+    if normalise != "none":
+        stacked = stacked / 255 if stacked.dtype == torch.uint8 else stacked
+        stacked = locate.normalise(locate.resize(stacked, size) if size else stacked, normalise)
+    return quantise(stacked, [ids[i] for i in maps])
 
 
 def write(scored: Scored, out: str | Path) -> tuple[Path, Path]:
