@@ -82,9 +82,10 @@ def test_dry_run_lists_the_runs_and_trains_nothing(place, capsys, monkeypatch):
 
 def test_dry_run_says_what_differs_and_what_was_chosen(place, capsys, monkeypatch):
     (place / "grid.toml").write_text(GRID + "grid = {beta = [0, 1]}")
-    monkeypatch.setattr("cmr.study.plan.chosen", lambda grid: (search.chosen(grid)[0], ["method=cam: lr=0.1 from a search"]))
+    note = "method=cam: lr=0.1 from a search"
+    monkeypatch.setattr("cmr.study.plan.chosen", lambda grid: (search.chosen(grid)[0], [note]))
     said = call(capsys, "grid.toml", "--dry-run").splitlines()
-    assert said[0] == "method=cam: lr=0.1 from a search"
+    assert said[0] == note
     assert [line.split()[3:] for line in said[1:4]] == [[], ["beta=0.0"], ["beta=1.0"]]
 
 
