@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     if html := None if draft else seen.current(root):
         print("book: current")
     else:
+        # nbformat would have it compile grammars of web addresses for seconds; jsonschema does without it.
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: an import fails
         from book.build import build  # it takes seconds to load
 
         try:

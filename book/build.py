@@ -35,6 +35,11 @@ LEFT_BY_SPHINX = ("_build", "_pasted")
 WHOLE = Path("_build", "whole")  # of a staged tree: its build went well
 REPEATED = ("toybirds-one-rate", "toybirds", "toybirds-readings", "recipes")  # hold trainings that were made twice
 RECORD_LINK = re.compile(r'href="\.\./((?:results|runs)/[^"#?]+\.json)"')  # as `cmr.study.provenance` writes them
+# The command `jupyter-book`, without two things that take more than half of its time: collecting garbage among the
+# millions of parts of pages, of which hardly any is, and a library that jsonschema does without (see `book.__main__`).
+JUPYTER_BOOK = (
+    "import gc, sys; gc.disable(); sys.modules['rfc3987_syntax'] = None; from jupyter_book.cli.main import main; main()"
+)
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
 NOTE = "Formulas on these pages are drawn by MathJax from a public address: reading them needs a network."
 
@@ -212,7 +217,7 @@ def run_sphinx(stage: Path, strict: bool, fresh: bool) -> None:
     Raises:
         UserError: Sphinx failed, or warned and `strict` is asked.
     """
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage), "-q"]
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(stage), "-q"]
     command += ["--all"] * fresh + ["-W", "-n", "--keep-going"] * strict
     done = subprocess.run(command, cwd=stage, capture_output=True, text=True)
     print(COLOURS.sub("", done.stderr).replace(f"{stage}/", ""), end="", file=sys.stderr)
