@@ -17,6 +17,7 @@ import pytest
 import torch
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
+gc.set_threshold(20_000, 20, 50)  # looking through all of torch for garbage was a tenth of the time
 EXTENSIONS = Path(__file__).resolve().parents[1] / "book" / "_ext"
 
 
