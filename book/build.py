@@ -93,8 +93,8 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
     status.fill(built / "book" / "reference" / "status.html", executed, setting_up, seconds)
     swap(built, html)
     (kept / WHOLE).touch()
-    if formulas and not draft:
-        seen.keep(root, before)
+    if not draft:
+        seen.keep(root, before if formulas else "")  # without them the next call tries to fetch them
     print(f"book: built in {seconds:.0f} s")
     return html
 
@@ -217,7 +217,8 @@ def run_sphinx(stage: Path, strict: bool, fresh: bool) -> None:
     Raises:
         UserError: Sphinx failed, or warned and `strict` is asked.
     """
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(stage), "-q"]
+    # -P: what a page documents is the library that is installed, not the tree's copy
+    command = [sys.executable, "-P", "-c", JUPYTER_BOOK, "build", str(stage), "-q"]
     command += ["--all"] * fresh + ["-W", "-n", "--keep-going"] * strict
     done = subprocess.run(command, cwd=stage, capture_output=True, text=True)
     print(COLOURS.sub("", done.stderr).replace(f"{stage}/", ""), end="", file=sys.stderr)

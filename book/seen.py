@@ -51,7 +51,12 @@ def sources(root: Path) -> str:
 
 
 def keep(root: Path, before: str) -> None:
-    """Notes that the book in place was made of `sources` as they looked before, and how its notebooks look now."""
+    """Notes that the book in place was made of `sources` as they looked before, and how its notebooks look now.
+
+    Args:
+        root: the repository.
+        before: what `sources` said; "" for a book that the next call makes again.
+    """
     out = root / "book" / "_build"
     (out / NOTE).write_text(f"{before} {look([out / 'notebooks'])}\n", encoding="utf-8")
 

@@ -29,7 +29,7 @@ $$ a = b $$ (first)
 Equation {eq}`first`, [the notebook](../notebooks/toy), and {ref}`there <there>`.
 ```
 """
-OTHER = "(there)=\n# Other\n"
+OTHER = "(there)=\n# Other\n\n```{eval-rst}\n.. automodule:: cmr.errors\n```\n"
 
 
 def write_notebook(path: Path, source: str) -> None:
@@ -63,6 +63,9 @@ def root(tmp_path_factory) -> Path:
     (root / "book" / "references.bib").write_text("")
     (root / "book" / "intro.md").write_text(INTRO)
     (root / "book" / "other.md").write_text(OTHER)
+    (root / "cmr").mkdir()
+    for name in ("__init__", "errors"):
+        (root / "cmr" / f"{name}.py").write_text('"""A copy that no page takes its text from."""\n')
     (root / "book" / "reference").mkdir()
     (root / "book" / "reference" / "status.md").write_text("# Status\n\n```{include} ../_made/status.md\n```\n")
     write_notebook(root / "notebooks" / "toy.ipynb", "from myst_nb import glue\nglue('answer', value + 1)")
@@ -90,6 +93,8 @@ def test_pages_hold_the_notebooks_numbers_and_need_no_network(root, built):
     assert (built / "_static" / "mathjax" / "tex-svg-full.js").read_text() == "// MathJax"
     assert 'href="../notebooks/toy.html"' in intro
     assert "book/intro.html" in (built / "index.html").read_text()
+    assert "A copy that no page" not in (built / "book" / "other.html").read_text()
+    assert 'id="module-cmr.errors"' in (built / "book" / "other.html").read_text()
     assert external(built) == []
     for page in built.rglob("*.html"):
         for server in ("unpkg.com", "jsdelivr", "cdnjs", "googleapis"):
