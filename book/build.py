@@ -32,7 +32,7 @@ NOT_STAGED = shutil.ignore_patterns(
     "_build", "_cache", "runs", "__pycache__", "*.pyc", "_config.yml", "_toc.yml", ".ipynb_checkpoints"
 )
 LEFT_BY_SPHINX = ("_build", "_pasted")
-WHOLE = Path("_build", "whole")  # of a staged tree: its build went well
+WHOLE = Path("_build", "whole")  # of a staged tree: its build went well; the seconds that all pages took
 REPEATED = ("toybirds-one-rate", "toybirds", "toybirds-readings", "recipes")  # hold trainings that were made twice
 RECORD_LINK = re.compile(r'href="\.\./((?:results|runs)/[^"#?]+\.json)"')  # as `cmr.study.provenance` writes them
 # The command `jupyter-book`, without two things that take more than half of its time: collecting garbage among the
@@ -80,6 +80,7 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
     write_made(root, stage, notebooks, status.page(executed, status.older(executed, root / "runs"), setting_up))
     start = time.monotonic()
     fresh = settle(stage, kept)
+    all_took = 0.0 if fresh else float((kept / WHOLE).read_text())
     (kept / WHOLE).unlink(missing_ok=True)  # until all has gone well: Sphinx does not warn twice of what it has read
     run_sphinx(kept, strict=not draft, fresh=fresh)
     built = out / f"{html.name}.next"
@@ -90,9 +91,9 @@ def build(root: Path = ROOT, draft: bool = False) -> Path:
     if found and not draft:
         raise UserError("these pages would need a network:\n" + "\n".join(found))
     seconds = time.monotonic() - start
-    status.fill(built / "book" / "reference" / "status.html", executed, setting_up, seconds)
+    status.fill(built / "book" / "reference" / "status.html", executed, setting_up, all_took or seconds)
     swap(built, html)
-    (kept / WHOLE).touch()
+    (kept / WHOLE).write_text(str(all_took or seconds))  # the status page says what all pages took, after an edit too
     if not draft:
         seen.keep(root, before if formulas else "")  # without them the next call tries to fetch them
     print(f"book: built in {seconds:.0f} s")

@@ -155,6 +155,7 @@ def test_an_edited_page_is_read_alone_and_all_pages_are_right(root, built, monke
     asked, page = reads(monkeypatch), root / "book" / "intro.md"
     other = built / "notebooks" / "toy.html"
     written = other.stat().st_mtime_ns
+    took = (root / "book" / "_build" / "html.stage" / book.WHOLE).read_text()
     try:
         page.write_text(INTRO.replace("An equation", "Still an equation"))
         assert book.build(root) == built
@@ -165,6 +166,8 @@ def test_an_edited_page_is_read_alone_and_all_pages_are_right(root, built, monke
     finally:
         page.write_text(INTRO)
     assert asked == [False, False]
+    whole = root / "book" / "_build" / "html.stage" / book.WHOLE
+    assert whole.read_text() == took  # of all pages, not of these edits
     assert "Another title" in other.read_text()  # in its list of pages
     assert 'class="pasted-text">42.5<' in (built / "book" / "intro.html").read_text()
 
