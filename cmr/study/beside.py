@@ -55,7 +55,8 @@ def printed() -> pandas.DataFrame:
 def beside(name: str, ours: Mapping[str, Recorded], more: Sequence[str] = ()) -> pandas.DataFrame:
     """A table of the paper with three columns for each of its metrics: paper, ours, and ours minus paper.
 
-    Paper: tables 1 to 6. A row of its own method stands here once for each interpretation of equation 14.
+    Paper: tables 1 to 6. A row of its own method stands here once for each interpretation of equation 14; one of a
+    network that this library has not (Inception, GoogLeNet) does not.
 
     Args:
         name: of `TABLES`.
@@ -63,8 +64,8 @@ def beside(name: str, ours: Mapping[str, Recorded], more: Sequence[str] = ()) ->
         more: keys of groups of which the paper has no row; where they were run, they follow at the end.
 
     Returns:
-        In percent, worded as by `cmr.study.tables.cell`; "–" where there is nothing to print or to compare. The last
-        column says on which data and with which network ours were run.
+        In percent, worded as by `cmr.study.tables.cell`; "–" where the paper has no number or there is nothing to
+        compare. The last column says on which data and with which network ours were run.
 
     Raises:
         UserError: an unknown table.
@@ -78,7 +79,7 @@ def beside(name: str, ours: Mapping[str, Recorded], more: Sequence[str] = ()) ->
     metrics = [metric for metric in METRICS if any(row.get(metric) for row in rows)]
     lines = {}
     for row in rows:
-        keys = row["ours"].split() or [""]
+        keys = row["ours"].split()
         for key in keys:
             title = row["method"] + (f", {_short(key)}" if len(keys) > 1 else "")
             lines[title] = _line({metric: row[metric] for metric in metrics}, ours.get(row["network"], NOTHING), key)
@@ -111,7 +112,7 @@ def leads(name: str, ours: Mapping[str, Recorded]) -> pandas.DataFrame:
         UserError: a table of another number.
 
     Example:
-        >>> leads("3", {}).loc["VGG16: Top-1 Clas"].tolist()
+        >>> leads("3", {}).loc["table 3, VGG16: Top-1 Clas"].tolist()
         ['+4.6', 'not run', 'not run', '']
     """
     if name not in TABLES[:3]:
@@ -126,7 +127,7 @@ def leads(name: str, ours: Mapping[str, Recorded]) -> pandas.DataFrame:
             own, cam = rows[" ".join(OWN)].get(metric), rows["cam"].get(metric)
             if own and cam:
                 here = [_lead(recorded.groups, key, metric) for key in OWN]
-                lines[f"{title}: {metric}"] = [f"{float(own) - float(cam):+.1f}", *here, recorded.place]
+                lines[f"table {name}, {title}: {metric}"] = [f"{float(own) - float(cam):+.1f}", *here, recorded.place]
     return pandas.DataFrame.from_dict(lines, orient="index", columns=["paper", *OWN.values(), "ours on"])
 
 
@@ -145,7 +146,7 @@ def _lead(groups: Mapping[str, Group], key: str, metric: str) -> str:
 
 
 def _line(paper: Mapping[str, str], recorded: Recorded, key: str) -> list[str]:
-    """The cells of a row; `key` is empty where nothing of ours can stand beside it."""
+    """The cells of a row."""
     ran = pick(recorded.groups, key)
     table = tidy(ran)
     means = numbers(table, {metric: metric for metric in paper})
@@ -153,7 +154,7 @@ def _line(paper: Mapping[str, str], recorded: Recorded, key: str) -> list[str]:
     for metric, number in paper.items():
         mean = means.get(f"{key}_{metric}")
         cells.append(number or "–")
-        cells.append(cell(table, metric) if ran else "not run" if key else "–")
+        cells.append(cell(table, metric) if ran else "not run")
         cells.append(f"{mean - float(number):+.1f}" if number and mean is not None else "–")
     return [*cells, recorded.place if ran else ""]
 
