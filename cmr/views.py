@@ -11,8 +11,6 @@ from torch import Tensor
 
 from cmr.errors import UserError
 
-MIXED = (16, 32, 44, 56)  # the patch sizes of table 6; "Mixed" draws one of them per image and step
-
 
 def hide_masks(
     batch: int,

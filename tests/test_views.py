@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmr.errors import UserError
-from cmr.views import MIXED, complementary_views, hide_masks
+from cmr.views import complementary_views, hide_masks
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -87,7 +87,7 @@ def test_a_size_above_the_side_hides_all_of_one_view() -> None:
 
 
 def test_same_generator_state_same_masks_and_the_global_one_counts_without() -> None:
-    draw = {"batch": 5, "height": 30, "width": 20, "sizes": MIXED[:1] + (7,)}
+    draw = {"batch": 5, "height": 30, "width": 20, "sizes": (16, 7)}
     assert torch.equal(hide_masks(**draw, generator=seeded(3)), hide_masks(**draw, generator=seeded(3)))
     assert not torch.equal(hide_masks(**draw, generator=seeded(3)), hide_masks(**draw, generator=seeded(4)))
     with torch.random.fork_rng():
@@ -137,7 +137,7 @@ def test_views_add_up_to_the_image(height: int, width: int, size: int, kind: str
     assert torch.equal(torch.where(masks, x, x_tilde), torch.broadcast_to(torch.as_tensor(whole), images.shape))
 
 
-@pytest.mark.parametrize("size", MIXED)
+@pytest.mark.parametrize("size", [16, 32, 44, 56])
 def test_with_fill_0_the_sum_is_exact(size: int) -> None:
     images = torch.randn(2, 3, 224, 224, generator=seeded())
     x, x_tilde = complementary_views(images, hide_masks(2, 224, 224, [size], generator=seeded(1)))

@@ -44,24 +44,6 @@ def crop_boxes(boxes: np.ndarray, x: float, y: float, width: float, height: floa
     return clipped[(clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])]
 
 
-def flip_boxes(boxes: np.ndarray, width: float) -> np.ndarray:
-    """Mirrors boxes left to right with their image.
-
-    Args:
-        boxes: (k, 4) xyxy, half-open.
-        width: the image's width in the same pixels.
-
-    Returns:
-        (k, 4) float64.
-
-    Example:
-        >>> flip_boxes(np.array([[0, 0, 3, 2]]), 10).tolist()
-        [[7.0, 0.0, 10.0, 2.0]]
-    """
-    boxes = np.asarray(boxes, np.float64)
-    return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
-
-
 def centre_offset(side: int, crop: int) -> int:
     """Gives the first pixel of a centred crop, rounded as torchvision's CenterCrop does (half to even).
 

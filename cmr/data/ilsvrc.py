@@ -23,6 +23,7 @@ from cmr.data.lists import check_box, cut, file_bytes, headers, hidden, integer,
 from cmr.data.split import NO_BOXES, ImageFiles, Split, split_of_files
 from cmr.errors import UserError
 from cmr.files import read_regular
+from cmr.nets.published import imagenet_classes
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _from_lists(root: Path, folder: Path, split: str, settings: Settings) -> Spl
 
 def _classes(path: Path) -> tuple[str, ...]:
     """Names the classes: the 1,000, or those of `classes.txt` (index, wnid, index among the 1,000)."""
-    thousand = imagenet_names()
+    thousand = imagenet_classes()
     if not path.exists():
         return thousand
     names: list[str] = []
@@ -91,21 +92,6 @@ def _classes(path: Path) -> tuple[str, ...]:
         index = integer(fields[2], "class index", path, number) if len(fields) == 3 else -1
         names.append(thousand[index] if 0 <= index < len(thousand) else fields[1])
     return tuple(names)
-
-
-def imagenet_names() -> tuple[str, ...]:
-    """Gives the 1,000 class names in the order of their wnids, from torchvision's own list.
-
-    Returns:
-        1,000 names.
-
-    Example:
-        >>> imagenet_names()[:2]
-        ('tench', 'goldfish')
-    """
-    from torchvision.models import ResNet18_Weights  # here: it takes a second, and few loads need it
-
-    return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def _from_xml(root: Path, split: str) -> Split:
@@ -153,7 +139,7 @@ def _from_xml(root: Path, split: str) -> Split:
         boxes = tuple(found for _, _, found, _ in read)
         given = [box for *_, listed in read for box in listed]
         notes = cut(given, [box for some in boxes for box in some.tolist()], annotations, clip=True)
-    classes = imagenet_names() if len(wnids) == 1000 else tuple(wnids)
+    classes = imagenet_classes() if len(wnids) == 1000 else tuple(wnids)
     return split_of_files(_name(classes), split, files, labels, sizes, boxes, classes, file_bytes(files), notes=notes)
 
 

@@ -242,7 +242,7 @@ class SPGSettings:
     head_channels: int = 512
     # as in CAM: maps of a convolution before the pooling
     conv_channels: int = -1
-    # as in CAM: share of the label given evenly to all classes
+    # share of the label given evenly to all classes
     label_smoothing: float = 0.0
 
 

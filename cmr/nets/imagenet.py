@@ -97,15 +97,3 @@ def build_classifier(name: str, weights: str | Path, stride: int | None = None) 
         state[key] = tensor
     load_weights(classifier, state, str(weights))
     return classifier.eval()
-
-
-def imagenet_classes() -> tuple[str, ...]:
-    """Names the 1,000 ImageNet classes, in the order of the logits; needs no network.
-
-    Example:
-        >>> imagenet_classes()[13], len(imagenet_classes())
-        ('junco', 1000)
-    """
-    import torchvision
-
-    return tuple(torchvision.models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])

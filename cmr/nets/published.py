@@ -49,3 +49,15 @@ def weights_fingerprint(weights: str | Path, name: str = "") -> str:
         raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """Names the 1,000 ImageNet classes, in the order of the logits; needs no network.
+
+    Example:
+        >>> imagenet_classes()[13], len(imagenet_classes())
+        ('junco', 1000)
+    """
+    from torchvision.models import ResNet50_Weights  # here: it takes a second, and few callers need it
+
+    return tuple(ResNet50_Weights.IMAGENET1K_V1.meta["categories"])

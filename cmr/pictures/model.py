@@ -15,7 +15,8 @@ from cmr.errors import UserError, unknown
 from cmr.maps import Localize
 from cmr.maps.anynet import Read, mirrored, of_all, reader
 from cmr.maps.multiscale import at_scales
-from cmr.nets.imagenet import CLASSIFIERS, build_classifier, imagenet_classes
+from cmr.nets.imagenet import CLASSIFIERS, build_classifier
+from cmr.nets.published import imagenet_classes
 from cmr.nets.weights import load_weights, read_weights
 from cmr.pictures.rule import RULES, RUN, Rule, changed, require_rule
 

@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import CenterCrop, Resize, ToTensor, v2
 
 from cmr.data import images as module
-from cmr.data.boxes import classic_boxes, crop_boxes, flip_boxes, resize_boxes
+from cmr.data.boxes import classic_boxes, crop_boxes, resize_boxes
 from cmr.data.images import (
     MEAN,
     STD,
@@ -213,13 +213,11 @@ BOX = np.array([[10.0, 20.0, 30.0, 60.0]])
 def test_boxes_by_hand():
     assert resize_boxes(BOX, (100, 80), (50, 160)).tolist() == [[5.0, 40.0, 15.0, 120.0]]
     assert crop_boxes(BOX, 5, 30, 10, 20).tolist() == [[5.0, 0.0, 10.0, 20.0]]
-    assert flip_boxes(BOX, 100).tolist() == [[70.0, 20.0, 90.0, 60.0]]
     # It ends where the crop begins: half-open boxes then share no pixel with it.
     assert crop_boxes(BOX, 30, 0, 10, 100).shape == (0, 4)
     for function in (
         lambda b: resize_boxes(b, (4, 4), (8, 8)),
         lambda b: crop_boxes(b, 0, 0, 4, 4),
-        lambda b: flip_boxes(b, 4),
     ):
         assert function(NO_BOXES).shape == (0, 4)
     assert BOX.tolist() == [[10.0, 20.0, 30.0, 60.0]]
@@ -237,8 +235,8 @@ def test_boxes_follow_the_pixels(data):
     zoom = data.draw(st.integers(1, 3))
     picture = np.zeros((height, width), bool)
     picture[y0:y1, x0:x1] = True
-    picture = picture[:, ::-1][top : top + h, left : left + w].repeat(zoom, 0).repeat(zoom, 1)
-    boxes = flip_boxes(np.array([[x0, y0, x1, y1]]), width)
+    picture = picture[top : top + h, left : left + w].repeat(zoom, 0).repeat(zoom, 1)
+    boxes = np.array([[x0, y0, x1, y1]])
     boxes = resize_boxes(crop_boxes(boxes, left, top, w, h), (w, h), (w * zoom, h * zoom))
     if not picture.any():
         assert boxes.shape == (0, 4)
@@ -268,8 +266,3 @@ def test_classic_images_are_torchvisions():
     expected = CenterCrop(224)(Resize((256, 256))(Image.fromarray(image)))
     ours = centre_crop(torch.from_numpy(resize_image(image, 256)).permute(2, 0, 1)[None], 224)
     assert np.array_equal(ours[0].permute(1, 2, 0).numpy(), np.asarray(expected))
-
-
-def test_flipping_twice_changes_nothing():
-    boxes = np.random.default_rng(0).uniform(0, 50, (5, 4))
-    np.testing.assert_allclose(flip_boxes(flip_boxes(boxes, 50), 50), boxes)

@@ -19,7 +19,8 @@ from cmr.data.images import normalise
 from cmr.errors import UserError
 from cmr.nets import BACKBONES
 from cmr.nets.backbones import build_backbone
-from cmr.nets.imagenet import build_classifier, imagenet_classes
+from cmr.nets.imagenet import build_classifier
+from cmr.nets.published import imagenet_classes
 from cmr.nets.weights import load_weights, read_weights
 
 pytestmark = pytest.mark.slow
@@ -31,7 +32,7 @@ FILES = {
     "resnet50": "resnet50_imagenet_pq_fp16.safetensors.xz",
     "resnet18": "resnet18_imagenet_pq_fp16.safetensors.xz",
     "squeezenet1_1": "squeezenet1_1_imagenet_fp16.safetensors",
-    "vgg16": "vgg16_conv1to3_only_imagenet_fp16.safetensors",
+    "vgg16": "vgg16_features_imagenet_fp16.safetensors",
 }
 
 
@@ -233,7 +234,7 @@ def test_wrong_names_and_strides_are_named():
 def test_import_and_random_weights_need_no_network():
     blocked = "def refuse(*a, **k): raise OSError('network used')\nimport socket\n"
     blocked += "socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse\n"
-    blocked += "from cmr.nets.backbones import build_backbone\nfrom cmr.nets.imagenet import imagenet_classes\n"
+    blocked += "from cmr.nets.backbones import build_backbone\nfrom cmr.nets.published import imagenet_classes\n"
     blocked += "build_backbone('tiny')\n"
     blocked += "print(len(imagenet_classes()))"
     done = subprocess.run([sys.executable, "-c", blocked], cwd=ROOT, capture_output=True, text=True)
@@ -314,7 +315,7 @@ def test_imagenet_classes_are_the_thousand():
     )
 
 
-@pytest.mark.parametrize("name", ["resnet50", "resnet18", "squeezenet1_1"])
+@pytest.mark.parametrize("name", ["resnet50", "resnet18", "squeezenet1_1", "vgg16"])
 def test_shared_weights_load_whole(name):
     path = shared("weights", FILES[name])
     body = build_backbone(name, path).body.state_dict()
@@ -322,18 +323,6 @@ def test_shared_weights_load_whole(name):
     for key, value in body.items():
         if not key.endswith("num_batches_tracked"):
             assert value.dtype == torch.float32 and torch.equal(value, state[key]), key
-
-
-def test_shared_vgg16_is_a_partial_start_and_only_as_such():
-    path = shared("weights", FILES["vgg16"])
-    with pytest.raises(UserError, match=r"lacks 6 of 26 tensors \(features.17.weight, .*pass partial=True"):
-        build_backbone("vgg16", path)
-    body, state = build_backbone("vgg16", path, partial=True).body.state_dict(), read_weights(path)
-    for layer in (0, 2, 5, 7, 10, 12, 14):
-        assert torch.equal(body[f"features.{layer}.weight"], state[f"features.{layer}.weight"])
-        assert torch.equal(body[f"features.{layer}.bias"], state[f"features.{layer}.bias"])
-    for layer in (17, 19, 21, 24, 26, 28):  # a bias that was learnt for other weights is left out
-        assert body[f"features.{layer}.bias"].abs().sum() == 0
 
 
 def test_resnet50_names_what_is_on_real_images():
