@@ -125,7 +125,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     lr_gamma: float = 0.1
     # largest norm of the gradient; 0: no clipping
     clip: float = 0.0
-    # re-estimate the batch-norm statistics on full images before testing
+    # re-estimate the batch-norm statistics on all training images before testing
     precise_bn: bool = False
     # number type of training; auto: bf16-mixed on a GPU and, except for tiny, on a CPU that has it; tests use float32
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"

@@ -50,7 +50,8 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
             file.write(content) if not callable(content) else content(file)
         return path
     _sweep(path.parent)
-    aside = path.with_name(f".{path.name}.{_HERE}{os.getpid()}.part")  # two processes do not write into one another's
+    # Two processes do not write into one another's, and a name as long as a name may be leaves room for no ending.
+    aside = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{_HERE}{os.getpid()}.part")
     try:
         with open(aside, "wb") as file:
             if callable(content):

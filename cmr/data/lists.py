@@ -66,11 +66,14 @@ def _text(content: bytes, path: Path) -> str:
 
 
 def integer(text: str, what: str, path: Path, number: int) -> int:
-    """Reads a whole number, or raises a UserError that names file and line."""
+    """Reads a whole number that fits into 64 bits, or raises a UserError that names file and line."""
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
         raise UserError(f"{path}, line {number}: {what} '{text}' is not a whole number") from None
+    if not -(2**63) <= value < 2**63:
+        raise UserError(f"{path}, line {number}: {what} '{text}' is too large")
+    return value
 
 
 def reals(texts: list[str], what: str, path: Path, number: int) -> list[float]:

@@ -3,6 +3,8 @@
 import functools
 import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -47,22 +49,39 @@ def read_rgb(path: str | Path, upright: bool = True) -> Image.Image:
         >>> read_rgb(path).getpixel((0, 0))
         (18, 18, 18)
     """
-    with opened(path) as image:
-        turned = _upright(image) if upright else image
-        if turned.mode.startswith("I"):
-            turned = _eight_bits(turned)
-        elif turned.mode == "F":
-            raise ValueError("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
-        if "transparency" in turned.info:
-            # By way of RGBA the same colours come without PIL's warning; warning filters are no way out, since they are
-            # shared by all threads.
-            turned = turned.convert("RGBA")
-        return turned.convert("RGB")
+    with _decoding(), opened(path) as image:
+        return eight_bit_rgb(_upright(image) if upright else image)
+
+
+def eight_bit_rgb(image: Image.Image) -> Image.Image:
+    """The same picture in mode RGB, as `read_rgb` gives it; not turned.
+
+    Raises:
+        ValueError: floating-point or 32-bit values, whose range nobody knows.
+    """
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    elif image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
+    if "transparency" in image.info:
+        # By way of RGBA the same colours come without PIL's warning; warning filters are no way out, since they are
+        # shared by all threads.
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Makes one of `READ_ERRORS` of what else some decoders raise for a broken file."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise OSError(f"its decoder fails: {error or type(error).__name__}") from error
 
 
 def size_of(path: str | Path, upright: bool = True) -> tuple[int, int]:
     """Width and height from the file's header, without decoding the picture; turned as `read_rgb` turns it."""
-    with opened(path) as image:
+    with _decoding(), opened(path) as image:
         return image.size[::-1] if upright and _orientation(image) in SIDEWAYS else image.size
 
 

@@ -53,4 +53,4 @@ def _levels(scoremap: np.ndarray) -> np.ndarray:
             f"component_boxes: the map lies between {scoremap.min():.9g} and {scoremap.max():.9g}; expected numbers in "
             "[0, 1] (see cmr.maps.locate.normalise)"
         )
-    return (scoremap * 255).astype(np.uint8)
+    return (scoremap * (np.float32(255) if scoremap.dtype == np.float16 else 255)).astype(np.uint8)

@@ -197,12 +197,13 @@ def _followed(
     inner = pixel_counts(ranks[0].numel(), steps)[1:-1].to(ranks.device)
     first, last = (scores_of(classify, end, classes, batch) for end in way) if ends is None else ends
     scores = []
-    for part in torch.arange(len(images) * len(inner), device=ranks.device).split(batch):
+    between = torch.arange(len(images) * len(inner), device=ranks.device)
+    for part in between.split(batch) if len(inner) else ():
         i, step = part // len(inner), part % len(inner)
         taken = ranks[i] < inner[step].view(-1, 1, 1, 1)
         scores.append(class_score(classify(torch.where(taken, way[1][i], way[0][i])), classes[i]))
-    between = torch.cat(scores).view(len(images), -1) if scores else first.new_zeros(len(images), 0)
-    return torch.cat((first[:, None], between, last[:, None]), 1)
+    inside = torch.cat(scores).view(len(images), -1) if scores else first.new_zeros(len(images), 0)
+    return torch.cat((first[:, None], inside, last[:, None]), 1)
 
 
 @torch.no_grad()

@@ -90,6 +90,9 @@ def object_scores(
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU of each half-open box of `a` (n, 4) with each of `b` (m, 4): (n, m) float64."""
+    a, b = (
+        np.asarray(boxes, np.float64) for boxes in (a, b)
+    )  # whole numbers without a sign, or halves, would overflow
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])  # (n, m, 2)
     shared = sides.clip(min=0).prod(axis=2)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]

@@ -82,6 +82,21 @@ class PerImageMetric(Metric):
                 others = f" and {more} more" if more else ""
                 raise UserError(f"image '{first}'{others} of the {len(self.ids)} to be evaluated: {what}")
 
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Counts a batch as `update` does, and gives what `compute` would if the batch were all."""
+        before = {name: getattr(self, name).clone() for name in self._defaults}
+        self.update(*args, **kwargs)
+        after, ids, to_sync = {name: getattr(self, name).clone() for name in before}, self.ids, self._to_sync
+        try:
+            for name, value in after.items():  # every state is a sum
+                setattr(self, name, value - before[name])
+            self.ids, self._to_sync, self._computed = None, False, None  # one batch need not hold every image
+            return self.compute()
+        finally:
+            for name, value in after.items():
+                setattr(self, name, value)
+            self.ids, self._to_sync, self._computed = ids, to_sync, None
+
     def reset(self) -> None:
         """Forgets all images."""
         super().reset()

@@ -182,6 +182,8 @@ def _classes(
         return None, None, None
     logits = as_tensor(logits, "logits").float().cpu()
     true = None if labels is None else as_tensor(labels, "labels").cpu()
+    if true is not None and true.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch does not compare these
+        true = true.long()
     if true is None or logits.ndim != 2 or not logits.shape[1] or len(logits) != len(ids) or true.shape != (len(ids),):
         given = "no labels" if true is None else f"labels of shape {tuple(true.shape)}"
         raise UserError(

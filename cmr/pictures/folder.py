@@ -21,7 +21,7 @@ from cmr.data.images import threads
 from cmr.data.pictures import READ_ERRORS, read_rgb
 from cmr.data.split import reason
 from cmr.errors import UserError, require_known
-from cmr.files import write_aside
+from cmr.files import alone, write_aside
 from cmr.pictures import formats, sheet
 from cmr.pictures.find import check_out, drawn_names, picture_files, seen_from, stem
 from cmr.pictures.localizer import BATCH, Localizer
@@ -68,8 +68,8 @@ def localize_pictures(
         One dict per picture that was asked for, as localizations.json has them.
 
     Raises:
-        UserError: a setting out of range, no picture there, or an `out` that cannot be used; or, after all others,
-            pictures that cannot be read.
+        UserError: a setting out of range, no picture there, an `out` that cannot be used or in which another call is at
+            work; or, after all others, pictures that cannot be read.
     """
     for name in format:
         require_known(name, "format", formats.FORMATS)
@@ -78,6 +78,17 @@ def localize_pictures(
     files = picture_files(given, out)
     check_out(out, [*given, *(file.parent for file in files)])
     localizer = Localizer(**options)
+    try:
+        with alone(out / "localizations"):
+            return _localized(files, out, localizer, maps, contact_sheet, format)
+    finally:
+        with suppress(OSError):  # it holds something
+            out.rmdir()
+
+
+def _localized(
+    files: dict[Path, str], out: Path, localizer: Localizer, maps: bool, contact_sheet: bool, format: Sequence[str]
+) -> list[dict]:
     places = {file: seen_from(out, file) for file in files}
     store = opened(out, _about(localizer), places.values())
     todo = [file for file in files if not _done(store, file, places[file], maps)]
@@ -92,10 +103,13 @@ def localize_pictures(
             sheet.write(out, list(store.rows.values()), cards, localizer.model.rule.threshold)
         store.write()
 
-    bad = _work_off(localizer, store, work, maps, cards, save)
+    try:
+        bad = _work_off(localizer, store, work, maps, cards, save)
+    except BaseException:
+        if store.rows:
+            save()
+        raise
     if not store.rows:
-        with suppress(OSError):  # it was there before and holds something
-            out.rmdir()
         raise UserError("localize: " + "\n".join(bad))
     save()
     rows, wrong = list(store.rows.values()), []

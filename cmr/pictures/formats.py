@@ -78,6 +78,11 @@ def write_yolo(out: Path, rows: Rows) -> None:
         raise UserError(f"format yolo: {first} and {names[twice]} would share one file of labels; rename one of them")
     classes = used_classes(rows)
     numbers = {index: number for number, index in enumerate(classes)}
+    labels = out / "yolo" / "labels"
+    kept = {labels / f"{name}.txt" for name in stems}
+    for file in labels.rglob("*.txt"):  # of an earlier call, when the picture had another name
+        if file not in kept:
+            file.unlink()
     for name, row in zip(stems, rows, strict=True):
         lines = []
         for one in row["objects"]:
@@ -85,7 +90,7 @@ def write_yolo(out: Path, rows: Rows) -> None:
             width, height = row["width"], row["height"]
             place = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height)
             lines.append(" ".join([str(numbers[one["index"]]), *(f"{value:.6f}" for value in place)]))
-        write_aside(out / "yolo" / "labels" / f"{name}.txt", ("\n".join(lines) + "\n").encode())
+        write_aside(labels / f"{name}.txt", ("\n".join(lines) + "\n").encode())
     # JSON text is YAML text too, so names need no quoting of their own
     named = "".join(f"  {numbers[index]}: {json.dumps(name, ensure_ascii=False)}\n" for index, name in classes.items())
     write_aside(

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from cmr.data.arrays import as_array
-from cmr.data.pictures import READ_ERRORS, read_rgb
+from cmr.data.pictures import READ_ERRORS, eight_bit_rgb, read_rgb
 from cmr.data.split import reason
 from cmr.errors import UserError, shown
 
@@ -28,8 +28,9 @@ def as_pictures(images: Any) -> list[tuple[str, Image.Image]]:
     """Pictures with their names.
 
     Args:
-        images: one picture or several. A path; a PIL image; an array (H, W, 3) or (H, W), or a tensor (3, H, W) or
-            (1, H, W), of uint8 or of floats in [0, 1]; a batch of either with an axis more; or a list of any of them.
+        images: one picture or several. A path; a PIL image, which is taken as it lies; an array (H, W, 3) or (H, W), or
+            a tensor (3, H, W) or (1, H, W), of uint8 or of floats in [0, 1]; a batch of either with an axis more; or a
+            list of any of them.
 
     Returns:
         A list of the file's name, or "picture 0" and so on, and the RGB picture.
@@ -48,7 +49,11 @@ def as_pictures(images: Any) -> list[tuple[str, Image.Image]]:
 def _picture(image: Any, number: int) -> tuple[str, Image.Image]:
     name = f"picture {number}"
     if isinstance(image, Image.Image):
-        return Path(getattr(image, "filename", "") or name).name, image.convert("RGB")
+        name = Path(getattr(image, "filename", "") or name).name
+        try:
+            return name, eight_bit_rgb(image)
+        except ValueError as error:
+            raise UserError(f"{name}: {reason(error)}") from error
     if isinstance(image, str | Path):
         try:
             return Path(image).name, read_rgb(image)

@@ -37,7 +37,7 @@ class Localization:
 
     Attributes:
         name: of the file, or "picture 0" and so on.
-        picture: RGB, upright.
+        picture: RGB; of a file upright.
         objects: at least one.
         scoremaps: by the number of a class, its map (H, W) in [0, 1] over the whole picture, on the network's grid.
     """

@@ -13,8 +13,8 @@ from cmr.study.groups import Group
 from cmr.study.runs import Run
 from cmr.study.tables import NBSP
 
-LOC = TITLES["gt_known_loc"]
-PER_IMAGE = (LOC, TITLES["top1_loc"], TITLES["top1_clas"])  # metrics that are the share of images that are right
+LOC, CLAS = TITLES["gt_known_loc"], TITLES["top1_clas"]
+PER_IMAGE = (LOC, TITLES["top1_loc"], CLAS)  # metrics that are the share of images that are right
 KEPT = 6000  # images; the resamplings of so many take 60 MB
 
 
@@ -36,21 +36,30 @@ class Difference:
 
 
 def right(run: Run, metric: str) -> np.ndarray:
-    """Which test images a run got right, (n,) bool, at its fixed threshold and IoU 0.5.
+    """Which test images a run got right, at its fixed threshold and IoU 0.5.
 
     Args:
         run: a finished run.
         metric: one of `PER_IMAGE`; the two that choose their threshold on all images have no right or wrong an image.
 
+    Returns:
+        (n,) bool, of all images for Top-1 Clas, and else of those that have a true box.
+
     Raises:
-        UserError: another metric.
+        UserError: another metric, or none of the images has what it asks for.
     """
     if metric not in PER_IMAGE:
         raise unknown("metric of single images", metric, PER_IMAGE)
     outcomes = run.outcomes()
-    named = outcomes["top5"][:, 0] == outcomes["label"]
-    boxed = outcomes["iou"] >= 0.5
-    return dict(zip(PER_IMAGE, (boxed, boxed & named, named), strict=True))[metric]
+    if metric != LOC and "top5" not in outcomes:
+        raise UserError(f"{run.id}: it names no classes, so there is no {metric}")
+    named = outcomes["top5"][:, 0] == outcomes["label"] if metric != LOC else True
+    if metric == CLAS:
+        return np.asarray(named)
+    located = ~np.isnan(outcomes["iou"])
+    if not located.any():
+        raise UserError(f"{run.id}: no test image has a true box, so there is no {metric}")
+    return ((outcomes["iou"] >= 0.5) & named)[located]
 
 
 def bootstrap(a: np.ndarray, b: np.ndarray, draws: int = 10_000, seed: int = 0) -> Difference:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cmr.assemble import make_fabric, precision
 from cmr.config import Config
+from cmr.data.content import content_fingerprint
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
@@ -130,6 +131,7 @@ class Sources:
         fabric = make_fabric(config)
         self.config, self.device, self.progress = config, fabric.device, progress
         self.side, self.batch_size = settings.image_size, settings.batch_size
+        torch.manual_seed(settings.seed)  # of random weights
         backbone = build_backbone(settings.backbone, settings.weights, settings.stride or None)
         backbone.eval().to(fabric.device).to(memory_format=torch.channels_last)
         look = features_at(backbone, settings.layers)
@@ -148,7 +150,8 @@ class Sources:
 
     def features(self, split: Split, mirrored: bool = False) -> Features:
         """The features of one of the splits, or of its mirrored images."""
-        file = f"{split.fingerprint}-{self.name}{'-mirrored' * mirrored}.npy"
+        pixels = content_fingerprint(split)  # the list alone would take changed pictures for the same
+        file = f"{split.fingerprint}-{pixels}-{self.name}{'-mirrored' * mirrored}.npy"
         store = self.folder / file if self.folder else None
         return Features(split, self.look, self.side, self.batch_size, self.device, store, mirrored, self.progress)
 

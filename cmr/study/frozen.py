@@ -140,16 +140,17 @@ def groups(found: Sequence[Measurement]) -> dict[str, Group]:
     """Groups measurements that differ in nothing but their seed, as `cmr.study.tables` takes them.
 
     Args:
-        found: measurements.
+        found: measurements; one that two folders hold counts once.
 
     Returns:
         Key to group, in the order in which their first measurement was given. A key is the kind and the settings that
         not all of `found` share; a title is the record's own.
     """
-    alike: dict[str, list[Measurement]] = {}
+    seeds: dict[str, dict[int, Measurement]] = {}
     for run in found:
         about = [run.record.kind, _counted(run), run.record.data, run.record.weights]
-        alike.setdefault(json.dumps(about, sort_keys=True, default=vars), []).append(run)
+        seeds.setdefault(json.dumps(about, sort_keys=True, default=vars), {}).setdefault(run.record.seeds["seed"], run)
+    alike = {about: list(members.values()) for about, members in seeds.items()}
     values = [_counted(members[0]) for members in alike.values()]
     named = {}
     for members, mine in zip(alike.values(), values, strict=True):

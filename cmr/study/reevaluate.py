@@ -88,7 +88,7 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
         maps of the two views agree with and without what all classes share (`cmr.study.agreement`), unless it crops.
 
     Raises:
-        UserError: the run's model was not kept, or the maps are not known.
+        UserError: the run's model was not kept, the maps are not known, or the run's own record would be overwritten.
     """
     started = time.perf_counter()
     fabric = make_fabric(config)
@@ -100,9 +100,13 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
             f"data_root: {test_split.dataset} has {len(test_split.classes)} classes, not the {len(known)} that the run "
             f"was trained on ({theirs}); name the folder of the run's data"
         )
-    model = models.load_method(run, len(test_split.classes), config)
-    method = fabric.setup(model)
-    method.mark_forward_method("localize")
+    prints = fingerprints(train_split, test_split, run.record.weights)
+    name = identity(config, prints) + (maps and f"-{maps}")
+    if out and (Path(out) / name).resolve() == run.path.resolve():
+        raise UserError(
+            f"{run.path}: the same test would overwrite the run's own record; change it, or name another folder"
+        )
+    method = models.load_method(run, len(test_split.classes), config).to(fabric.device)
     if config.precise_bn and not run.config.precise_bn:
         resized = Batches(train_split, config.resize, config.batch_size, fabric.device, **reading(config, progress))
         reestimate_batch_norm(method, resized, config)
@@ -120,12 +124,11 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
         localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
     result, outcomes = evaluate(localize, test_split, tests, config, progress=progress)
     if getattr(config.settings, "test_map", "") == "mean_free" and config.test_crop == "resize":
-        result = replace(result, agreement=view_agreement(model, tests, len(test_split), config.seed))
+        result = replace(result, agreement=view_agreement(method, tests, len(test_split), config.seed))
     if out:
-        prints = fingerprints(train_split, test_split, run.record.weights)
         record = replace(
             run.record,
-            id=identity(config, prints) + (maps and f"-{maps}"),
+            id=name,
             result=result,
             **machine.circumstances(config, fabric.device, 1, started),
             data=runs.data_of(train_split, test_split),

@@ -29,7 +29,7 @@ from cmr.study.identity import fingerprints, identity
 from cmr.study.measured import tracked
 from cmr.study.record import Record
 from cmr.study.splits import splits
-from cmr.train import fit, reestimate_batch_norm, set_up, short, steps_of_epoch
+from cmr.train import fit, reestimate_batch_norm, same_everywhere, set_up, short, steps_of_epoch
 
 
 def train(
@@ -112,7 +112,7 @@ def _work(
     size = config.batch_size // fabric.world_size
     images = Batches(train_split, config.resize, size, fabric.device, **reading(config, progress))
     tests = batches_for_test(test_split, config, fabric.device, progress)
-    localize = of_labels(at_scales(wrapped.localize, config.test_scales, config.test_flip))
+    localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
     checkpoint = folder / runs.CHECKPOINT
     history, spent = load_checkpoint(checkpoint, method, optimizer, fabric) if resume else ([], 0.0)
     started = time.perf_counter() - spent
@@ -138,7 +138,7 @@ def _work(
         for row in fit(fabric, wrapped, optimizer, stepping, config, len(history)):
             stepping.tell(row["total"], machine.peak_memory_mb(fabric.device))
             if config.eval_every and row["epoch"] % config.eval_every == 0 and row["epoch"] < config.epochs:
-                wrapped.eval()
+                same_everywhere(fabric, method.eval())
                 on_the_way, _ = evaluate(localize, test_split, tests, config, *place)
                 row |= {title: short(value) for title, value in tracked(on_the_way).items()}
             history.append(row)
@@ -153,8 +153,8 @@ def _work(
         stepping.bar.close()
 
     if config.precise_bn:
-        reestimate_batch_norm(wrapped, images, config)
-    wrapped.eval()
+        reestimate_batch_norm(method, images, config)
+    same_everywhere(fabric, method.eval())
     result, outcomes = evaluate(localize, test_split, tests, config, *place)
     if first:
         model = models.save_model(folder, method)

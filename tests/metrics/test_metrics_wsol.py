@@ -300,6 +300,13 @@ def test_a_call_gives_the_result_of_its_batch(four):
     metrics(*first)
     assert metrics(*second) == alone.compute() == alone.result().to_dict()
     assert metrics.result() == whole.result() == metrics.clone().result()
+    with pytest.raises(UserError, match="is evaluated twice"):
+        metrics(*first)
+    assert metrics.result() == whole.result()
+    expecting = WSOLMetrics(ids=four[4])
+    expecting.update(*first)
+    assert expecting(*second) == alone.compute()
+    assert expecting.result() == whole.result()
     collection = MetricCollection([WSOLMetrics()])
     collection.update(*four)
     assert collection.compute() == whole.compute()

@@ -1,14 +1,19 @@
 """The paired bootstrap: exact where nothing is random, near the textbook elsewhere, honest about what differs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from cmr.errors import UserError
+from cmr.metrics.result import Result
 from cmr.presets import make
+from cmr.study import runs
 from cmr.study.compare import Difference, against, bootstrap, difference, gaps, right
 from cmr.study.groups import by_interpretation, by_setting
 from cmr.study.training import train
+from tests.study.records import said
 
 pytestmark = pytest.mark.slow
 
@@ -94,3 +99,27 @@ def test_what_cannot_be_compared_is_named(found, tmp_path):
     other = train(make("tiny", method="cam", epochs=1, data_settings={"test": 16}), tmp_path, progress=False)
     with pytest.raises(UserError, match="tested on different images"):
         difference([other], found[:1])
+
+
+def test_images_without_a_true_box_count_for_their_class_only(tmp_path):
+    nan = float("nan")
+
+    def run(name, iou, top):
+        outcomes = {"iou": torch.tensor(iou), "label": torch.zeros(4, dtype=torch.long), "top5": torch.tensor(top)}
+        return runs.write(tmp_path / name, said(name, make("tiny"), result=Result()), outcomes)
+
+    one = run("one", [0.9, 0.2, nan, nan], [[0], [0], [0], [1]])
+    other = run("other", [0.1, 0.2, nan, nan], [[1], [1], [1], [1]])
+    assert right(one, "GT-known Loc").tolist() == right(one, "Top-1 Loc").tolist() == [True, False]
+    assert right(one, "Top-1 Clas").tolist() == [True, True, True, False]
+    assert difference([one], [other]).mean == 50.0
+    assert difference([one], [other], "Top-1 Clas").mean == 75.0
+    with pytest.raises(UserError, match="bare: no test image has a true box, so there is no Top-1 Loc"):
+        right(run("bare", [nan] * 4, [[0]] * 4), "Top-1 Loc")
+
+
+def test_a_measurement_without_classes_has_boxes_to_compare():
+    boxes = SimpleNamespace(id="ddt", outcomes=lambda: {"iou": np.array([0.6, 0.4])})
+    assert right(boxes, "GT-known Loc").tolist() == [True, False]
+    with pytest.raises(UserError, match="ddt: it names no classes, so there is no Top-1 Clas"):
+        right(boxes, "Top-1 Clas")

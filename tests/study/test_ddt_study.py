@@ -110,6 +110,21 @@ def test_kept_features_give_the_same_result(tmp_path):
     assert len(list((tmp_path / "features").iterdir())) == 2
 
 
+def test_features_of_other_pixels_are_not_taken_for_these(tmp_path, monkeypatch):
+    from cmr.study import ddt
+
+    measure(TINY, tmp_path / "a", tmp_path / "features", progress=False)
+    monkeypatch.setattr(ddt, "content_fingerprint", lambda split: "edited")
+    measure(TINY, tmp_path / "b", tmp_path / "features", progress=False)
+    assert len(list((tmp_path / "features").iterdir())) == 4
+
+
+def test_random_weights_follow_the_seed(tmp_path):
+    asked = [dataclasses.replace(TINY, weights="none", seed=seed) for seed in (0, 0, 1)]
+    found = [measure(one, tmp_path / str(i), progress=False).result for i, one in enumerate(asked)]
+    assert found[0] == found[1] != found[2]
+
+
 def test_the_kept_boxes_are_those_that_were_scored(tmp_path, sources):
     run = measure(TINY, tmp_path, progress=False)
     boxes = gt_boxes(sources.test.boxes, sources.test.sizes, 32)

@@ -75,6 +75,7 @@ def test_seeds_share_a_row_and_settings_do_not(tmp_path):
     printed = tables.printed(tables.tidy(groups), ("seeds", "GT-known Loc", "Top-1 Loc"))
     assert printed.iloc[0].tolist() == [3, "44.0\u00a0±\u00a04.0", "not run"]
     assert printed.loc["DDT, all"].tolist() == [1, "60.0", "not run"]
+    assert frozen.groups([*runs, *runs]) == groups  # what two folders hold counts once
 
 
 @pytest.mark.parametrize(
