@@ -105,6 +105,12 @@ def test_a_share_that_holds_out_nothing_is_told_before_images_are_read():
         splits(make("tiny", holdout=1e-9))
 
 
+def test_each_class_keeps_an_image_to_learn_from():
+    train, held = splits(make("tiny", holdout=0.99))
+    assert set(train.labels) == set(held.labels) == {0, 1, 2, 3}
+    assert len(train) == 4
+
+
 def test_unknown_preset():
     with pytest.raises(UserError, match="unknown preset 'toybird': did you mean 'toybirds'"):
         make("toybird")

@@ -7,7 +7,6 @@ from typing import Any
 
 import tyro
 
-from cmr.cli import score
 from cmr.cli.arguments import parse
 
 
@@ -38,9 +37,6 @@ class Evaluate:
 
 def command(arguments: list[str]) -> None:
     """Reads the command line, tests, and prints the result."""
-    if any(word.split("=")[0] == "--scoremaps" for word in arguments):  # what `cmr score` was called before
-        score.command(arguments)
-        return
     asked = parse(Evaluate, arguments, "evaluate")
     from cmr.files import write_json
     from cmr.study import runs

@@ -76,7 +76,7 @@ def _decoding() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        raise OSError(f"its decoder fails: {error or type(error).__name__}") from error
+        raise OSError(f"its decoder fails: {str(error) or type(error).__name__}") from error
 
 
 def size_of(path: str | Path, upright: bool = True) -> tuple[int, int]:

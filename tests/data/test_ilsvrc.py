@@ -137,6 +137,12 @@ def test_without_classes_it_is_the_benchmark(listed):
             "val/d.png,dog",
             "class_labels.txt, line 1: class 'dog' is not a whole number",
         ),
+        (
+            "test/class_labels.txt",
+            "val/d.png,1",
+            "val/d.png,9223372036854775808",
+            "class_labels.txt, line 1: class '9223372036854775808' is too large",
+        ),
         ("test/class_labels.txt", "val/d.png,1", "val/c.png,1", "line 2: 'val/c.png' is listed twice, first in line 1"),
         ("test/image_sizes.txt", "val/d.png,8,8\n", "", r"no size for 'val/d.png' \(.*image_ids.txt, line 2\)"),
         ("test/image_ids.txt", "val/d.png", ".//val/./c.png", "line 2: 'val/c.png' is listed twice, first in line 1"),

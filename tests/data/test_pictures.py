@@ -62,3 +62,14 @@ def test_what_is_broken_raises_one_of_the_known_errors(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(READ_ERRORS):
         read_rgb(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bad tile"), NotImplementedError("kind 7"), MemoryError()])
+def test_whatever_a_decoder_raises_is_a_read_error(tmp_path, monkeypatch, error):
+    def fails(self):
+        raise error
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", lambda self, mode: fails(self))
+    with pytest.raises(READ_ERRORS, match="its decoder fails: (bad tile|kind 7|MemoryError)"):
+        read_rgb(tmp_path / "a.png")

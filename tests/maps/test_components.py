@@ -49,3 +49,10 @@ def test_nothing_above_gives_no_box_and_mistakes_are_told():
         component_boxes(np.zeros((4, 4)), 1.5)
     with pytest.raises(UserError, match="expected numbers in"):
         component_boxes(np.full((4, 4), 2.0), 0.5)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_half_precision_has_the_levels_of_largest_box(seed):
+    halves = np.random.default_rng(seed).random((6, 6)).astype(np.float16)
+    assert component_boxes(halves, 0.3).tolist() == component_boxes(halves.astype(np.float32), 0.3).tolist()

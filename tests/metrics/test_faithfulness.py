@@ -267,3 +267,14 @@ BAD_CALLS = {
 def test_what_cannot_be_is_refused(message):
     with pytest.raises(UserError, match=message):
         BAD_CALLS[message]()
+
+
+def test_one_step_asks_the_network_for_no_empty_batch():
+    images, classes, maps = pictures()
+    whole = net()
+
+    def classify(x):
+        assert len(x)
+        return whole(x)
+
+    assert deletion(classify, images, classes, maps, steps=1).shape == (len(images), 2)

@@ -82,3 +82,10 @@ def test_suppression_by_hand():
 def test_what_cannot_be_right_is_refused(arguments, message):
     with pytest.raises(UserError, match=message):
         object_scores(*arguments)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint32, np.float16, np.float64])
+def test_the_type_of_the_boxes_does_not_count(kind):
+    large = [0, 0, 250, 250]
+    assert object_scores([np.array([LEFT], kind)], [np.array([AWAY], kind)]).recall == 0.0
+    assert object_scores([np.array([large], kind)], [np.array([large], kind)]).recall == 100.0

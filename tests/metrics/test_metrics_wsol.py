@@ -430,3 +430,12 @@ def test_two_processes_are_exactly_one(tmp_path):
         "image '22.jpg' of the 23 to be evaluated: missing",
     ]
     assert first == second == [metrics.compute(), pxap.compute(), errors]
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.uint32, np.uint64, np.int8])
+def test_the_type_of_the_labels_does_not_count(four, kind):
+    maps, logits, labels, boxes, ids = four
+    same, whole = WSOLMetrics(), WSOLMetrics()
+    same.update(maps, logits, np.asarray(labels).astype(kind), boxes, ids)
+    whole.update(*four)
+    assert same.result() == whole.result()

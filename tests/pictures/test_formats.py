@@ -121,6 +121,15 @@ def test_pictures_of_one_name_are_told_apart_by_their_folders(tmp_path):
         assert {row["image"] for row in csv.DictReader(table)} == {"a/x.jpg", "b/x.jpg"}
 
 
+def test_labels_of_a_picture_that_now_has_another_name_are_removed(tmp_path):
+    first = dict(ROWS[1], image="x.jpg", path="../a/x.jpg")
+    FORMATS["yolo"](tmp_path, [first])
+    assert (tmp_path / "yolo/labels/x.txt").is_file()
+    FORMATS["yolo"](tmp_path, [first, dict(first, path="../b/x.jpg")])
+    labels = tmp_path / "yolo/labels"
+    assert sorted(file.relative_to(labels).as_posix() for file in labels.rglob("*.txt")) == ["a/x.txt", "b/x.txt"]
+
+
 def test_yolo_has_no_two_files_for_one_stem(tmp_path):
     rows = [dict(ROWS[1], image=name, path=f"../{name}") for name in ("x.jpg", "x.png")]
     with pytest.raises(UserError, match=r"format yolo: x.jpg and x.png would share one file of labels; rename one"):

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cmr
 from cmr import cli
 from cmr.data import cub
 from cmr.errors import UserError
+from cmr.files import alone
 from cmr.pictures import folder as folder_module
 from cmr.pictures.folder import localize_pictures
 from cmr.study import runs
@@ -252,3 +254,47 @@ def test_a_real_bird(capsys, shared, tmp_path):
 
 def bird_of(split, bird):
     return next((i for i, name in enumerate(split.ids) if name.endswith(bird.name)), -1)
+
+
+def test_what_was_found_before_a_failure_is_kept(trained, tmp_path, monkeypatch):
+    for i in range(3):
+        noise(tmp_path / "in" / f"{i}.png", 20, 20, i)
+    monkeypatch.setattr(folder_module, "BATCH", 1)
+    written = folder_module._save
+
+    def full(out, item, result, maps):
+        if item.name == "2.png":
+            raise OSError("No space left on device")
+        return written(out, item, result, maps)
+
+    monkeypatch.setattr(folder_module, "_save", full)
+    with pytest.raises(OSError, match="No space left"):
+        localize_pictures(tmp_path / "in", tmp_path / "out", run=trained.path, device="cpu")
+    assert [row["image"] for row in rows(tmp_path / "out")] == ["0.png", "1.png"]
+
+
+def test_two_calls_do_not_write_into_one_folder_at_once(trained, tmp_path):
+    picture = noise(tmp_path / "in" / "a.png", 20, 20)
+    with (
+        alone(tmp_path / "out" / "localizations"),
+        pytest.raises(UserError, match="works there; wait until it has ended"),
+    ):
+        localize_pictures(picture, tmp_path / "out", run=trained.path, device="cpu")
+    localize_pictures(picture, tmp_path / "out", run=trained.path, device="cpu")
+    assert [row["image"] for row in rows(tmp_path / "out")] == ["a.png"]
+
+
+def test_a_name_as_long_as_names_may_be(trained, tmp_path):
+    picture = noise(tmp_path / "in" / ("鳥" * 80 + ".png"), 20, 20)
+    localize_pictures(picture, tmp_path / "out", run=trained.path, device="cpu")
+    assert [row["image"] for row in rows(tmp_path / "out")] == [picture.name]
+
+
+def test_a_picture_in_memory_is_read_as_its_file_is(trained, tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray((np.arange(400, dtype=np.uint16) * 100).reshape(20, 20)).save(path)
+    with Image.open(path) as opened:
+        there, here = (cmr.localize(image, run=trained.path, device="cpu") for image in (path, opened))
+    assert np.array_equal(np.array(there.picture), np.array(here.picture))
+    with pytest.raises(UserError, match=r"picture 0: its pixels are floating-point numbers"):
+        cmr.localize(Image.new("F", (8, 8)), run=trained.path, device="cpu")

@@ -23,6 +23,7 @@ from cmr.methods import METHODS
 from cmr.metrics.result import Result
 from cmr.presets import make
 from cmr.study import models, records, runs, training
+from cmr.study.reevaluate import reevaluate
 from cmr.study.splits import splits
 
 pytestmark = pytest.mark.slow
@@ -375,6 +376,7 @@ def test_two_processes_train_and_agree(tmp_path):
     """Under torchrun each process takes half of every batch, and both score all test images between them."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "cmr"]
     asked = ["train", "--preset", "tiny", "--device", "cpu", "--data-settings.test", "33", "--out", str(tmp_path)]
+    asked += ["--precision", "bf16-mixed"]
     place = os.environ | {"PYTHONPATH": str(Path(training.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launch, *asked], capture_output=True, text=True, env=place, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -385,6 +387,9 @@ def test_two_processes_train_and_agree(tmp_path):
     assert len(outcomes["iou"]) == 33
     assert 100 * (outcomes["iou"] >= 0.5).mean() == pytest.approx(finished.result.gt_known_loc, abs=1e-3)
     assert len(re.findall("record: ", done.stdout)) == 1  # one process reports
+    reevaluate(finished, finished.config, tmp_path / "again", progress=False)
+    [again] = runs.find(tmp_path / "again")
+    np.testing.assert_allclose(outcomes["maps"], again.outcomes()["maps"], atol=2e-5)  # tests are in float32
 
 
 def test_more_processes_than_test_images(tmp_path):
