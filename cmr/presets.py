@@ -1,11 +1,11 @@
 """Configurations, from presets and from records. It needs no torch, so that `cmr train --help` does not wait for it."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from cmr.config import Config
 from cmr.data import DATASETS
-from cmr.errors import require_known
+from cmr.errors import UserError, require_known
 from cmr.methods import METHODS
 from cmr.nets import BACKBONES
 
@@ -105,7 +105,7 @@ def make(
     data_own = _settings(
         DATASETS[data].Settings, chosen.data_settings, data_settings or {}, f"setting of data set '{data}'"
     )
-    return checked(Config(own, data_own, **_tuples(values)))
+    return checked(Config(own, data_own, **_typed(Config, values)))
 
 
 def preset_for(data: str | None) -> str:
@@ -126,26 +126,38 @@ def _settings(kind: type, preset: dict, given: dict, what: str) -> Any:
     for name in given:
         require_known(name, what, names)
     values = {name: value for name, value in preset.items() if name in names} | given
-    return kind(**_tuples(values))
+    return kind(**_typed(kind, values))
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Lists, which is what JSON and TOML have, as the tuples of a frozen dataclass."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+def _typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Lists, which is what JSON and TOML have, as tuples; 1 as 1.0 in a field of floats, or it would be another run."""
+    hints = get_type_hints(kind)
+    return {name: _value(value, hints[name]) for name, value in values.items()}
+
+
+def _value(value: Any, hint: Any) -> Any:
+    if isinstance(value, list | tuple):
+        inner = (get_args(hint) or (None,))[0]
+        return tuple(_value(item, inner) for item in value)
+    return float(value) if hint is float and type(value) is int and abs(value) < 2**64 else value
 
 
 def from_dict(values: dict[str, Any]) -> Config:
     """The configuration that `Config.to_dict` wrote, as read from a JSON record."""
     values = dict(values)
-    settings, data_settings = values.pop("settings"), values.pop("data_settings")
+    settings, data_settings = values.pop("settings", None), values.pop("data_settings", None)
+    if not isinstance(settings, dict) or not isinstance(data_settings, dict):
+        raise UserError("a configuration needs the settings of its method and of its data")
+    require_known(values.get("method", Config.method), "method", METHODS)
+    require_known(values.get("data", Config.data), "data set", DATASETS)
     names = {item.name for item in fields(Config)}
     for name in values:
         require_known(name, "parameter", names)
-    method = METHODS.settings(values["method"])
+    method = METHODS.settings(values.get("method", Config.method))
     before = getattr(method, "BEFORE", {})
     settings = {
         name: before.get((name, value), value) if isinstance(value, str) else value for name, value in settings.items()
     }
     own = _settings(method, {}, settings, "setting")
-    data_own = _settings(DATASETS[values["data"]].Settings, {}, data_settings, "setting")
-    return checked(Config(own, data_own, **_tuples(values)))
+    data_own = _settings(DATASETS[values.get("data", Config.data)].Settings, {}, data_settings, "setting")
+    return checked(Config(own, data_own, **_typed(Config, values)))

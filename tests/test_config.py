@@ -114,3 +114,23 @@ def test_each_class_keeps_an_image_to_learn_from():
 def test_unknown_preset():
     with pytest.raises(UserError, match="unknown preset 'toybird': did you mean 'toybirds'"):
         make("toybird")
+
+
+def test_a_whole_number_is_no_other_run_than_the_same_with_a_point():
+    one = make("tiny", method="cmr", lr_new=1, threshold=0, test_scales=[1, 2], settings={"beta": 1})
+    same = make("tiny", method="cmr", lr_new=1.0, threshold=0.0, test_scales=(1.0, 2.0), settings={"beta": 1.0})
+    assert json.dumps(one.to_dict()) == json.dumps(same.to_dict()) == json.dumps(from_dict(one.to_dict()).to_dict())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"method": "mymethod"}, "unknown method 'mymethod'"),
+        ({"data": "mydata"}, "unknown data set 'mydata'"),
+        ({"settings": [1]}, "needs the settings of its method"),
+        ({"data_settings": None}, "needs the settings of its method"),
+    ],
+)
+def test_a_record_of_what_is_not_known_here_is_named(changed, message):
+    with pytest.raises(UserError, match=message):
+        from_dict(make("tiny").to_dict() | changed)

@@ -35,19 +35,23 @@ def coco_boxes(path: Path) -> Boxes:
     """
     try:
         content = json.loads(read_regular(path).decode("utf-8-sig"))
-        names = {image["id"]: normal(image["file_name"]) for image in content["images"]}
+        pairs = [(image["id"], normal(image["file_name"])) for image in content["images"]]
+        names = dict(pairs)
         annotations = list(content["annotations"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path}: not a COCO file ({type(error).__name__}: {shown(str(error))}); it needs 'images' with id and "
             "file_name, and 'annotations' with image_id and bbox"
         ) from error
+    if len(names) < len(pairs):
+        twice = next(name for number, name in pairs if names[number] != name or pairs.count((number, name)) > 1)
+        raise UserError(f"{path}: '{twice}' has the id of another of its images; give each one of its own")
     found: Boxes = {name: [] for name in names.values()}
     for place, one in enumerate(annotations, 1):
         try:
             name = names[one["image_id"]]
             x, y, width, height = _numbers(one["bbox"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise UserError(
                 f"{path}, annotation {place}: it needs the image_id of one of the images and a bbox of four numbers, "
                 "x, y, width and height"
@@ -85,7 +89,7 @@ def voc_boxes(path: Path) -> list[list[float]]:
         objects = ElementTree.fromstring(content).findall("object")
         sides = [[one.findtext(f"bndbox/{side}", "") for side in ("xmin", "ymin", "xmax", "ymax")] for one in objects]
         return [[x0 - 1, y0 - 1, x1, y1] for x0, y0, x1, y1 in map(_numbers, sides)]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise UserError(
             f"{path}: not a VOC file ({shown(str(error))}); each object needs a bndbox with xmin, ymin, xmax and ymax"
         ) from error
@@ -93,6 +97,8 @@ def voc_boxes(path: Path) -> list[list[float]]:
 
 def _numbers(values: Any) -> list[float]:
     """Four finite numbers. Raises `ValueError` or `TypeError` for anything else."""
+    if isinstance(values, str):
+        raise TypeError(f"{values} is one text")
     found = [float(value) for value in values]
     if len(found) != 4 or not all(abs(value) < float("inf") for value in found):
         raise ValueError(f"{values} is not made of four finite numbers")

@@ -27,6 +27,7 @@ classes are right.
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str,
     """Takes classes, and splits where there are any, from the names of folders; in the order of the paths."""
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder; give the folder that holds your pictures (data_root)")
-    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in suffixes() and path.is_file()]
+    files = [path for path in sorted(_below(root)) if path.suffix.lower() in suffixes() and path.is_file()]
     below = [parts for path in files if not any(map(hidden, parts := path.relative_to(root).parts))]
     found = [parts for parts in below if len(parts) > 1]
     if not found:
@@ -166,6 +167,15 @@ def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str,
         _divide(entries, test_percent)
     _annotate(root, entries)
     return entries
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """All files below a folder, also of folders that are links; one that leads back up is not followed."""
+    for folder, inner, names in os.walk(root, followlinks=True):
+        here = Path(folder)
+        above = {place.resolve() for place in (here, *here.parents)}
+        inner[:] = [name for name in inner if (here / name).resolve() not in above]
+        yield from (here / name for name in names)
 
 
 def _annotate(root: Path, entries: dict[str, _Entry]) -> None:

@@ -49,6 +49,8 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     benchmark.check_labels(folder, labels, numbers, len(classes), f"the classes of {metadata}")
     sizes, content = benchmark.sizes_and_bytes(folder, files)
     found = _masks(folder / "localization.txt", files, Path(settings.masks) if settings.masks else root)
+    if found:  # other masks are another split
+        content = np.concatenate((content, found.bytes()))
     boxes = (NO_BOXES,) * len(files.names)
     name = "OpenImages30k" if len(classes) == 100 else f"OpenImages-{len(classes)}"
     masks, ignore = (found.foreground, found.ignored) if found else (None, None)
@@ -102,6 +104,12 @@ class MaskFiles:
         if ignore.shape != foreground.shape:
             raise self._error(name, line, f"is {_size(ignore)}, the image's masks {_size(foreground)}")
         return ignore & ~foreground
+
+    def bytes(self) -> np.ndarray:
+        """The sizes of all mask files in the order of the images, int64, for the split's fingerprint."""
+        pairs = zip(self.instances, self.ignores, strict=True)
+        entries = [(*some, *([ignore] if ignore else [])) for some, ignore in pairs]
+        return np.array([(self.root / name).stat().st_size for some in entries for name, _ in some], np.int64)
 
     def _read(self, name: str, line: int) -> np.ndarray:
         try:

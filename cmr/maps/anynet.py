@@ -134,7 +134,7 @@ def _place(module: nn.Module, outputs: dict[str, Tensor], layer: str) -> Layer:
 
 def _laid_out(name: str, output: Tensor, prefix: int | None) -> Layer | None:
     """How an output lies, if it is a map: the images are square, so its two equal axes are height and width."""
-    if len(output) != 2:
+    if output.ndim < 3 or len(output) != 2:
         return None
     if output.ndim == 4 and output.shape[2] == output.shape[3] > 1:
         return Layer(name, "nchw")
@@ -186,7 +186,10 @@ def _by_gradient(module: nn.Module, place: Layer) -> Read:
         maps = []
         for column in classes.T:  # one class of each image at a time
             chosen = logits.gather(1, column[:, None]).sum()
-            gradient = torch.autograd.grad(chosen, kept[0], retain_graph=True)[0]
+            try:
+                gradient = torch.autograd.grad(chosen, kept[0], retain_graph=True)[0]
+            except RuntimeError as error:
+                raise UserError(f"layer: the classes do not depend on '{place.name}'; name another") from error
             weights = place.grid(gradient).mean((2, 3), keepdim=True)
             maps.append((place.grid(kept[0].detach()) * weights).sum(1).relu())
         return logits.detach(), classes, torch.stack(maps, 1)

@@ -144,7 +144,8 @@ class Sources:
         self.train, self.test = splits(config)
         weights = weights_fingerprint(settings.weights, settings.backbone)
         self.prints = fingerprints(self.train, self.test, weights)
-        network = [settings.backbone, weights, f"stride{backbone.stride}", *settings.layers, f"{self.side}px"]
+        drawn = [f"seed{settings.seed}"] if weights == "none" else []
+        network = [settings.backbone, weights, *drawn, f"stride{backbone.stride}", *settings.layers, f"{self.side}px"]
         self.folder = Path(folder) if folder else None
         self.name = "-".join([*network, precision(config, fabric.device)]).replace(":", "-")
 

@@ -157,6 +157,8 @@ def groups(found: Sequence[Measurement]) -> dict[str, Group]:
         differing = [name for name in mine if any(other.get(name) != mine[name] for other in values)]
         key = "_".join([members[0].record.kind, *(key_part(name, _value(mine[name])) for name in differing)])
         random = ", random weights" if members[0].record.weights == "none" else ""
+        if key in named:  # the same settings on other data
+            key = f"{key}_{members[0].record.tested.fingerprint}"
         named[key] = Group(key, members[0].record.title + random, tuple(members))
     return named
 

@@ -129,7 +129,11 @@ def _fits(value: Any, default: Any) -> bool:
 
 
 def run_notebook(
-    path: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None, progress: bool | None = None
+    path: str | Path,
+    out: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    progress: bool | None = None,
+    limit: int | None = None,
 ) -> float:
     """Runs one notebook and writes the executed copy.
 
@@ -139,6 +143,7 @@ def run_notebook(
             traceback lies beside it, as `<name>.failed.ipynb`.
         parameters: values in place of those in the notebook's cell tagged `parameters`.
         progress: a bar over the cells; None: where the output is a terminal.
+        limit: seconds that a cell may take; None: as long as it wants.
 
     Returns:
         How long it took, in seconds.
@@ -177,6 +182,7 @@ def run_notebook(
             progress_bar=bar if shown else False,
             cwd=str(path.resolve().parent),
             start_timeout=300,
+            execution_timeout=limit,
             kernel_manager_class=own_kernel(sockets),
         )
     except PapermillExecutionError as error:
@@ -186,7 +192,9 @@ def run_notebook(
         if not last.startswith(error.ename):
             last = f"{error.ename}: ... {last}"
         raise UserError(f"{path}, cell {cell} (In [{error.exec_count}]): {last} (traceback: {failed})") from error
-    except (DeadKernelError, CellTimeoutError) as error:
+    except CellTimeoutError as error:
+        raise UserError(f"{path}: a cell ran for more than {limit} seconds and was stopped") from error
+    except DeadKernelError as error:
         raise UserError(f"{path}: the notebook's process ended by itself: {error}; is there enough memory?") from error
     else:
         _write(_clean(read_notebook(running), path, out), out)

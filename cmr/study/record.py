@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from cmr.config import Config
+from cmr.errors import UserError
 from cmr.metrics.result import Result
 from cmr.presets import from_dict, make
 
@@ -175,4 +176,7 @@ def configuration(settings: Mapping[str, Any]) -> Config:
     """
     known = {item.name for item in fields(Config)}
     same = {name: value for name, value in settings.items() if name in known}
+    lacking = [name for name in ("preset", "image_size") if name not in settings]
+    if lacking:
+        raise UserError(f"the settings of a measurement need {' and '.join(lacking)}")
     return make(settings["preset"], resize=settings["image_size"], **same)

@@ -88,7 +88,7 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
         maps of the two views agree with and without what all classes share (`cmr.study.agreement`), unless it crops.
 
     Raises:
-        UserError: the run's model was not kept, the maps are not known, or the run's own record would be overwritten.
+        UserError: the run's model was not kept, the maps are not known, or a training's record would be overwritten.
     """
     started = time.perf_counter()
     fabric = make_fabric(config)
@@ -102,10 +102,9 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
         )
     prints = fingerprints(train_split, test_split, run.record.weights)
     name = identity(config, prints) + (maps and f"-{maps}")
-    if out and (Path(out) / name).resolve() == run.path.resolve():
-        raise UserError(
-            f"{run.path}: the same test would overwrite the run's own record; change it, or name another folder"
-        )
+    place = Path(out) / name
+    if out and (place / runs.RECORD).is_file() and not runs.read(place).record.trained:
+        raise UserError(f"{place}: is a training's own record, which this test would overwrite; name another folder")
     method = models.load_method(run, len(test_split.classes), config).to(fabric.device)
     if config.precise_bn and not run.config.precise_bn:
         resized = Batches(train_split, config.resize, config.batch_size, fabric.device, **reading(config, progress))
@@ -138,5 +137,5 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
             trained=Trained(run.id, run.record.command, run.record.environment.commit),
             maps=maps or run.record.maps,
         )
-        runs.write(Path(out) / record.id, record, outcomes)
+        runs.write(place, record, outcomes)
     return result

@@ -211,3 +211,17 @@ def test_marking_says_how_far_each_notebook_gets(tmp_path, capsys):
     (tmp_path / "none").mkdir()
     assert mark.main([str(tmp_path / "none")]) == 1
     assert "holds no notebook" in capsys.readouterr().err
+
+
+def test_a_notebook_that_never_ends_or_is_broken_does_not_end_the_marking(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(mark, "LIMIT", 10)
+    text = (LABS / "students" / "5-attention.ipynb").read_text(encoding="utf-8")
+    hangs = text.replace("raise NotImplementedError", "import time; time.sleep(10**6)", 1)
+    (tmp_path / "a.ipynb").write_text(hangs, encoding="utf-8")
+    (tmp_path / "b.ipynb").write_text('{"cells": [{"cell_type": "code"}], "nbformat": 4, "nbformat_minor": 5}')
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "c.ipynb")
+    assert mark.main([str(tmp_path)]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.endswith("stops: a cell ran for more than 10 seconds and was stopped")
+    assert second.startswith("b.ipynb: ")
+    assert third.endswith("c.ipynb: is none of the labs")

@@ -140,3 +140,29 @@ def test_a_voc_box_outside_its_picture_names_its_file(root):
     (root / "heron" / "b.xml").write_text(VOC.format(SIDES.replace("20", "25")))
     with pytest.raises(UserError, match="birds, heron/b.xml: box 1,2,25,10 lies outside its image of 20x10 pixels"):
         folder.load(root, "test", ALL)
+
+
+@pytest.mark.parametrize(
+    ("images", "bbox", "message"),
+    [
+        ([{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}], [1, 2, 3, 4], "has the id of another"),
+        (
+            [{"id": 1, "file_name": "a.png"}],
+            "1234",
+            "annotation 1: it needs .* a bbox of four numbers",
+        ),
+        ([{"id": 1, "file_name": "a.png"}], [10**400, 2, 3, 4], "annotation 1: it needs"),
+    ],
+)
+def test_coco_files_that_would_mix_pictures_up_are_refused(tmp_path, images, bbox, message):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"images": images, "annotations": [{"image_id": 1, "bbox": bbox}]}))
+    with pytest.raises(UserError, match=message):
+        coco_boxes(path)
+
+
+def test_a_voc_file_in_an_unknown_encoding_is_refused(tmp_path):
+    path = tmp_path / "a.xml"
+    path.write_text("<?xml version='1.0' encoding='nope'?><annotation/>")
+    with pytest.raises(UserError, match="not a VOC file"):
+        voc_boxes(path)

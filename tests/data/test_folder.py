@@ -293,3 +293,15 @@ def test_neither_training_nor_test_is_left_empty(classes, test_percent):
     sizes = {split: len(folder.load(classes, split, settings)) for split in ("train", "test")}
     assert sizes == ({"train": 6, "test": 2} if test_percent == 1 else {"train": 2, "test": 6})
     assert all(set(folder.load(classes, split, settings).labels) == {0, 1} for split in ("train", "test"))
+
+
+def test_class_folders_may_be_links_and_none_leads_in_circles(classes, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "heron").symlink_to(classes / "heron")
+    (linked / "owl").symlink_to(classes / "owl")
+    (classes / "owl" / "up").symlink_to(classes)
+    (classes / "heron" / "round").symlink_to(linked)
+    part = folder.load(linked, "test", folder.Settings(test_percent=100))
+    assert part.classes == ("heron", "owl")
+    assert len(part) >= 8 and {"heron/0.png", "owl/old/3.webp"} < set(part.ids)

@@ -133,3 +133,11 @@ def test_the_benchmarks_masks(shared, tmp_path):
     assert [counts[name] for name in ("1cd9ac", "3a29f0", "3b3b99")] == [(43031, 7145), (833, 49343), (347, 13910)]
     # These two carry an alpha channel, which is dropped: nothing is object in one, all is in the other.
     assert [counts[name] for name in ("490365", "b4d953")] == [(0, 50176), (50176, 0)]
+
+
+def test_other_masks_are_another_split(root):
+    before = openimages.load(root, "val").fingerprint
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(next((root / "m").iterdir()))
+    edited = openimages.load(root, "val").fingerprint
+    (root / "metadata" / "val" / "localization.txt").unlink()
+    assert len({before, edited, openimages.load(root, "val").fingerprint}) == 3

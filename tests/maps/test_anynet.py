@@ -86,3 +86,29 @@ def test_a_mirrored_look_is_the_same_for_the_mirror_image():
 def test_where_no_map_can_be_had_the_error_says_why(net, message):
     with pytest.raises(UserError, match=message):
         reader(net, 16)
+
+
+class Sided(nn.Module):
+    """A branch that gives a number alone, and one whose maps no class depends on."""
+
+    class Loss(nn.Module):
+        def forward(self, x):
+            return x.mean()
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.side, self.loss = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3), self.Loss()
+        self.head = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+    def forward(self, x):
+        x = self.body(x)
+        self.side(x), self.loss(x)
+        return self.head(x)
+
+
+def test_a_branch_beside_the_classes_is_named():
+    read = reader(Sided().eval(), 16)
+    with pytest.raises(UserError, match="layer: the classes do not depend on 'side'; name another"):
+        read(images(16), choose)
+    logits, _classes, maps = reader(Sided().eval(), 16, layer="body")(images(16), choose)
+    assert maps.shape[-1] == 14 and logits.shape == (2, 2)

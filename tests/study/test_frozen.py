@@ -78,6 +78,12 @@ def test_seeds_share_a_row_and_settings_do_not(tmp_path):
     assert frozen.groups([*runs, *runs]) == groups  # what two folders hold counts once
 
 
+def test_the_same_settings_on_other_data_are_another_row(tmp_path):
+    here = written(tmp_path / "a", DDT(), 40)
+    there = replace(here, record=replace(here.record, data={"test": SplitRecord("Other", 2, 2, "f")}))
+    assert [group.runs for group in frozen.groups([here, there]).values()] == [(here,), (there,)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

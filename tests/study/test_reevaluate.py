@@ -64,7 +64,7 @@ def test_precise_batch_norm_is_that_of_training(trained, tmp_path):
 
 def test_the_same_test_does_not_overwrite_the_record_of_the_training(trained):
     before = (trained.path / runs.RECORD).read_bytes()
-    with pytest.raises(UserError, match="the same test would overwrite the run's own record"):
+    with pytest.raises(UserError, match="is a training's own record, which this test would overwrite"):
         reevaluate(trained, trained.config, trained.path.parent, progress=False)
     assert (trained.path / runs.RECORD).read_bytes() == before
 
