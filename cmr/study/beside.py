@@ -11,7 +11,7 @@ from cmr.errors import unknown
 from cmr.metrics.result import TITLES
 from cmr.study.compare import PER_IMAGE, difference
 from cmr.study.groups import INTERPRETATIONS, Group, pick
-from cmr.study.tables import METRICS, cell, numbers, tidy
+from cmr.study.tables import METRICS, NBSP, cell, numbers, tidy
 
 #: The tables by the paper's numbers, and by the data set where a table has two.
 TABLES = ("1", "2", "3", "4 CUB", "4 ILSVRC", "5", "6 CUB", "6 ILSVRC")
@@ -32,6 +32,7 @@ class Recorded:
     groups: Mapping[str, Group]
 
 
+NOT_RUN = f"not{NBSP}run"  # in one line of a narrow column
 NOTHING = Recorded("", {})
 NETWORKS = {"vgg16": "VGG16", "resnet50": "ResNet50"}
 
@@ -72,8 +73,8 @@ def beside(name: str, ours: Mapping[str, Recorded], more: Sequence[str] = ()) ->
 
     Example:
         >>> table = beside("1", {})
-        >>> table.loc["VGG-CAM"].tolist()
-        ['34.41', 'not run', '–', '67.55', 'not run', '–', '']
+        >>> table.loc["VGG-CAM", ("Top-1 Loc", "paper")], len(table)
+        ('34.41', 11)
     """
     rows = _of(name)
     metrics = [metric for metric in METRICS if any(row.get(metric) for row in rows)]
@@ -112,8 +113,8 @@ def leads(name: str, ours: Mapping[str, Recorded]) -> pandas.DataFrame:
         UserError: a table of another number.
 
     Example:
-        >>> leads("3", {}).loc["table 3, VGG16: Top-1 Clas"].tolist()
-        ['+4.6', 'not run', 'not run', '']
+        >>> leads("3", {}).loc["table 3, VGG16: Top-1 Clas", "paper"]
+        '+4.6'
     """
     if name not in TABLES[:3]:
         raise unknown("table of the paper with CAM and its own method", name, TABLES[:3])
@@ -141,7 +142,7 @@ def _of(name: str) -> list[dict[str, str]]:
 
 def _lead(groups: Mapping[str, Group], key: str, metric: str) -> str:
     if key not in groups or "cam" not in groups:
-        return "not run"
+        return NOT_RUN
     return str(difference(groups[key].runs, groups["cam"].runs, metric))
 
 
@@ -154,7 +155,7 @@ def _line(paper: Mapping[str, str], recorded: Recorded, key: str) -> list[str]:
     for metric, number in paper.items():
         mean = means.get(f"{key}_{metric}")
         cells.append(number or "–")
-        cells.append(cell(table, metric) if ran else "not run")
+        cells.append(cell(table, metric) if ran else NOT_RUN)
         cells.append(f"{mean - float(number):+.1f}" if number and mean is not None else "–")
     return [*cells, recorded.place if ran else ""]
 

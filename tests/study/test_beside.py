@@ -63,7 +63,7 @@ def test_every_row_of_the_paper_stands_in_its_table():
         table = beside.beside(name, {})
         keys = beside.printed().query("table == @name")["ours"].str.split()
         assert len(table) == sum(len(of_row) for of_row in keys)
-        assert "not run" in table.iloc[-1].tolist()
+        assert beside.NOT_RUN in table.iloc[-1].tolist()
 
 
 def test_ours_stands_beside_the_row_of_its_network_and_interpretation(tmp_path):
@@ -80,8 +80,8 @@ def test_ours_stands_beside_the_row_of_its_network_and_interpretation(tmp_path):
     assert table.loc["ResNet50-CAM"].tolist() == [*cells, *place]
     own = "ResNet50, the paper's method"
     assert table.loc[f"{own}, positive parts"].tolist() == ["64.70", "50.0", "-14.7", "77.28", "50.0", "-27.3", *place]
-    assert table.loc[f"{own}, literal"].tolist() == ["64.70", "not run", "–", "77.28", "not run", "–", ""]
-    assert table.loc["VGG-CAM"].tolist() == ["34.41", "not run", "–", "67.55", "not run", "–", ""]
+    assert table.loc[f"{own}, literal"].tolist() == ["64.70", beside.NOT_RUN, "–", "77.28", beside.NOT_RUN, "–", ""]
+    assert table.loc["VGG-CAM"].tolist() == ["34.41", beside.NOT_RUN, "–", "67.55", beside.NOT_RUN, "–", ""]
     assert "InceptionV3-SPG" not in table.index
     assert table.loc["ResNet50, HaS"].tolist() == ["–", "25.0", "–", "–", "25.0", "–", *place]
     assert table.index[-1] == "ResNet50, HaS"
@@ -98,12 +98,16 @@ def test_cells_of_one_size_and_parts_left_out_find_their_rows(tmp_path):
     )
     ours = Recorded("here", ours.groups)
     sizes = beside.beside("6 CUB", {"resnet50": ours})["GT-known Loc", "ours"]
-    assert sizes[["16, positive parts", "16, literal", "Mixed, positive parts"]].tolist() == ["50.0", "not run", "75.0"]
+    assert sizes[["16, positive parts", "16, literal", "Mixed, positive parts"]].tolist() == [
+        "50.0",
+        beside.NOT_RUN,
+        "75.0",
+    ]
     parts = beside.beside("5", {"vgg16": ours})["GT-known Loc", "ours"]
     assert parts[["no fusion loss", "no CAAM, positive parts", "all parts, literal"]].tolist() == [
         "25.0",
         "0.0",
-        "not run",
+        beside.NOT_RUN,
     ]
 
 
@@ -127,15 +131,15 @@ def test_what_may_be_compared_is_the_lead_over_cam(tmp_path):
     ]
     row = table.loc["table 2, VGG16: GT-known Loc"]
     assert row["paper"] == "+8.6"  # 66.32 - 57.72
-    assert row["CMR (literal)"] == "not run"
+    assert row["CMR (literal)"] == beside.NOT_RUN
     assert row["CMR (positive parts)"].startswith("+25.0 [+0.0, ")
     assert row["ours on"] == "CUB-50, VGG16"
-    assert table.loc["table 2, ResNet50: Top-1 Loc"].tolist() == ["+13.4", "not run", "not run", ""]
+    assert table.loc["table 2, ResNet50: Top-1 Loc"].tolist() == ["+13.4", beside.NOT_RUN, beside.NOT_RUN, ""]
 
 
 def test_without_cam_there_is_no_lead(tmp_path):
     ours = recorded(tmp_path, ("cmr", {}, 50.0, 75.0, 0))
-    assert leads("1", {"vgg16": ours}).loc["table 1, VGG16: Top-1 Loc", "CMR (literal)"] == "not run"
+    assert leads("1", {"vgg16": ours}).loc["table 1, VGG16: Top-1 Loc", "CMR (literal)"] == beside.NOT_RUN
 
 
 @pytest.mark.parametrize("call", [beside.beside, leads])
