@@ -206,18 +206,18 @@ def run_notebook(
 
 def _check_places(path: Path, out: Path, beside: Sequence[Path]) -> None:
     """Raises `UserError` where the executed copy cannot be written, or would replace what it is a copy of."""
-    if out.is_dir():
-        raise UserError(f"out: {out} is a folder; name the executed copy, for example {out / path.name}")
-    if out.suffix != ".ipynb":
-        raise UserError(f"out: {out} does not end in .ipynb; give {out}.ipynb")
-    for place in (out, *beside):
-        if place.exists() and place.samefile(path):
-            raise UserError(f"out: {out}: its copy would replace the notebook {path}; give another name or folder")
-        if place.exists() and not place.is_file():
-            raise UserError(f"out: {place} is in the way and no file; give another name or folder")
     try:
+        if out.is_dir():
+            raise UserError(f"out: {out} is a folder; name the executed copy, for example {out / path.name}")
+        if out.suffix != ".ipynb":
+            raise UserError(f"out: {out} does not end in .ipynb; give {out}.ipynb")
+        for place in (out, *beside):
+            if place.exists() and place.samefile(path):
+                raise UserError(f"out: {out}: its copy would replace the notebook {path}; give another name or folder")
+            if place.exists() and not place.is_file():
+                raise UserError(f"out: {place} is in the way and no file; give another name or folder")
         write_aside(beside[-1], b"").unlink()
-    except OSError as error:
+    except OSError as error:  # also of a name that is too long to be looked for
         raise UserError(f"out: {out} cannot be written ({error.strerror or error}); name another place") from None
 
 

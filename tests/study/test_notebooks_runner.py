@@ -120,7 +120,7 @@ def test_a_wrong_parameter_fails_before_anything_runs(tmp_path, parameters, mess
         ("a.ipynb", "its copy would replace the notebook .*a.ipynb; give another name or folder"),
         ("folder/../a.ipynb", "its copy would replace the notebook"),
         ("file/b.ipynb", "file/b.ipynb cannot be written .*; name another place"),
-        ("x" * 240 + ".ipynb", "cannot be written .*; name another place"),
+        ("x" * 250 + ".ipynb", "cannot be written .*; name another place"),
         ("c.ipynb", "c.failed.ipynb is in the way and no file"),
     ],
 )
