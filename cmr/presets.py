@@ -105,7 +105,7 @@ def make(
     data_own = _settings(
         DATASETS[data].Settings, chosen.data_settings, data_settings or {}, f"setting of data set '{data}'"
     )
-    return checked(Config(own, data_own, **_typed(Config, values)))
+    return checked(Config(own, data_own, **converted(Config, values)))
 
 
 def preset_for(data: str | None) -> str:
@@ -126,13 +126,13 @@ def _settings(kind: type, preset: dict, given: dict, what: str) -> Any:
     for name in given:
         require_known(name, what, names)
     values = {name: value for name, value in preset.items() if name in names} | given
-    return kind(**_typed(kind, values))
+    return kind(**converted(kind, values))
 
 
-def _typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+def converted(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     """Lists, which is what JSON and TOML have, as tuples; 1 as 1.0 in a field of floats, or it would be another run."""
     hints = get_type_hints(kind)
-    return {name: _value(value, hints[name]) for name, value in values.items()}
+    return {name: _value(value, hints.get(name)) for name, value in values.items()}
 
 
 def _value(value: Any, hint: Any) -> Any:
@@ -160,4 +160,4 @@ def from_dict(values: dict[str, Any]) -> Config:
     }
     own = _settings(method, {}, settings, "setting")
     data_own = _settings(DATASETS[values.get("data", Config.data)].Settings, {}, data_settings, "setting")
-    return checked(Config(own, data_own, **_typed(Config, values)))
+    return checked(Config(own, data_own, **converted(Config, values)))

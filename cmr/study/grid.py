@@ -12,7 +12,7 @@ from cmr.config import Config
 from cmr.data import DATASETS
 from cmr.errors import UserError, require_known, shown, unknown
 from cmr.methods import METHODS
-from cmr.presets import PRESETS, make
+from cmr.presets import PRESETS, converted, make
 from cmr.study.identity import essence, values_of
 
 GENERAL = {item.name for item in fields(Config)} - {"settings", "data_settings"}
@@ -180,21 +180,21 @@ def _config(preset: str, common: dict[str, Any], values: dict[str, Any], seed: i
 
 
 def typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Values in the types of their fields: 1 becomes 1.0, or it would be another run than 1.0; lists become tuples."""
-    hints = get_type_hints(kind)
-    return {name: _value(name, value, hints.get(name)) for name, value in values.items()}
+    """Values as `cmr.presets.converted` has them, each of the type of its field or named in a `UserError`."""
+    hints, found = get_type_hints(kind), converted(kind, values)
+    for name, value in found.items():
+        _require_type(name, value, values[name], hints.get(name))
+    return found
 
 
-def _value(name: str, value: Any, hint: Any) -> Any:
+def _require_type(name: str, value: Any, given: Any, hint: Any) -> None:
     if get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple):
-            raise UserError(f"{name}: {shown(value)} is not a list; give [{shown(value)}]")
-        return tuple(_value(name, item, get_args(hint)[0]) for item in value)
-    if hint is float and type(value) is int and abs(value) < 2**64:
-        return float(value)
-    if hint in (int, str, float) and type(value) is not hint:
-        raise UserError(f"{name}: {shown(value)} is not of type {hint.__name__}")
-    return value
+        if not isinstance(value, tuple):
+            raise UserError(f"{name}: {shown(given)} is not a list; give [{shown(given)}]")
+        for item, one in zip(value, given, strict=True):
+            _require_type(name, item, one, get_args(hint)[0])
+    elif hint in (int, str, float) and type(value) is not hint:
+        raise UserError(f"{name}: {shown(given)} is not of type {hint.__name__}")
 
 
 def varying(configs: Sequence[Config]) -> list[str]:
