@@ -128,7 +128,8 @@ def leads(name: str, ours: Mapping[str, Recorded]) -> pandas.DataFrame:
             own, cam = rows[" ".join(OWN)].get(metric), rows["cam"].get(metric)
             if own and cam:
                 here = [_lead(recorded.groups, key, metric) for key in OWN]
-                lines[f"table {name}, {title}: {metric}"] = [f"{float(own) - float(cam):+.1f}", *here, recorded.place]
+                place = recorded.place if any(one != NOT_RUN for one in here) else ""
+                lines[f"table {name}, {title}: {metric}"] = [f"{float(own) - float(cam):+.1f}", *here, place]
     return pandas.DataFrame.from_dict(lines, orient="index", columns=["paper", *OWN.values(), "ours on"])
 
 
