@@ -164,6 +164,8 @@ class Config(Generic[MethodSettings, DataSettings]):
 
 # Fields that do not affect results and are therefore left out of the run's identity.
 PLACE = ("data_root", "device", "resident", "workers", "eval_every")
+# The same of a data set's own settings: folders, whose contents count by their fingerprints.
+DATA_PLACE = ("metadata", "masks", "cubv2")
 
 
 @cache

@@ -83,7 +83,7 @@ def once(configs: Iterable[Config]) -> tuple[Config, ...]:
     """Each run once, in order: runs that differ only in where they happen are the same, if their files are."""
     unique: dict[tuple, Config] = {}
     for config in configs:
-        unique.setdefault((essence(config), config.data_root, config.weights), config)
+        unique.setdefault((essence(config), config.data_root, config.data_settings, config.weights), config)
     return tuple(unique.values())
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from cmr.config import PLACE, Config
+from cmr.config import DATA_PLACE, PLACE, Config
 from cmr.data.content import content_fingerprint
 from cmr.data.split import Split
 
@@ -17,8 +17,10 @@ VERSION = 3
 
 
 def determining(config: Config) -> dict[str, Any]:
-    """The values of a configuration that can change a result: all but where it runs (`cmr.config.PLACE`)."""
-    return {name: value for name, value in config.to_dict().items() if name not in PLACE}
+    """The values of a configuration that can change a result: all but where it runs and where its files lie."""
+    values = {name: value for name, value in config.to_dict().items() if name not in PLACE}
+    values["data_settings"] |= {name: "" for name in DATA_PLACE if name in values["data_settings"]}
+    return values
 
 
 def values_of(config: Config) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def identity(config: Config, fingerprints: dict[str, str]) -> str:
 
 def essence(config: Config) -> tuple[tuple[str, Any], ...]:
     """What a configuration alone says of its run's identity; weights may lie anywhere and are compared apart."""
-    left_out = {*PLACE, "weights"}
+    left_out = {*PLACE, "weights", *(f"data_settings.{name}" for name in DATA_PLACE)}
     return tuple((name, value) for name, value in sorted(values_of(config).items()) if name not in left_out)
 
 

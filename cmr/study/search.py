@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cmr.config import PLACE, Config
+from cmr.config import DATA_PLACE, PLACE, Config
 from cmr.errors import UserError, require_known, shown
 from cmr.methods import METHODS
 from cmr.study import runs
@@ -51,7 +51,7 @@ def recorded(config: Config, found: Records, prints: dict[str, str] | None = Non
         same_data = (
             [run.record.data["train"].fingerprint, run.record.tested.fingerprint] == [prints["train"], prints["test"]]
             if "train" in prints
-            else Path(config.data_root).name == Path(run.config.data_root).name
+            else _place(config) == _place(run.config)
         )
         if "content" in prints and run.record.content:
             same_data = same_data and prints["content"] == run.record.content
@@ -63,6 +63,12 @@ def recorded(config: Config, found: Records, prints: dict[str, str] | None = Non
         if same_data and same_weights:
             return run
     return None
+
+
+def _place(config: Config) -> list[str]:
+    """The last parts of the paths at which a configuration's data lie."""
+    of_data = [getattr(config.data_settings, name, "") for name in DATA_PLACE]
+    return [Path(path).name for path in (config.data_root, *of_data)]
 
 
 def chosen(grid: Grid, behind: Sequence[Path] = ()) -> tuple[Grid, list[str]]:

@@ -41,6 +41,19 @@ def test_a_run_is_found_by_its_configuration_and_not_by_its_id(tmp_path):
     assert search.recorded(dataclasses.replace(config, data_root="else/there"), found).id == "an-id-of-long-ago"
 
 
+def test_where_lists_lie_does_not_count_if_they_say_the_same(tmp_path):
+    here, there = (make("paper", data="ilsvrc", data_settings={"metadata": f"{where}/lists"}) for where in ("a", "b"))
+    other = make("paper", data="ilsvrc", data_settings={"metadata": "a/other"})
+    assert identity(here, PRINTS) == identity(there, PRINTS) == identity(other, PRINTS)  # prints tell the lists apart
+    record(tmp_path, here)
+    found = search.records(tmp_path)
+    assert search.recorded(there, found, PRINTS) is not None
+    assert search.recorded(there, found, PRINTS | {"train": "cc"}) is None
+    assert search.recorded(there, found) is not None
+    assert search.recorded(other, found) is None  # no lists at hand: the last part of the path says other lists
+    assert len(grid.once([here, other, here])) == 2
+
+
 def test_weights_that_are_not_at_hand_go_by_their_name(tmp_path):
     config = make("tiny", method="cam", weights="w.safetensors")
     record(tmp_path, config, weights="0123")
