@@ -35,6 +35,7 @@ from torchvision.transforms import v2
 
 from benchmarks import common
 from cmr.assemble import build, make_fabric, precision
+from cmr.attention import CAAM
 from cmr.data.images import MEAN, STD, Batches
 from cmr.data.split import NO_BOXES, Split
 from cmr.errors import UserError
@@ -42,7 +43,7 @@ from cmr.losses import fusion_loss
 from cmr.nets.backbones import build_backbone
 from cmr.optim import make_optimizer
 from cmr.study import cost
-from cmr.train import set_up, train_step
+from cmr.train import flushed, set_up, train_step
 
 # CUB's size and number of classes; the small one tries the script out, its numbers mean nothing.
 PRESETS = {
@@ -194,16 +195,25 @@ def apart(given: argparse.Namespace, fabric: Fabric) -> dict[str, Step]:
     ones = [torch.ones_like(feature) for feature in features]
 
     def attend() -> None:
-        with fabric.autocast():
+        with flushed(), fabric.autocast():
             outputs = method.net.attend(*features)
-        torch.autograd.backward([output.to(dtype) for output in outputs], ones)
+            torch.autograd.backward([output.to(dtype) for output in outputs], ones)
+
+    def through(caam: CAAM) -> Step:
+        def step() -> None:
+            with flushed(), fabric.autocast():
+                outputs = caam(*features)
+                torch.autograd.backward(outputs, ones)
+
+        return step
 
     def fuse() -> None:
         with fabric.autocast():
             loss = fusion_loss(*maps)
         loss.backward()
 
-    return {"attention": attend, "fusion loss": fuse}
+    ways = {f"CAAM ({kernel})": through(CAAM(kernel=kernel).to(fabric.device)) for kernel in ("fused", "shared")}
+    return {"attention": attend, **ways, "fusion loss": fuse}
 
 
 def peak_flops(side: int, device: torch.device, dtype: torch.dtype) -> float:

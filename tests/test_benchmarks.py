@@ -53,7 +53,7 @@ def test_speed_of_a_training_step(tmp_path, capsys):
     for row in rows.values():
         assert row["images_a_second"] == pytest.approx(1e3 * record["batch"] / row["ms"], rel=0.01)
         assert row["share_of_peak"] == pytest.approx(row["tflops"] / record["peak_tflops"], rel=0.05, abs=1e-3)
-    assert set(record["apart_ms"]) == {"attention", "fusion loss"}
+    assert set(record["apart_ms"]) == {"attention", "CAAM (fused)", "CAAM (shared)", "fusion loss"}
     assert set(record["speeds"]) == {"cam / bare", "cmr / cam", "cmr / plain"}
     assert record["speeds"]["cmr / plain"] == pytest.approx(rows["plain"]["ms"] / rows["cmr"]["ms"], rel=0.01)
     assert "cmr / plain" in said
