@@ -51,7 +51,7 @@ def test_speed_of_a_training_step(tmp_path, capsys):
     assert rows["bare"]["multiply_adds"] == rows["cam"]["multiply_adds"]  # the same network, so the times compare
     assert rows["cmr"]["multiply_adds"] == rows["plain"]["multiply_adds"] > 2 * rows["cam"]["multiply_adds"]
     for row in rows.values():
-        assert row["images_a_second"] == pytest.approx(1e3 * record["batch"] / row["ms"], rel=0.01)
+        assert row["images_a_second"] == pytest.approx(1e3 * record["batch"] / row["ms"], rel=0.01, abs=0.051)
         assert row["share_of_peak"] == pytest.approx(row["tflops"] / record["peak_tflops"], rel=0.05, abs=1e-3)
     assert set(record["apart_ms"]) == {"attention", "CAAM (fused)", "CAAM (shared)", "fusion loss"}
     assert set(record["speeds"]) == {"cam / bare", "cmr / cam", "cmr / plain"}
