@@ -50,9 +50,6 @@ def channel_attention(
     f_x: np.ndarray,
     f_xt: np.ndarray,
     q: np.ndarray,
-    channels: Sequence[int] | None = None,
-    partners: int = 3,
-    weights_in: str = "columns",
 ) -> Figure:
     """CAAM on one sample: which channels of X~ assist which channel of X (figure 3, eq. 1-4).
 
@@ -60,17 +57,15 @@ def channel_attention(
         image: (H, W, 3) uint8.
         f_x: features of X, (C, h, w).
         f_xt: features of X~, (C, h, w).
-        q: the attention matrix Q_x, (C, C), not negative.
-        channels: which channels of X to draw; None takes the three strongest.
-        partners: how many channels of X~ to draw beside each.
-        weights_in: "columns": the weights of channel i are q[:, i] (eq. 4); "rows": q[i, :].
+        q: the attention matrix Q_x, (C, C), not negative; the weights of channel i are q[:, i] (eq. 4).
 
     Returns:
         The figure: image, mean features of both views, Q as a heat map (its 48 strongest channels),
-        the histogram of effective channels exp(entropy), and one row of maps per chosen channel.
+        the histogram of effective channels exp(entropy), and for each of the three strongest channels of X a row of
+        maps, its own and those of the three channels of X~ that weigh most.
 
     Raises:
-        UserError: wrong shapes, a channel that is not there.
+        UserError: wrong shapes.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -87,17 +82,10 @@ def channel_attention(
         raise UserError(
             f"channel attention: features {f_x.shape} and {f_xt.shape}, Q {q.shape}; give (C,h,w) twice and (C,C)"
         )
-    if weights_in not in ("columns", "rows"):
-        raise UserError(f"channel attention: weights_in '{weights_in}' is not known; use 'columns' or 'rows'")
-    weights = q.T if weights_in == "columns" else q  # (C, C): row i holds the weights of channel i
+    weights = q.T  # (C, C): row i holds the weights of channel i
     strength = f_x.mean((1, 2))
-    chosen = np.argsort(-strength, kind="stable")[:3] if channels is None else channels
-    channels = [int(channel) for channel in chosen]
-    if not channels or not all(0 <= channel < count for channel in channels):
-        raise UserError(f"channel attention: channels {channels} are not all in 0..{count - 1}")
-    partners = min(partners, count)
-
-    rows = len(channels)
+    channels = np.argsort(-strength, kind="stable")[:3].tolist()
+    rows = partners = len(channels)
     figure = Card(figsize=(WIDTH, 4.9 + 1.62 * rows))
     figure.set_layout_engine("constrained", w_pad=0.07, h_pad=0.07, hspace=0.02, wspace=0.02)
     top, middle, bottom = figure.subfigures(3, 1, squeeze=False, height_ratios=[2.1, 2.6, 1.62 * rows + 0.2])[:, 0]
@@ -112,7 +100,7 @@ def channel_attention(
     for ax, (title, shown) in zip(top.subplots(1, 3), titled.items(), strict=True):
         show_image(ax, shown, title, **({} if shown.ndim == 3 else {"cmap": HEAT}))
     left, right = middle.subplots(1, 2)
-    drawn = _matrix(left, q, strength, weights_in)
+    drawn = _matrix(left, q, strength)
     middle.colorbar(drawn, ax=left, shrink=0.9).outline.set_visible(False)
     _spread(right, weights)
     for axes, channel in zip(bottom.subplots(rows, partners + 1, squeeze=False), channels, strict=True):
@@ -123,15 +111,12 @@ def channel_attention(
     return figure
 
 
-def _matrix(ax: Axes, q: np.ndarray, strength: np.ndarray, weights_in: str) -> AxesImage:
+def _matrix(ax: Axes, q: np.ndarray, strength: np.ndarray) -> AxesImage:
     """Q between the 48 strongest channels, as a heat map."""
     order = np.sort(np.argsort(-strength, kind="stable")[:48])
     drawn = ax.imshow(q[np.ix_(order, order)], cmap=HEAT, vmin=0, interpolation="nearest")
     few = "" if len(q) <= 48 else f", {len(order)} strongest of {len(q)}"
-    across, down = ("channel of $X$", r"channel of $\tilde{X}$")
-    if weights_in == "rows":
-        across, down = down, across
-    ax.set(title=f"$Q_x${few}", xlabel=across, ylabel=down, xticks=[], yticks=[])
+    ax.set(title=f"$Q_x${few}", xlabel="channel of $X$", ylabel=r"channel of $\tilde{X}$", xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return drawn
 
@@ -155,16 +140,14 @@ def spatial_attention(
     image: np.ndarray,
     k: np.ndarray,
     points: Sequence[tuple[float, float]],
-    grid: tuple[int, int] | None = None,
 ) -> Figure:
     """SSAM on one sample: where the feature at a position takes its help from (figure 4, eq. 7-8).
 
     Args:
         image: (H, W, 3) uint8.
-        k: the attention matrix K, (N, N) with N = h*w positions in raster order; row i holds the
-            weights of query position i, not negative.
+        k: the attention matrix K, (N, N) with the N = h*h positions of a square map in raster order; row i holds
+            the weights of query position i, not negative.
         points: query positions (x, y), pixels of the image.
-        grid: h and w of the feature map; None where it is square.
 
     Returns:
         The figure: the image with its query points, then a map over the image for each point, with
@@ -180,10 +163,9 @@ def spatial_attention(
     """
     image = as_image(image)
     k = as_array(k, "attention K", 2).astype(np.float64)
-    side = int(round(k.shape[0] ** 0.5))
-    h, w = grid or (side, side)
+    h = w = int(round(k.shape[0] ** 0.5))
     if k.shape != (h * w, h * w):
-        raise UserError(f"spatial attention: K has shape {k.shape}, the grid {h} x {w}; give (h*w, h*w)")
+        raise UserError(f"spatial attention: K has shape {k.shape}; give (h*h, h*h) for a map of h x h")
     height, width = image.shape[:2]
     if not points:
         raise UserError("spatial attention: no query point; give at least one (x, y)")

@@ -55,7 +55,6 @@ def bars(
     by: str = "method",
     split_by: str | None = None,
     baseline: Mapping[str, float] | None = None,
-    baseline_label: str = "centred box",
 ) -> Figure:
     """Bars with error bars: mean over the rows of a group, and their standard deviation (seeds).
 
@@ -64,8 +63,7 @@ def bars(
         metrics: the key or keys to draw, in percent; one panel each.
         by: the key that makes the bars.
         split_by: a second key that splits each bar ("source": paper and ours); None: not split.
-        baseline: metric -> level drawn as a dotted line.
-        baseline_label: its name.
+        baseline: metric -> level of the centred box, drawn as a dotted line; None: not drawn.
 
     Returns:
         The figure; each bar carries its mean (and deviation, where there are at least two runs)
@@ -114,7 +112,7 @@ def bars(
                 longest = max(longest, reach)
         if baseline and metric in baseline:
             longest = max(longest, baseline[metric])
-            ax.axvline(baseline[metric], color=MUTED, linestyle=(0, (1, 1)), linewidth=1.8, label=baseline_label)
+            ax.axvline(baseline[metric], color=MUTED, linestyle=(0, (1, 1)), linewidth=1.8, label="centred box")
         ax.set(title=metric, xlabel="percent", xlim=(0, longest * (1.2 + 0.14 * len(metrics))))
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         ax.set_yticks(range(len(names)), [method_label(str(name)) for name in names])
@@ -138,13 +136,12 @@ def _split_look(part: int) -> dict:
 
 
 @themed
-def part_coverage(rows: Sequence[Mapping], value: str = "coverage") -> Figure:
+def part_coverage(rows: Sequence[Mapping]) -> Figure:
     """How much of each part of the object a method's region covers.
 
     Args:
-        rows: records {"method", "part", `value` in percent}, one per run and part; several rows of
+        rows: records {"method", "part", "coverage" in percent}, one per run and part; several rows of
             the same method and part (seeds) become a mean with its standard deviation.
-        value: the key of the number.
 
     Returns:
         The figure: parts from top to bottom in order of appearance, one bar per method.
@@ -157,9 +154,9 @@ def part_coverage(rows: Sequence[Mapping], value: str = "coverage") -> Figure:
         >>> len(part_coverage(rows).axes)
         1
     """
-    table = mean_std(rows, ["method", "part"], value)
+    table = mean_std(rows, ["method", "part"], "coverage")
     if not table:
-        raise UserError(f"part coverage: no row holds a number under '{value}'")
+        raise UserError("part coverage: no row holds a number under 'coverage'")
     methods, parts = list(dict.fromkeys(g[0] for g in table)), list(dict.fromkeys(g[1] for g in table))
     colours = method_colours(methods)
     thick = 0.78 / len(methods)

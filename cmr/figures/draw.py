@@ -1,4 +1,4 @@
-"""What is drawn in many figures: images, heat, boxes, outlines, remarks; and the checks of what comes in.
+"""What is drawn in many figures: images, heat, boxes, remarks; and the checks of what comes in.
 
 Ground truth is red and solid, prediction green and dashed (figure 6 of the paper uses the same two
 colours); the line style and the halo tell them apart where the colours do not.
@@ -223,16 +223,6 @@ def badge(ax: Axes, text: str, good: bool | None = None) -> None:
         ha="left",
         bbox={"boxstyle": "round,pad=0.25", "facecolor": face, "edgecolor": "none", "alpha": 0.92},
     )
-
-
-def outline(ax: Axes, mask: np.ndarray) -> None:
-    """Draws the outline of a mask (H, W) bool on axes whose units are pixels' edges."""
-    if not mask.any() or mask.all():
-        return
-    height, width = mask.shape
-    for colour, line in (("black", 2.6), ("white", 1.3)):
-        x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-        ax.contour(x, y, mask.astype(float), levels=[0.5], colors=colour, linewidths=line)
 
 
 def grid_lines(ax: Axes, axis: Literal["both", "x", "y"] = "both") -> None:

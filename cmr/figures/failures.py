@@ -24,12 +24,11 @@ _LABELLED = 5.0  # percent; a shorter piece of a bar has no room for its figure
 
 
 @themed
-def size_bars(results: Mapping[str, Mapping], metric: str = "GT-known Loc") -> Figure:
+def size_bars(results: Mapping[str, Mapping]) -> Figure:
     """Accuracy by size of the object: one group per size, one bar per run.
 
     Args:
-        results: label -> a result's dictionary, whose "sizes" holds {size: {"images": count, metric: percent}}.
-        metric: "GT-known Loc" (fixed tau) or "MaxBoxAcc" (best tau).
+        results: label -> a result's dictionary, whose "sizes" holds {size: {"images": count, "GT-known Loc": percent}}.
 
     Returns:
         The figure; each bar carries its number, each group the count of its images.
@@ -51,14 +50,14 @@ def size_bars(results: Mapping[str, Mapping], metric: str = "GT-known Loc") -> F
     ax = figure.subplots()
     for j, (label, of_run) in enumerate(by_label.items()):
         for size, entry in of_run.items():
-            need(entry, ["images", metric], f"size bars: {label}, {size}")
+            need(entry, ["images", "GT-known Loc"], f"size bars: {label}, {size}")
         present = [i for i, size in enumerate(sizes) if size in of_run]
         at = np.array(present) + (j - (len(by_label) - 1) / 2) * wide
-        values = [of_run[sizes[i]][metric] for i in present]
+        values = [of_run[sizes[i]]["GT-known Loc"] for i in present]
         drawn = ax.bar(at, values, wide * 0.92, color=colours[label], label=method_label(label))
         ax.bar_label(drawn, [f"{value:.1f}" for value in values], padding=2, fontsize=9.5, color=INK)
     ax.set_xticks(range(len(sizes)), [f"{size}\n{counts[size]} images" for size in sizes])
-    ax.set(ylim=(0, 105), ylabel=f"{metric} (percent)")
+    ax.set(ylim=(0, 105), ylabel="GT-known Loc (percent)")
     ax.tick_params(axis="x", length=0)
     grid_lines(ax, "y")
     figure.legend(loc="outside upper center", ncols=min(len(by_label), 5))

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from cmr.errors import UserError
 from cmr.figures.draw import (
-    as_array,
     as_boxes,
     as_image,
     as_scoremap,
@@ -20,7 +19,6 @@ from cmr.figures.draw import (
     draw_boxes,
     heat_overlay,
     need,
-    outline,
     row_name,
     show_image,
     tiles,
@@ -33,8 +31,6 @@ from cmr.figures.style import INK, WIDTH, Card, themed
 def gallery(
     items: Sequence[Mapping] | Sequence[Sequence[Mapping]],
     columns: int = 3,
-    alpha: float = 0.8,
-    iou_threshold: float = 0.5,
 ) -> Figure:
     """Images with their maps and boxes; several methods side by side (figure 6 of the paper).
 
@@ -43,11 +39,9 @@ def gallery(
             methods; the titles of the first row become the columns' headings). A record holds
             `image` (H, W, 3) uint8; and, each optional: `scoremap` (H, W) in [0, 1];
             `gt_boxes` (k, 4) and `box` (4,), both xyxy, pixels of `image`, half-open;
-            `iou` in [0, 1]; `title` above the tile; `label`, of the first
+            `iou` in [0, 1], right from 0.5 on; `title` above the tile; `label`, of the first
             record of a row, at its left.
         columns: tiles a row where `items` is one flat list.
-        alpha: opacity of the heat.
-        iou_threshold: from which IoU on a box counts as right.
 
     Returns:
         The figure: a ground-truth box is red and solid, a predicted one green and dashed.
@@ -88,7 +82,7 @@ def gallery(
     figure, grid = tiles(len(rows), across, common_aspect(images), heads, left, foot=0.36)
     for i, row in enumerate(rows):
         for ax, item, title in zip(grid[i], row, titles[i], strict=False):
-            _tile(ax, item, alpha, iou_threshold, title=title if i == 0 or not nested else "")
+            _tile(ax, item, title if i == 0 or not nested else "")
         if names[i]:
             row_name(grid[i, 0], names[i])
         for ax in grid[i, len(row) :]:
@@ -97,23 +91,22 @@ def gallery(
     return figure
 
 
-def _tile(ax: Axes, item: Mapping, alpha: float, iou_threshold: float, title: str) -> None:
+def _tile(ax: Axes, item: Mapping, title: str = "") -> None:
     image = as_image(item["image"])
     scoremap = item.get("scoremap")
-    shown = image if scoremap is None else heat_overlay(image, as_scoremap(scoremap, image), alpha)
+    shown = image if scoremap is None else heat_overlay(image, as_scoremap(scoremap, image), 0.8)
     show_image(ax, shown, title)
     draw_boxes(ax, as_boxes(item.get("gt_boxes"), "gt_boxes"), "gt")
     draw_boxes(ax, as_boxes(item.get("box"), "box"), "prediction")
     if item.get("iou") is not None:
         iou = float(item["iou"])
-        badge(ax, f"IoU {math.floor(100 * iou) / 100:.2f}", good=iou >= iou_threshold)  # no 0.50 that is wrong
+        badge(ax, f"IoU {math.floor(100 * iou) / 100:.2f}", good=iou >= 0.5)  # no 0.50 that is wrong
 
 
 @themed
 def contact_sheet(
     images: Sequence[np.ndarray],
     boxes: Sequence[np.ndarray] | None = None,
-    masks: Sequence[np.ndarray] | None = None,
     labels: Sequence[str] | None = None,
     columns: int = 5,
 ) -> Figure:
@@ -122,7 +115,6 @@ def contact_sheet(
     Args:
         images: n arrays (H, W, 3) uint8.
         boxes: n arrays (k, 4), xyxy, pixels of the image, half-open; drawn red.
-        masks: n arrays (H, W) bool; outlined.
         labels: n short texts.
         columns: images per row.
 
@@ -140,7 +132,7 @@ def contact_sheet(
     images = [as_image(image) for image in images]
     if not images:
         raise UserError("contact sheet: has no image; give at least one")
-    for name, given in (("boxes", boxes), ("masks", masks), ("labels", labels)):
+    for name, given in (("boxes", boxes), ("labels", labels)):
         if given is not None and len(given) != len(images):
             raise UserError(f"contact sheet: {len(given)} {name} for {len(images)} images; give one per image")
     rows = -(-len(images) // columns)
@@ -154,8 +146,6 @@ def contact_sheet(
         show_image(ax, images[i])
         if names:
             ax.set_title(names[i], fontsize=10, pad=3, linespacing=1.05)
-        if masks is not None:
-            outline(ax, as_array(masks[i], "mask", 2))
         if boxes is not None:
             draw_boxes(ax, as_boxes(boxes[i]), "gt")
     return figure
@@ -164,9 +154,6 @@ def contact_sheet(
 @themed
 def cover(
     items: Sequence[Mapping | np.ndarray],
-    columns: int = 4,
-    title: str = "Where\nto Look?",
-    subtitle: str = "Complementary image regions\nfor weakly supervised\nobject localization",
 ) -> Figure:
     """The picture of the README and of the book's cover: a title beside a mosaic of birds.
 
@@ -174,9 +161,6 @@ def cover(
         items: one per tile: an image (H, W, 3) uint8, or a record as in `gallery` (`image`, and
             optionally `scoremap`, `box`, `gt_boxes`), so that plain birds, half-hidden birds,
             maps and boxes can be mixed. Tiles are cut square.
-        columns: tiles a row.
-        title: large text.
-        subtitle: small text.
 
     Returns:
         The figure, on a dark card; one axes per tile.
@@ -191,6 +175,7 @@ def cover(
     records = [item if isinstance(item, Mapping) else {"image": item} for item in items]
     if not records:
         raise UserError("cover: has no item; give at least one")
+    columns = 4
     rows = -(-len(records) // columns)
     tile, gap, edge, text = 1.25, 0.07, 0.16, 3.3  # inches
     width, height = text + columns * (tile + gap) + edge, max(rows * (tile + gap) - gap + 2 * edge, 2.4)
@@ -203,9 +188,10 @@ def cover(
         image = as_image(item["image"])
         tall, wide = image.shape[:2]
         side = min(tall, wide)
-        _tile(ax, item, alpha=0.8, iou_threshold=0.5, title="")
+        _tile(ax, item)
         ax.set_xlim((wide - side) / 2, (wide + side) / 2)
         ax.set_ylim((tall + side) / 2, (tall - side) / 2)
+    title, subtitle = "Where\nto Look?", "Complementary image regions\nfor weakly supervised\nobject localization"
     figure.text(0.32 / width, 0.6, title, color="white", fontsize=31, fontweight="bold", va="center", linespacing=1.05)
     figure.text(
         0.34 / width, 0.56 - 1.0 / height, subtitle, color="#c9d1d9", fontsize=12.5, va="center", linespacing=1.3

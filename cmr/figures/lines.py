@@ -22,7 +22,6 @@ from cmr.figures.style import MUTED, WIDTH, Card, line_styles, method_label, the
 def curves(
     history: Sequence[Mapping] | Mapping[str, Sequence[Mapping]],
     panels: Mapping[str, Sequence[str]] | None = None,
-    x: str = "epoch",
 ) -> Figure:
     """Training over the epochs: losses, accuracies, the attention's scalars.
 
@@ -33,13 +32,12 @@ def curves(
             "alpha..." are scalars of the attention, "accuracy" is a share of the training images, other names with
             "Top-", "Loc", "Acc" are percent, "fusion" has a panel to itself, being far smaller than the other losses,
             which are "total", "ce..." and names with "loss"; the rest is left out.
-        x: key of the horizontal axis.
 
     Returns:
         The figure, one axes per panel.
 
     Raises:
-        UserError: no record, no key to draw, a record without `x`.
+        UserError: no record, no key to draw, a record without its epoch.
 
     Example:
         >>> history = [{"epoch": 1, "total": 2.0, "Top-1 Loc": 10.0}, {"epoch": 2, "total": 1.0, "Top-1 Loc": 30.0}]
@@ -49,9 +47,9 @@ def curves(
     runs = history if isinstance(history, Mapping) else {"": history}
     for rows in runs.values():
         for row in rows:
-            need(row, [x], "history's record")
+            need(row, ["epoch"], "history's record")
     keys = list(dict.fromkeys(key for rows in runs.values() for row in rows for key, v in row.items() if is_number(v)))
-    panels = _sorted_keys(keys, x) if panels is None else panels
+    panels = _sorted_keys(keys) if panels is None else panels
     panels = {title: [key for key in wanted if key in keys] for title, wanted in panels.items()}
     panels = {title: wanted for title, wanted in panels.items() if wanted}
     if not panels:
@@ -69,7 +67,7 @@ def curves(
         by_run, by_key = line_styles(runs), line_styles(wanted)
         for label, rows in runs.items():
             for key in wanted:
-                points = [(row[x], row[key]) for row in rows if is_number(row.get(key))]
+                points = [(row["epoch"], row[key]) for row in rows if is_number(row.get(key))]
                 if not points:
                     continue
                 # several runs: colour tells the run, dash and marker the key, unless there is one key only
@@ -80,7 +78,7 @@ def curves(
                 look = look if len(points) <= 30 else look | {"marker": ""}
                 names = [method_label(label)] * several + [_name(key)] * (not several or len(wanted) > 1)
                 ax.plot(*zip(*points, strict=True), **look, markersize=4.5, label=", ".join(names))
-        ax.set(title=title, xlabel=x)
+        ax.set(title=title, xlabel="epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
         grid_lines(ax)
     drawn = axes[: len(panels)]
@@ -108,12 +106,12 @@ def _name(key: str) -> str:
     return known.get(key, key)
 
 
-def _sorted_keys(keys: Sequence[str], x: str) -> dict[str, list[str]]:
+def _sorted_keys(keys: Sequence[str]) -> dict[str, list[str]]:
     titles = ("losses", "fusion loss", "training accuracy", "held-out images, percent", "scalars")
     panels: dict[str, list[str]] = {title: [] for title in titles}
     for key in keys:
         name = key.lower()
-        if key == x:
+        if key == "epoch":
             continue
         if name.startswith(("delta", "alpha")):
             panels["scalars"].append(key)
@@ -133,7 +131,6 @@ def tau_curves(
     results: Mapping[str, Mapping[float, tuple[np.ndarray, np.ndarray]]],
     baseline: Mapping[float, float] | float | None = None,
     fixed: float | None = 0.2,
-    baseline_label: str = "centred box",
 ) -> Figure:
     """Localization against the threshold on the map: one panel per IoU, one line per method.
 
@@ -141,7 +138,6 @@ def tau_curves(
         results: label -> IoU (0.5, or 50) -> (taus (T,) in [0, 1], accuracy (T,) in percent).
         baseline: accuracy in percent of the centred box, one for all panels or one per IoU; None: not drawn.
         fixed: the fixed threshold of Top-1 Loc and GT-known Loc, marked; None: not drawn.
-        baseline_label: the baseline's name in the legend.
 
     Returns:
         The figure; the best threshold of each line is marked, since MaxBoxAcc reads that point.
@@ -175,7 +171,7 @@ def tau_curves(
             ax.plot(taus, accuracy, **styles[label], **marked, label=method_label(label))
         level = baseline.get(iou) if isinstance(baseline, Mapping) else baseline
         if level is not None:
-            ax.axhline(level, color=MUTED, linestyle=(0, (1, 1)), linewidth=1.8, label=baseline_label)
+            ax.axhline(level, color=MUTED, linestyle=(0, (1, 1)), linewidth=1.8, label="centred box")
         if fixed is not None:
             ax.axvline(fixed, color="#b6bcc4", linewidth=1.2, zorder=0.5)
             ax.annotate(

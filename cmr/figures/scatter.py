@@ -15,16 +15,14 @@ WITHOUT = "X"  # of a row that has no shape
 
 
 @themed
-def scatter(
-    rows: Sequence[Mapping], x: str, ys: Sequence[str], colour: str = "map", shape: str = "layer", xlabel: str = ""
-) -> Figure:
+def scatter(rows: Sequence[Mapping], x: str, ys: Sequence[str], colour: str = "map", xlabel: str = "") -> Figure:
     """One panel per metric against another: colour says what a point is of, its shape where it comes from.
 
     Args:
-        rows: records {`colour`: name, `shape`: name or "", `x`: number, metric: number}, one per point.
+        rows: records {`colour`: name, "layer": name or "", `x`: number, metric: number}, one per point.
         x: the key of the horizontal axis.
         ys: the keys of the vertical axes, one panel each.
-        colour, shape: keys of names; an empty shape is a cross.
+        colour: the key of the names that have colours; layers have shapes, and no layer is a cross.
         xlabel: the name of the horizontal axis, of all panels.
 
     Returns:
@@ -41,17 +39,17 @@ def scatter(
     if not rows or not ys:
         raise UserError("scatter: nothing to draw; give rows and metrics")
     for row in rows:
-        need(row, (colour, shape, x, *ys), "scatter: a row")
+        need(row, (colour, "layer", x, *ys), "scatter: a row")
         if wrong := [key for key in (x, *ys) if not is_number(row[key])]:
             raise UserError(f"scatter: '{wrong[0]}' of {row[colour]} is {row[wrong[0]]!r}; give a number")
     colours = method_colours(str(row[colour]) for row in rows)
-    shapes = list(dict.fromkeys(str(row[shape]) for row in rows if row[shape]))
+    shapes = list(dict.fromkeys(str(row["layer"]) for row in rows if row["layer"]))
     markers = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(shapes)} | {"": WITHOUT}
     figure = Card(figsize=(WIDTH, 4.6), layout="constrained")
     axes = figure.subplots(1, len(ys), squeeze=False)[0]
     for ax, metric in zip(axes, ys, strict=True):
         for row in rows:
-            look = {"color": colours[str(row[colour])], "marker": markers[str(row[shape])]}
+            look = {"color": colours[str(row[colour])], "marker": markers[str(row["layer"])]}
             ax.plot(row[x], row[metric], linestyle="none", markersize=9.5, markeredgecolor="white", **look)
         ax.set(title=metric)
         ax.margins(0.08)

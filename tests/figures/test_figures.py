@@ -76,7 +76,7 @@ def one_of_each() -> dict[str, Figure]:
         "spatial_attention": figures.spatial_attention(IMAGE, np.full((9, 9), 1 / 9), [(1, 1), (20, 9)]),
         "fusion_sequence": figures.fusion_sequence([fused, fused]),
         "gallery": figures.gallery([[tile, tile], [tile, tile]]),
-        "contact_sheet": figures.contact_sheet([IMAGE] * 3, [GT] * 3, [MAP > 0.5] * 3, ["wren", "tit", "gull"]),
+        "contact_sheet": figures.contact_sheet([IMAGE] * 3, [GT] * 3, ["wren", "tit", "gull"]),
         "cover": figures.cover([IMAGE, tile, IMAGE, tile]),
         "curves": figures.curves(history),
         "tau_curves": figures.tau_curves({"cam": {0.5: (taus, 80 * taus)}}, baseline=45.0),
@@ -398,14 +398,10 @@ def test_empty_and_ragged_lists_are_refused():
         figures.views_grid(IMAGE, {})
 
 
-def test_contact_sheet_outlines_masks_and_breaks_long_names():
+def test_contact_sheet_breaks_long_names():
     names = ["Soot-capped Nightlet of the North", "wren"]
-    sheet = figures.contact_sheet([IMAGE] * 2, masks=[MAP > 0.5, MAP > 2], labels=names, columns=5)
-    with_line, without = sheet.axes
-    assert "\n" in with_line.get_title() and with_line.get_title().replace("\n", " ") == names[0]
-    assert (
-        len(with_line.collections) == 2 and not without.collections
-    )  # a dark and a light line; an empty mask has none
+    title = figures.contact_sheet([IMAGE] * 2, labels=names).axes[0].get_title()
+    assert "\n" in title and title.replace("\n", " ") == names[0]
 
 
 def test_views_and_overview(drawn):
@@ -439,16 +435,15 @@ def test_effective_count_lies_between_one_and_all_and_ignores_scale(weights, fac
 
 
 def test_channel_attention_draws_the_strongest_partners():
-    """Channel 1 of X is the strongest; by eq. 4 its weights are column 1 of Q: 2, then 0, then 1."""
+    """Channels 1, 2, 0 of X by strength; by eq. 4 the weights of channel 1 are column 1 of Q: 2, then 0, then 1."""
     f_x = np.stack([np.full((2, 2), v) for v in (1.0, 9.0, 2.0)])
     f_xt = np.stack([np.arange(4.0).reshape(2, 2) + 10 * c for c in range(3)])
     q = np.array([[0.1, 0.3, 0.6], [0.8, 0.2, 0.2], [0.1, 0.5, 0.2]])
-    figure = figures.channel_attention(IMAGE, f_x, f_xt, q, channels=[1], partners=2)
-    titles = [ax.get_title() for ax in figure.axes]
-    assert titles[-3:] == ["$X$: channel 1", r"$\tilde{X}$: 2, 0.50", r"$\tilde{X}$: 0, 0.30"]
-    assert (figure.axes[-2].images[0].get_array() == f_xt[2]).all()
-    rows = figures.channel_attention(IMAGE, f_x, f_xt, q, channels=[1], partners=1, weights_in="rows")
-    assert rows.axes[-1].get_title() == r"$\tilde{X}$: 0, 0.80"
+    maps = figures.channel_attention(IMAGE, f_x, f_xt, q).axes[-12:]
+    titles = [ax.get_title() for ax in maps]
+    assert titles[::4] == ["$X$: channel 1", "$X$: channel 2", "$X$: channel 0"]
+    assert titles[1:4] == [r"$\tilde{X}$: 2, 0.50", r"$\tilde{X}$: 0, 0.30", r"$\tilde{X}$: 1, 0.20"]
+    assert (maps[1].images[0].get_array() == f_xt[2]).all()
 
 
 def test_channel_attention_histogram_counts_every_channel():
@@ -462,14 +457,14 @@ def test_channel_attention_histogram_counts_every_channel():
 
 
 def test_spatial_attention_shows_the_row_of_the_query():
-    """A 2 x 3 grid on a 24 x 24 image; (20, 13) falls into row 1, column 2, position 5."""
-    k = np.eye(6)[[0, 1, 2, 3, 4, 0]]  # position 5 looks at position 0
-    figure = figures.spatial_attention(IMAGE, k, [(20, 13)], grid=(2, 3))
+    """A 3 x 3 map on a 24 x 24 image; (20, 13) falls into row 1, column 2, position 5."""
+    k = np.eye(9)[[0, 1, 2, 3, 4, 0, 6, 7, 8]]  # position 5 looks at position 0
+    figure = figures.spatial_attention(IMAGE, k, [(20, 13)])
     shown = figure.axes[1].images[0].get_array()
     expected = np.zeros((SIDE, SIDE))
-    expected[:12, :8] = 1
+    expected[:8, :8] = 1
     assert (shown == figures.heat_overlay(IMAGE, expected)).all()
-    assert figure.axes[1].get_title() == "1: over 1 of 6"
+    assert figure.axes[1].get_title() == "1: over 1 of 9"
     assert figure.axes[1].lines[0].get_xydata().tolist() == [[20, 13]]
 
 
@@ -477,11 +472,7 @@ def test_attention_errors():
     f, q = np.zeros((3, 2, 2)), np.zeros((3, 3))
     with pytest.raises(UserError, match=r"features \(3, 2, 2\) and \(3, 2, 2\), Q \(2, 2\)"):
         figures.channel_attention(IMAGE, f, f, q[:2, :2])
-    with pytest.raises(UserError, match=r"channels \[3\] are not all in 0\.\.2"):
-        figures.channel_attention(IMAGE, f, f, q, channels=[3])
-    with pytest.raises(UserError, match="weights_in 'diagonal' is not known; use 'columns' or 'rows'"):
-        figures.channel_attention(IMAGE, f, f, q, weights_in="diagonal")
-    with pytest.raises(UserError, match=r"K has shape \(6, 6\), the grid 2 x 2"):
+    with pytest.raises(UserError, match=r"K has shape \(6, 6\); give \(h\*h, h\*h\)"):
         figures.spatial_attention(IMAGE, np.eye(6), [(1, 1)])
     with pytest.raises(UserError, match=r"point \(24, 3\) lies outside the image, 24 x 24"):
         figures.spatial_attention(IMAGE, np.eye(4), [(24, 3)])
