@@ -48,6 +48,19 @@ def make_fabric(config: Config) -> "Fabric":
     return fabric
 
 
+def make_lone_fabric(config: Config) -> "Fabric":
+    """The same for work that is not shared by processes.
+
+    Raises:
+        UserError: there are several.
+    """
+    if "LOCAL_WORLD_SIZE" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UserError(
+            "torchrun: this is the work of one process, only a training is shared; call it without torchrun"
+        )
+    return make_fabric(config)
+
+
 def device_of(name: str) -> torch.device:
     """The device of this name; `auto` is a GPU where torch sees one.
 

@@ -65,15 +65,16 @@ class CAAM(nn.Module):
       channels k of F_x~ by how well F_x[k] matches F_x~[i].
     - "row": Q_x = softmax of S over each row, Y_x = Q_x^T F_x~. Also equation 2 as printed, but the weights of an
       output channel need not add up to 1.
-    - "cross": Q_x = softmax of S over each row, Y_x = Q_x F_x~. The form of DANet's code; output channel i mixes the
-      channels of F_x~ by how well they match F_x[i].
+    - "cross": Q_x = softmax of S over each row, Y_x = Q_x F_x~. The form of the dual attention network's code; output
+      channel i mixes the channels of F_x~ by how well they match F_x[i].
 
     Branch X~ is the same with the views exchanged. S^T = F_x~ F_x^T, but after the softmax Q_x~ is not Q_x^T.
 
     Args:
         axis: "column", "row" or "cross", as above.
         scale: energies are S times "none" 1, "sqrt_n" 1/sqrt(N), "n" 1/N, or "cosine" the cosine of the two channels.
-        invert: softmax of (max - S) instead of S, as in DANet's code: the least alike channels weigh most.
+        invert: softmax of (max - S) instead of S, as in the dual attention network's code: the least alike channels
+            weigh most.
         share_q: take Q_x~ = Q_x^T literally, as section 3.3 says.
         kernel: "shared" computes S once for both branches; "fused" runs torch's fused attention once a branch, which
             is possible for axis "column" and "cross" without `share_q`. Same result, different speed, and neither

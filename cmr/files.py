@@ -179,10 +179,11 @@ def alone(folder: str | Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
-        if held:
-            for left in folder.glob(".*.part"):
-                left.unlink(missing_ok=True)
         try:
+            if held:
+                for left in folder.glob(".*.part"):
+                    if not left.is_dir():  # a folder belongs to `cmr data make`, which may be at work there
+                        left.unlink(missing_ok=True)
             yield
         finally:
             with suppress(OSError):  # while the lock is held: who opened this file meanwhile looks again

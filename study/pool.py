@@ -56,7 +56,13 @@ def run(paths: list[Path], root: Path, processes: int, minutes: float, threads: 
 
     Returns:
         How many trainings failed or were not reached.
+
+    Raises:
+        UserError: a mistake in a grid file, no process, or a place for the archive that cannot be used.
     """
+    if processes < 1:
+        raise UserError(f"processes: {processes} cannot train; give 1 or more")
+    _try(pack)
     files = [File(path, results_of(path, root), str(load(path).choose.get("results", ""))) for path in paths]
     end, failed = time.monotonic() + 60 * minutes, 0
     died: set[tuple[Path, str]] = set()  # runs that were tried again after a process died
@@ -64,14 +70,19 @@ def run(paths: list[Path], root: Path, processes: int, minutes: float, threads: 
     running: dict[Future[str], tuple[File, Item]] = {}
     try:
         while time.monotonic() < end and not all(file.done() for file in files):
-            while len(running) < processes and (pair := _next(files)):
+            broken = False
+            while not broken and len(running) < processes and (pair := _next(files)):
                 file, item = pair
                 command = command_of(item.config, file.preset)
-                running[pool.submit(work, item.config, str(file.out), command, threads)] = pair
-            if not running:
+                try:
+                    running[pool.submit(work, item.config, str(file.out), command, threads)] = pair
+                except BrokenProcessPool:  # a process died while this run was planned
+                    _back(file, item)
+                    broken = True
+            if not running and not broken:
                 break
             ended = wait(running, timeout=max(0.0, end - time.monotonic()), return_when=FIRST_COMPLETED).done
-            if any(isinstance(future.exception(), BrokenProcessPool) for future in ended):
+            if broken or any(isinstance(future.exception(), BrokenProcessPool) for future in ended):
                 # One process died, of too little memory perhaps, and took the pool with it; whose it was is not known.
                 pool.shutdown(cancel_futures=True)
                 pool = ProcessPoolExecutor(processes, get_context("spawn"))
@@ -81,8 +92,7 @@ def run(paths: list[Path], root: Path, processes: int, minutes: float, threads: 
                 message = _message(future)
                 if message == DIED and (file.path, item.name) not in died:
                     died.add((file.path, item.name))
-                    file.waiting = [item, *(file.waiting or ())]
-                    file.running -= 1
+                    _back(file, item)
                     continue
                 failed += bool(message)
                 file.running -= 1
@@ -103,12 +113,28 @@ def run(paths: list[Path], root: Path, processes: int, minutes: float, threads: 
     return failed + left_over + len(unplanned)
 
 
+def _back(file: File, item: Item) -> None:
+    """Makes a run that was begun the next one to begin."""
+    file.waiting = [item, *(file.waiting or ())]
+    file.running -= 1
+
+
 def _message(future: Future[str]) -> str:
     """Why a run failed, in a line; "" where it did not."""
     error = future.exception()
     if isinstance(error, BrokenProcessPool):
         return DIED
     return f"{type(error).__name__}: {error}" if error else future.result()
+
+
+def _try(pack: Path | None) -> None:
+    """Raises `UserError` where the archive cannot be written or is none."""
+    if pack:
+        try:
+            pack.parent.mkdir(parents=True, exist_ok=True)
+            tarfile.open(pack, "a").close()
+        except (OSError, tarfile.TarError) as error:
+            raise UserError(f"pack: {pack} cannot be written as a tar archive ({error}); name another file") from error
 
 
 def _pack(pack: Path | None, folder: Path) -> None:
@@ -153,6 +179,9 @@ def main() -> int:
     except UserError as error:
         print(f"study: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("study: stopped; the same command goes on", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

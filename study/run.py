@@ -1,7 +1,7 @@
 """The whole study, from nothing: every grid file of a folder in order, then the tests that need no training.
 
 python -m study.run study/cpu             what `make study` does: two CPU cores, hours; finished runs are skipped
-python -m study.run study/gpu             the same questions with ResNet50 at 224 pixels, on a GPU (make study SET=gpu)
+python -m study.run study/gpu             ResNet50 and VGG16 at 224 pixels, on a GPU (make study SET=gpu)
 python -m study.run study/full            on the full CUB-200-2011 and ILSVRC 2012, which a reader must have
 
 The records of FOLDER/4-cub50.toml go to results/cub50. A file with a table [reevaluate] names trained runs, and
@@ -21,7 +21,9 @@ from tqdm import tqdm
 
 from cmr import cli
 from cmr.errors import UserError, require_known
+from cmr.maps.posthoc import KINDS
 from cmr.methods import METHODS
+from cmr.presets import make
 from cmr.study import ddt, frozen, regressor, runs
 from cmr.study.grid import load
 from cmr.study.identity import essence
@@ -92,11 +94,31 @@ def check(file: Path) -> dict[str, Any]:
     if "reevaluate" not in content:
         load(file)
         return {}
-    for name in content["reevaluate"]:
+    where, tests = content["reevaluate"], content.get("tests")
+    for name in content:
+        require_known(name, f"key in {file}", ("reevaluate", "tests"))
+    for name in where:
         require_known(name, f"key of [reevaluate] in {file}", REEVALUATE)
-    for name in content["reevaluate"].get("methods", ()):
-        require_known(name, f"method in {file}", METHODS)
+    if not isinstance(where.get("runs"), str):
+        raise UserError(f'{file}: [reevaluate] names no runs; add runs = "results/FOLDER"')
+    if not isinstance(tests, list) or not all(isinstance(test, dict) for test in tests):
+        raise UserError(f"{file}: there is no test; add a [[tests]] with settings of the test")
+    for method in where.get("methods", METHODS):
+        require_known(method, f"method in {file}", METHODS)
+        for test in tests:
+            _check_test(dict(test), method, str(file))
     return content
+
+
+def _check_test(test: dict[str, Any], method: str, file: str) -> None:
+    """Raises `UserError` where a test names a setting or a value that a method does not have."""
+    maps = test.pop("maps", "")
+    try:
+        if maps:
+            require_known(maps, "maps", KINDS)
+        changed(make("tiny", method=method), test)
+    except UserError as error:
+        raise UserError(f"{file}: [[tests]] of {method}: {error}") from error
 
 
 def test_again(content: dict[str, Any], file: Path, out: Path) -> None:

@@ -35,6 +35,14 @@ def test_auto_takes_bfloat16_where_it_is_fast_but_not_for_tiny(monkeypatch, fast
     assert assemble.precision(make("tiny", precision="32-true"), gpu) == "32-true"
 
 
+def test_what_only_trainings_share_is_refused_to_several_processes(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # a scheduler's, without torchrun
+    assert assemble.make_lone_fabric(make("tiny", device="cpu")).world_size == 1
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="torchrun: this is the work of one process"):
+        assemble.make_lone_fabric(make("tiny"))
+
+
 @pytest.mark.parametrize("name", ["cuda:0", "cuda", "mps"])
 def test_a_gpu_that_is_not_there_is_named(name, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)

@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
+from cmr.errors import UserError
 from study import pool
 from study.pool import run
 
@@ -79,6 +82,46 @@ def test_a_process_that_dies_and_a_search_that_failed_end_nothing_else(tmp_path,
     assert code == 3 and "0 not finished; 3 failed; not begun: none" in said  # two of the search, and what it is for
     assert "2 of the 2 runs" in said
     assert sorted(packed(tmp_path / "records.tar")) == ["other/outcomes.safetensors.xz"] * 2 + ["other/record.json"] * 2
+
+
+def test_a_process_that_dies_while_a_run_is_planned_ends_nothing(tmp_path, monkeypatch, capsys):
+    refusals = iter([True])
+
+    class Pool:
+        def __init__(self, *_):
+            pass
+
+        def submit(self, *_):
+            if next(refusals, False):
+                raise BrokenProcessPool
+            done = Future()
+            done.set_result("")
+            return done
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", Pool)
+    assert run(files(tmp_path)[:1], Path("results"), 2, 5.0, 1) == 0
+    assert "0 not finished; 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("processes", "pack", "said"), [(0, None, "processes: 0"), (1, "text.tar", "pack: .*text.tar")]
+)
+def test_mistakes_in_options_are_told_before_anything_runs(tmp_path, monkeypatch, processes, pack, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.tar").write_text("no archive " * 100)
+    with pytest.raises(UserError, match=said):
+        run(files(tmp_path), Path("results"), processes, 5.0, 1, pack and Path(pack))
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_archive_may_lie_in_a_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(files(tmp_path), Path("results"), 1, 0.0, 1, Path("new/records.tar")) == 2
+    assert Path("new/records.tar").is_file()
 
 
 @pytest.mark.slow

@@ -115,13 +115,36 @@ def test_mistakes_are_named(tmp_path, capsys, monkeypatch):
     with pytest.raises(UserError, match="unknown key of .reevaluate. in .* 'method': did you mean 'methods'"):
         run(tmp_path)
     (tmp_path / "2-grid.toml").write_text('preset = "tiny')
-    (tmp_path / "1-tests.toml").write_text('[reevaluate]\nruns = "nothing"\n')
+    (tmp_path / "1-tests.toml").write_text('[reevaluate]\nruns = "nothing"\n[[tests]]\ntest_flip = true\n')
     with pytest.raises(UserError, match=r"2-grid\.toml"):
         run(tmp_path)
     (tmp_path / "2-grid.toml").unlink()
     monkeypatch.setattr("sys.argv", ["study.run", str(tmp_path)])
     assert main() == 2
     assert "nothing holds no run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[reevaluate]\nmethods = ["cam"]\n[[tests]]\ntest_flip = true\n', "names no runs"),
+        ('[reevaluate]\nruns = "x"\n', "there is no test"),
+        ('[reevaluate]\nruns = "x"\n[[test]]\ntest_flip = true\n', "'test': did you mean 'tests'"),
+        ('[reevaluate]\nruns = "x"\n[[tests]]\ntest_flipp = true\n', "'test_flipp': did you mean 'test_flip'"),
+        ('[reevaluate]\nruns = "x"\n[[tests]]\ntest_modules = "on"\n', "of cam: unknown test setting 'test_modules'"),
+        ('[reevaluate]\nruns = "x"\n[[tests]]\nmaps = "gradcan"\n', "'gradcan': did you mean 'gradcam'"),
+        ('[reevaluate]\nruns = "x"\n[[tests]]\nthreshold = "low"\n', "threshold"),
+    ],
+)
+def test_a_mistake_in_a_test_is_told_before_anything_runs(tmp_path, content, said):
+    (tmp_path / "1-tests.toml").write_text(content)
+    with pytest.raises(UserError, match=f"1-tests.toml.*{said}"):
+        check(tmp_path / "1-tests.toml")
+
+
+@pytest.mark.parametrize("file", REEVALUATIONS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_every_file_of_tests_is_free_of_mistakes(file):
+    assert check(file)["tests"]
 
 
 def test_every_row_of_the_readings_page_has_its_records():

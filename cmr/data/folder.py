@@ -85,7 +85,7 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     if by_folder and not named:  # or all pictures below the place where one happens to be
         raise UserError("data_root: no folder of pictures was given; name it (. for this one)")
     entries = (_class_folders if by_folder else _entries)(root if by_folder else path, settings.test_percent, notes)
-    classes = _classes(root / "classes.txt", path, entries)
+    classes = _classes(root / "classes.txt", root if by_folder else path, entries)
     chosen = {name: entry for name, entry in entries.items() if entry.split == split}
     if not chosen:
         remedy = f"put its pictures into {split}/CLASS" if by_folder else "fill the column 'split'"
@@ -232,7 +232,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _divide(entries: dict[str, _Entry], test_percent: int) -> None:
     """Gives every image its split, by a hash of its path; a class has both if it has images for both."""
-    shares = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in entries}
+    shares = {
+        name: int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
+        for name in entries
+    }
     for name, entry in entries.items():
         entry.split = "test" if 100 * shares[name] < test_percent else "train"
     of_class: dict[str, list[str]] = {}
@@ -244,8 +247,8 @@ def _divide(entries: dict[str, _Entry], test_percent: int) -> None:
             entries[max(names, key=lambda name: shares[name])].split = "train"
 
 
-def _classes(path: Path, csv_path: Path, entries: dict[str, _Entry]) -> tuple[str, ...]:
-    """Takes the classes from `classes.txt`, else from the labels."""
+def _classes(path: Path, source: Path, entries: dict[str, _Entry]) -> tuple[str, ...]:
+    """Takes the classes from `classes.txt`, else from the labels, which stand in a list or are names of folders."""
     if not path.exists():
         return tuple(sorted({entry.label for entry in entries.values()}))
     classes: dict[str, int] = {}
@@ -255,5 +258,6 @@ def _classes(path: Path, csv_path: Path, entries: dict[str, _Entry]) -> tuple[st
         classes[name] = number
     for entry in entries.values():
         if entry.label not in classes:
-            raise UserError(f"{csv_path}, line {entry.line}: {unknown('class', entry.label, classes)}")
+            where = f"{source}, line {entry.line}" if entry.line else f"{source}, whose classes stand in {path.name}"
+            raise UserError(f"{where}: {unknown('class', entry.label, classes)}")
     return tuple(classes)

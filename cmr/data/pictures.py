@@ -80,9 +80,15 @@ def _decoding() -> Iterator[None]:
 
 
 def size_of(path: str | Path, upright: bool = True) -> tuple[int, int]:
-    """Width and height from the file's header, without decoding the picture; turned as `read_rgb` turns it."""
+    """Width and height from the file's header, turned as `read_rgb` turns it; only a TIFF on its side is decoded."""
     with _decoding(), opened(path) as image:
-        return image.size[::-1] if upright and _orientation(image) in SIDEWAYS else image.size
+        sideways = _orientation(image) in SIDEWAYS
+        if (
+            sideways and image.format == "TIFF"
+        ):  # PIL turns it, asked or not; by its version when opened or when decoded
+            image.load()
+            return image.size
+        return image.size[::-1] if sideways and upright else image.size
 
 
 def opened(path: str | Path) -> Image.Image:

@@ -69,7 +69,7 @@ class CMRSettings:
     caam_axis: Literal["column", "row", "cross"] = "column"
     # divisor of the channel energies before the softmax
     caam_scale: Literal["none", "sqrt_n", "n", "cosine"] = "none"
-    # give weight to dissimilar channels (max - E, as in DANet's code)
+    # give weight to dissimilar channels (max - E, as in the dual attention network's code)
     caam_invert: bool = False
     # take Q_x~ as the transpose of Q_x, as the text claims
     caam_share_q: bool = False

@@ -59,7 +59,7 @@ def localize_pictures(
         out: folder for the annotated pictures (`name.cmr.png`), localizations.json and the rest. What an earlier call
             found stays there; pictures that are done under the same settings and have not changed are not done again.
         maps: write each first class's map to `maps/NAME.npy`, as `cmr score` reads them.
-        contact_sheet: write `sheet.html`, one page with all pictures.
+        contact_sheet: write `sheet.html`, one page with all pictures. One that is there is always written anew.
         format: more files with the boxes of all pictures in the folder: "coco", "yolo", "voc", "csv". Those that an
             earlier call wrote are written anew.
         options: of `cmr.pictures.localizer.Localizer`.
@@ -68,8 +68,8 @@ def localize_pictures(
         One dict per picture that was asked for, as localizations.json has them.
 
     Raises:
-        UserError: a setting out of range, no picture there, an `out` that cannot be used or in which another call is at
-            work; or, after all others, pictures that cannot be read.
+        UserError: a setting out of range, no picture there, an `out` that cannot be used, in which another call is at
+            work or whose files were written by something else; or, after all others, pictures that cannot be read.
     """
     for name in format:
         require_known(name, "format", formats.FORMATS)
@@ -91,6 +91,8 @@ def _localized(
 ) -> list[dict]:
     places = {file: seen_from(out, file) for file in files}
     store = opened(out, _about(localizer), places.values())
+    store.claim(format)
+    contact_sheet = sheet.claimed(out, contact_sheet)
     todo = [file for file in files if not _done(store, file, places[file], maps)]
     taken = [row["picture"] for place, row in store.rows.items() if place not in {places[file] for file in todo}]
     names = drawn_names({file: files[file] for file in todo}, taken)
@@ -109,11 +111,11 @@ def _localized(
         if store.rows:
             save()
         raise
-    if not store.rows:
+    if not store.rows and not store.earlier:
         raise UserError("localize: " + "\n".join(bad))
     save()
     rows, wrong = list(store.rows.values()), []
-    for name in sorted({*format, *formats.present(out)}):  # those of an earlier call would tell of other boxes
+    for name in store.formats:  # those of an earlier call would tell of other boxes
         try:
             formats.FORMATS[name](out, rows)
         except UserError as error:
@@ -158,7 +160,7 @@ def _work_off(
     localizer: Localizer, store: Store, work: list[_Work], maps: bool, cards: dict[str, dict], save: Callable[[], None]
 ) -> list[str]:
     """Localizes what is left to do, into the store and the cards of the sheet; names pictures that cannot be read."""
-    bad: list[str] = []
+    bad: dict[str, str] = {}
     written = time.monotonic()
     bar = tqdm(total=len(work), desc="localize", unit=" pictures", disable=len(work) < 2)
     with bar, ThreadPoolExecutor(threads()) as pool:
@@ -166,18 +168,20 @@ def _work_off(
             items, pictures, images = zip(*batch, strict=True)
             named = [(item.name, picture) for item, picture in zip(items, pictures, strict=True)]
             results = localizer.batch(named, torch.stack(images))
-            saved = [pool.submit(_save, store.out, *pair, maps) for pair in zip(items, results, strict=True)]
+            saved = [pool.submit(_save, store, *pair, maps) for pair in zip(items, results, strict=True)]
             for item, done in zip(items, saved, strict=True):
                 store.rows[item.path], cards[item.path] = done.result()
             bar.update(len(batch))
             if time.monotonic() - written > EVERY:  # what is done need not be done again after a stop
                 save()
                 written = time.monotonic()
-    return bad
+    for path in bad:  # an earlier call could read it, and found boxes in another picture
+        store.rows.pop(path, None)
+    return list(bad.values())
 
 
 def _batches(
-    localizer: Localizer, work: list[_Work], pool: ThreadPoolExecutor, bad: list[str], bar: Any
+    localizer: Localizer, work: list[_Work], pool: ThreadPoolExecutor, bad: dict[str, str], bar: Any
 ) -> Iterator[list[tuple[_Work, Image.Image, Tensor]]]:
     """Batches of decoded pictures; threads decode ahead of the network."""
 
@@ -197,7 +201,7 @@ def _batches(
         try:
             batch.append((item, *decoded.result()))
         except READ_ERRORS as error:
-            bad.append(f"{item.file}: cannot be read as a picture ({reason(error)})")
+            bad[item.path] = f"{item.file}: cannot be read as a picture ({reason(error)})"
             bar.update()
         if len(batch) == BATCH:
             yield batch
@@ -206,16 +210,18 @@ def _batches(
         yield batch
 
 
-def _save(out: Path, item: _Work, result: Localization, maps: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _save(store: Store, item: _Work, result: Localization, maps: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Writes what belongs to one picture; its row, and its card for the sheet."""
+    out = store.out
     write_aside(out / item.drawn, partial(result.drawn.save, format="PNG", compress_level=1))
     first = result.to_dict()["objects"][0]
     row = {"path": item.path, **result.to_dict(), "class": first["class"], "score": first["score"], "box": first["box"]}
     row |= {"picture": item.drawn, "stamp": _stamp(item.file)}
-    (out / f"maps/{stem(item.drawn)}.npy").unlink(missing_ok=True)  # of an earlier call
     if maps:
         row["map"] = f"maps/{stem(item.drawn)}.npy"
         write_aside(out / row["map"], partial(np.save, arr=result.scoremap.astype(np.float16)))
+    elif "map" in store.earlier.get(item.path, ()):  # an earlier call wrote it; nobody else's is touched
+        (out / f"maps/{stem(item.drawn)}.npy").unlink(missing_ok=True)
     return row, sheet.card(result)
 
 

@@ -102,7 +102,9 @@ def write_voc(out: Path, rows: Rows) -> None:
     """Writes `voc/NAME.xml`: whole pixels counted from 1, both ends inside the box."""
     for name, row in zip(own_names(rows), rows, strict=True):
         root = ElementTree.Element("annotation")
-        ElementTree.SubElement(root, "filename").text = name
+        ElementTree.SubElement(root, "filename").text = name.encode(
+            "utf-8", "backslashreplace"
+        ).decode()  # XML is Unicode
         size = ElementTree.SubElement(root, "size")
         for side, value in (("width", row["width"]), ("height", row["height"]), ("depth", 3)):
             ElementTree.SubElement(size, side).text = str(value)
@@ -129,12 +131,7 @@ def write_csv(out: Path, rows: Rows) -> None:
     for name, row in zip(own_names(rows), rows, strict=True):
         for one in row["objects"]:
             table.writerow([name, row["width"], row["height"], one["class"], one["score"], *one["box"]])
-    write_aside(out / "boxes.csv", text.getvalue().encode())
-
-
-def present(out: Path) -> list[str]:
-    """The formats of which an earlier call left a file in the folder."""
-    return [name for name, place in PLACES.items() if (out / place).exists()]
+    write_aside(out / "boxes.csv", text.getvalue().encode("utf-8", "surrogateescape"))  # a name need not be UTF-8
 
 
 PLACES = {"coco": "coco.json", "yolo": "yolo", "voc": "voc", "csv": "boxes.csv"}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cmr.errors import UserError
 from cmr.files import write_aside
 from cmr.maps.locate import resize
 from cmr.pictures.result import Localization
@@ -52,6 +53,19 @@ def write(out: Path, rows: Sequence[dict[str, Any]], cards: Mapping[str, dict[st
     page = Path(__file__).with_name("sheet.html").read_text(encoding="utf-8")
     # "</script" inside a name would end the script; JSON may write any letter by its number
     write_aside(out / NAME, page.replace("/*DATA*/", data.replace("<", "\\u003c")).encode())
+
+
+def claimed(out: Path, wanted: bool) -> bool:
+    """Whether the page is to be written: where it is wanted, or there, since it would tell of other boxes.
+
+    Raises:
+        UserError: it is wanted, and a page of that name is there which is not ours.
+    """
+    page = out / NAME
+    ours = page.is_file() and DATA.search(page.read_text(encoding="utf-8", errors="replace")) is not None
+    if wanted and page.exists() and not ours:
+        raise UserError(f"out: {page} was not written by cmr localize; choose another folder, or move it")
+    return wanted or ours
 
 
 def _earlier(page: Path) -> dict[str, dict[str, Any]]:

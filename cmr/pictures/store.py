@@ -1,14 +1,15 @@
 """localizations.json: what was found, in a folder to which later calls add."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmr.errors import UserError
 from cmr.files import read_regular, write_json
 from cmr.pictures.find import ROWS
+from cmr.pictures.formats import PLACES
 
 BOX = "xyxy, half-open, the picture's own pixels"
 
@@ -21,15 +22,33 @@ class Store:
         out: the folder.
         about: what all its rows have in common: the model and the rule.
         rows: by the path of the picture, seen from the folder, what was found.
+        earlier: the same of the calls before, also of another model or rule.
+        formats: the formats of which the folder has files.
     """
 
     out: Path
     about: dict[str, Any]
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[str, dict[str, Any]]
+    earlier: dict[str, dict[str, Any]]
+    formats: list[str]
+
+    def claim(self, wanted: Sequence[str]) -> None:
+        """Adds formats that will be written.
+
+        Raises:
+            UserError: a file of that name is there, which no earlier call wrote.
+        """
+        for name in wanted:
+            if name not in self.formats and (self.out / PLACES[name]).exists():
+                raise UserError(
+                    f"out: {self.out / PLACES[name]} was not written by cmr localize; choose another folder, or move it"
+                )
+        self.formats = sorted({*self.formats, *wanted})
 
     def write(self) -> None:
         """Writes localizations.json, whole or not at all."""
-        write_json(self.out / ROWS, {"box": BOX, **self.about, "localizations": list(self.rows.values())})
+        about = {"box": BOX, **self.about, "formats": self.formats}
+        write_json(self.out / ROWS, {**about, "localizations": list(self.rows.values())})
 
 
 def opened(out: Path, about: dict[str, Any], asked: Iterable[str]) -> Store:
@@ -47,15 +66,16 @@ def opened(out: Path, about: dict[str, Any], asked: Iterable[str]) -> Store:
         UserError: a file that is none of ours, or rows of other pictures under another model or rule.
     """
     content = _read(out / ROWS)
-    rows = {row["path"]: row for row in content["localizations"]}
+    earlier = {row["path"]: row for row in content["localizations"]}
+    formats = [name for name in PLACES if name in content.get("formats", ())]
     other = ", ".join(f"{name} {content.get(name)}" for name, value in about.items() if content.get(name) != value)
     if not other:
-        return Store(out, about, rows)
-    kept = rows.keys() - set(asked)
+        return Store(out, about, dict(earlier), earlier, formats)
+    kept = earlier.keys() - set(asked)
     if kept:
         held = f"{len(kept)} other picture{'s' * (len(kept) > 1)}"
         raise UserError(f"out: {out / ROWS} holds {held}, made with {other}; choose another folder")
-    return Store(out, about)
+    return Store(out, about, {}, earlier, formats)
 
 
 def _read(path: Path) -> dict[str, Any]:

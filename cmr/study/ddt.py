@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmr.assemble import make_fabric, precision
+from cmr.assemble import make_lone_fabric, precision
 from cmr.config import Config
 from cmr.data.content import content_fingerprint
 from cmr.data.split import Split
 from cmr.errors import UserError
+from cmr.files import alone, require_room
 from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
 from cmr.nets.backbones import build_backbone
 from cmr.nets.published import weights_fingerprint
@@ -22,6 +23,7 @@ from cmr.study import frozen, machine
 from cmr.study.features import Features
 from cmr.study.identity import fingerprints
 from cmr.study.record import FrozenRecord, configuration
+from cmr.study.records import ROOM
 from cmr.study.runs import data_of
 from cmr.study.settings import DDT
 from cmr.study.splits import splits
@@ -98,23 +100,25 @@ def recorded(
     folder = Path(out) / frozen.identity(kind, settings, sources.prints)
     if not rerun and (folder / frozen.RECORD).is_file():
         return frozen.read(folder)
-    about, outcomes = work(sources)
-    record = FrozenRecord(
-        id=folder.name,
-        kind=kind,
-        settings=frozen.settings_of(settings),
-        data=data_of(sources.train, sources.test),
-        content=sources.prints["content"],
-        weights=sources.prints["weights"],
-        seeds={"seed": settings.seed},
-        command=command(settings, out, kind),
-        classes=list(sources.test.classes),
-        environment=machine.environment(sources.device, precision(config, sources.device), processes=1),
-        peak_memory_mb=machine.peak_memory_mb(sources.device),
-        duration_s=round(time.perf_counter() - started, 1),
-        **about,
-    )
-    return frozen.write(folder, record, outcomes)
+    with alone(folder):  # also tells of a place that cannot be written, before the work
+        require_room(folder, ROOM, "the record of this measurement")
+        about, outcomes = work(sources)
+        record = FrozenRecord(
+            id=folder.name,
+            kind=kind,
+            settings=frozen.settings_of(settings),
+            data=data_of(sources.train, sources.test),
+            content=sources.prints["content"],
+            weights=sources.prints["weights"],
+            seeds={"seed": settings.seed},
+            command=command(settings, out, kind),
+            classes=list(sources.test.classes),
+            environment=machine.environment(sources.device, precision(config, sources.device), processes=1),
+            peak_memory_mb=machine.peak_memory_mb(sources.device),
+            duration_s=round(time.perf_counter() - started, 1),
+            **about,
+        )
+        return frozen.write(folder, record, outcomes)
 
 
 class Sources:
@@ -128,7 +132,7 @@ class Sources:
     """
 
     def __init__(self, settings: DDT, config: Config, folder: str | Path = "", progress: bool = True) -> None:
-        fabric = make_fabric(config)
+        fabric = make_lone_fabric(config)
         self.config, self.device, self.progress = config, fabric.device, progress
         self.side, self.batch_size = settings.image_size, settings.batch_size
         torch.manual_seed(settings.seed)  # of random weights

@@ -21,6 +21,7 @@ from cmr.study.seal import CHECKSUM, sealed, whole
 R = TypeVar("R", bound=Record)
 
 OUTCOMES = "outcomes.safetensors.xz"
+ROOM = 20_000_000  # bytes that a record takes at most, with the outcomes of 50,000 images
 
 
 def write_record(path: Path, record: Record) -> None:

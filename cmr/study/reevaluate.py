@@ -1,17 +1,19 @@
 """A trained run evaluated again, otherwise: what changes only the test needs no training."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from cmr.assemble import batches_for_test, make_fabric, reading
+from cmr.assemble import batches_for_test, make_lone_fabric, reading
 from cmr.config import Config
 from cmr.data.images import Batches
 from cmr.errors import UserError, require_known
 from cmr.evaluate import evaluate
+from cmr.files import alone, require_room
 from cmr.maps import LocalizeLabels, of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.maps.posthoc import posthoc_call
@@ -21,6 +23,7 @@ from cmr.study.agreement import view_agreement
 from cmr.study.grid import typed
 from cmr.study.identity import fingerprints, identity
 from cmr.study.record import Trained
+from cmr.study.records import ROOM
 from cmr.study.splits import splits
 from cmr.train import reestimate_batch_norm
 
@@ -91,7 +94,7 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
         UserError: the run's model was not kept, the maps are not known, or a training's record would be overwritten.
     """
     started = time.perf_counter()
-    fabric = make_fabric(config)
+    fabric = make_lone_fabric(config)
     train_split, test_split = splits(config)
     known = run.record.classes
     if known and tuple(known) != test_split.classes:
@@ -105,37 +108,40 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
     place = Path(out) / name
     if out and (place / runs.RECORD).is_file() and not runs.read(place).record.trained:
         raise UserError(f"{place}: is a training's own record, which this test would overwrite; name another folder")
-    method = models.load_method(run, len(test_split.classes), config).to(fabric.device)
-    if config.precise_bn and not run.config.precise_bn:
-        resized = Batches(train_split, config.resize, config.batch_size, fabric.device, **reading(config, progress))
-        reestimate_batch_norm(method, resized, config)
-    method.eval()
-    tests = batches_for_test(test_split, config, fabric.device, progress)
-    localize: LocalizeLabels
-    if maps:
-        for_labels = posthoc_call(method, maps)
+    with alone(place) if out else nullcontext():  # also tells of a place that cannot be written, before the work
+        if out:
+            require_room(place, ROOM, "the record of this test")
+        method = models.load_method(run, len(test_split.classes), config).to(fabric.device)
+        if config.precise_bn and not run.config.precise_bn:
+            resized = Batches(train_split, config.resize, config.batch_size, fabric.device, **reading(config, progress))
+            reestimate_batch_norm(method, resized, config)
+        method.eval()
+        tests = batches_for_test(test_split, config, fabric.device, progress)
+        localize: LocalizeLabels
+        if maps:
+            for_labels = posthoc_call(method, maps)
 
-        def look(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            return at_scales(lambda seen: for_labels(seen, labels), config.test_scales, config.test_flip)(images)
+            def look(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+                return at_scales(lambda seen: for_labels(seen, labels), config.test_scales, config.test_flip)(images)
 
-        localize = look
-    else:
-        localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
-    result, outcomes = evaluate(localize, test_split, tests, config, progress=progress)
-    if getattr(config.settings, "test_map", "") == "mean_free" and config.test_crop == "resize":
-        result = replace(result, agreement=view_agreement(method, tests, len(test_split), config.seed))
-    if out:
-        record = replace(
-            run.record,
-            id=name,
-            result=result,
-            **machine.circumstances(config, fabric.device, 1, started),
-            data=runs.data_of(train_split, test_split),
-            content=prints["content"],
-            command=command(run, config, out, maps),
-            maps_of=[test_split.ids[i] for i in outcomes["map_index"]],
-            trained=Trained(run.id, run.record.command, run.record.environment.commit),
-            maps=maps or run.record.maps,
-        )
-        runs.write(place, record, outcomes)
+            localize = look
+        else:
+            localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
+        result, outcomes = evaluate(localize, test_split, tests, config, progress=progress)
+        if getattr(config.settings, "test_map", "") == "mean_free" and config.test_crop == "resize":
+            result = replace(result, agreement=view_agreement(method, tests, len(test_split), config.seed))
+        if out:
+            record = replace(
+                run.record,
+                id=name,
+                result=result,
+                **machine.circumstances(config, fabric.device, 1, started),
+                data=runs.data_of(train_split, test_split),
+                content=prints["content"],
+                command=command(run, config, out, maps),
+                maps_of=[test_split.ids[i] for i in outcomes["map_index"]],
+                trained=Trained(run.id, run.record.command, run.record.environment.commit),
+                maps=maps or run.record.maps,
+            )
+            runs.write(place, record, outcomes)
     return result

@@ -14,6 +14,7 @@ from cmr.data.images import MEAN, STD, normalise, resize_image
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
+from cmr.maps.multiscale import at_scales
 from cmr.methods.method import Method
 from cmr.presets import make
 from cmr.study.parameters import parse_parameters
@@ -147,8 +148,8 @@ def views(images: Tensor, sizes: Sequence[int], seed: int = 0) -> tuple[Tensor, 
 
 @torch.no_grad()
 def scoremaps(method: Method, images: Tensor, labels: Tensor, config: Config, side: int) -> Tensor:
-    """Score maps in [0, 1] of the given classes, `side` pixels wide: (B, 3, H, W), (B,) -> (B, side, side)."""
-    _, maps = method.eval().localize(images)
+    """Score maps in [0, 1] of the given classes as the test makes them: (B, 3, H, W), (B,) -> (B, side, side)."""
+    _, maps = at_scales(method.eval().localize, config.test_scales, config.test_flip)(images)
     chosen = maps[torch.arange(len(labels)), labels]  # (B, h, w)
     return locate.normalise(locate.resize(chosen, side), config.normalise)
 

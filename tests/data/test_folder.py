@@ -1,5 +1,6 @@
 """One's own images: a folder with a CSV."""
 
+import os
 import unicodedata
 
 import numpy as np
@@ -140,6 +141,10 @@ def test_classes_txt_gives_the_order(root):
     (root / "classes.txt").write_text("wren\nheron\n")
     with pytest.raises(UserError, match="images.csv, line 3: unknown class 'owl, barn'"):
         folder.load(root, "test")
+    (root / "images.csv").unlink()
+    with pytest.raises(UserError, match=r"garden, whose classes stand in classes.txt: unknown class 'owl'"):
+        folder.load(root, "train")
+    (root / "images.csv").write_text(CSV)
     (root / "classes.txt").write_text("wren\nheron\nwren\n")
     with pytest.raises(UserError, match="classes.txt, line 3: class 'wren' is listed twice, first in line 1"):
         folder.load(root, "test")
@@ -305,3 +310,16 @@ def test_class_folders_may_be_links_and_none_leads_in_circles(classes, tmp_path)
     part = folder.load(linked, "test", folder.Settings(test_percent=100))
     assert part.classes == ("heron", "owl")
     assert len(part) >= 8 and {"heron/0.png", "owl/old/3.webp"} < set(part.ids)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are Unicode")
+def test_a_name_that_is_not_utf_8_is_a_name(tmp_path):
+    (tmp_path / "wren").mkdir()
+    try:
+        for name in (b"a", b"caf\xe9"):
+            with open(os.fsencode(tmp_path) + b"/wren/" + name + b".png", "wb") as file:
+                Image.new("RGB", (4, 4)).save(file, format="PNG")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    found = [name for split in ("train", "test") for name in folder.load(tmp_path, split).ids]
+    assert sorted(found) == ["wren/a.png", "wren/caf\udce9.png"]

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -135,6 +136,69 @@ def test_a_foreign_file_of_that_name_is_left_as_it_is(capsys, asked, tmp_path, c
     said = fail(capsys, "localize", tmp_path / "in", *asked, "--out", tmp_path / "out")
     assert "was not written by cmr localize" in said
     assert (tmp_path / "out" / "localizations.json").read_text() == content
+
+
+@pytest.mark.parametrize(
+    "name", ["coco.json", "yolo/labels/a.txt", "voc/a.xml", "boxes.csv", "sheet.html", "maps/a.npy"]
+)
+def test_files_of_somebody_else_are_left_as_they_are(capsys, asked, tmp_path, name):
+    noise(tmp_path / "set" / "images" / "a.png", 20, 20)
+    theirs = tmp_path / "set" / name
+    theirs.parent.mkdir(exist_ok=True, parents=True)
+    theirs.write_text("true boxes")
+    given = ["localize", tmp_path / "set" / "images", *asked, "--out", tmp_path / "set"]
+    if name == "sheet.html":  # what would be written anyway is refused; the rest, where it is asked for
+        assert f"{theirs} was not written by cmr localize" in fail(capsys, *given)
+        assert not (tmp_path / "set" / "localizations.json").exists()
+    call(capsys, *given, *["--no-sheet"] * (name == "sheet.html"))
+    if name not in ("sheet.html", "maps/a.npy"):
+        kind = {"coco.json": "coco", "boxes.csv": "csv"}.get(name, name[:4].rstrip("/"))
+        assert "was not written by cmr localize" in fail(capsys, *given, "--format", kind)
+    assert theirs.read_text() == "true boxes"
+    assert len(list((tmp_path / "set").rglob("*.txt"))) == (name == "yolo/labels/a.txt")
+
+
+def test_formats_and_page_of_an_earlier_call_follow(capsys, asked, tmp_path):
+    noise(tmp_path / "in" / "a.png", 20, 20)
+    noise(tmp_path / "in" / "b.png", 20, 20)
+    out = tmp_path / "out"
+    call(capsys, "localize", tmp_path / "in" / "a.png", *asked, "--out", out, "--format", "yolo", "--maps")
+    assert (out / "maps/a.npy").is_file()
+    noise(tmp_path / "in" / "a.png", 22, 20, seed=1)  # changed, so its map would be another's
+    call(capsys, "localize", tmp_path / "in", *asked, "--out", out, "--no-sheet")
+    assert sorted(file.name for file in (out / "yolo/labels").iterdir()) == ["a.txt", "b.txt"]
+    assert not (out / "maps/a.npy").exists()
+    page = (out / "sheet.html").read_text()
+    assert '"name":"b.png"' in page and '"width":22' in page
+    assert page.count('"image":') == 2
+
+
+def test_a_picture_that_is_broken_since_has_no_box_any_more(capsys, asked, tmp_path):
+    noise(tmp_path / "in" / "a.png", 20, 20)
+    noise(tmp_path / "in" / "b.png", 20, 20)
+    given = ["localize", tmp_path / "in", *asked, "--out", tmp_path / "out", "--format", "csv"]
+    call(capsys, *given)
+    for name, left in (("a.png", ["b.png"]), ("b.png", [])):
+        (tmp_path / "in" / name).write_bytes(b"broken")
+        assert f"{name}: cannot be read as a picture" in fail(capsys, *given)
+        assert [row["image"] for row in rows(tmp_path / "out")] == left
+        assert (tmp_path / "out" / "boxes.csv").read_text().count("\n") == 1 + len(left)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are Unicode")
+def test_a_name_that_is_not_utf_8(asked, tmp_path):
+    raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    try:
+        with open(raw, "wb") as file:
+            Image.new("RGB", (20, 20)).save(file, format="PNG")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    out = tmp_path / "out"
+    localize_pictures(os.fsdecode(raw), out, run=asked[1], device="cpu", format=("coco", "yolo", "voc", "csv"))
+    assert b"caf\xe9.png,20,20" in (out / "boxes.csv").read_bytes()
+    [voc] = (out / "voc").iterdir()
+    assert ElementTree.parse(voc).findtext("filename") == "caf\\udce9.png"
+    assert json.loads((out / "coco.json").read_text())["images"][0]["file_name"] == "caf\udce9.png"
 
 
 def test_what_is_done_and_unchanged_is_not_done_again(capsys, trained, tmp_path, monkeypatch):

@@ -197,6 +197,16 @@ def test_a_class_without_training_images_is_named(sources):
         sources.train = kept
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, monkeypatch):
+    def unreachable(*_args):
+        raise AssertionError("the work began")
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("cmr.study.ddt.components_of", unreachable)
+    with pytest.raises(FileExistsError):
+        measure(TINY, tmp_path / "file", progress=False)
+
+
 def test_data_without_boxes_are_refused_before_the_work(tmp_path):
     for label in ("jay", "wren"):
         (tmp_path / "birds" / label).mkdir(parents=True)

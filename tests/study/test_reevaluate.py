@@ -39,6 +39,17 @@ def test_a_new_record_says_what_was_trained_and_what_was_changed(trained, tmp_pa
     assert again.outcomes()["maps"].shape[1:] == (6, 6)  # 32 px in cells of 8, enlarged 1.5 times
 
 
+def unreachable(*_args, **_options):
+    raise AssertionError("the work began")
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(trained, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("cmr.study.reevaluate.evaluate", unreachable)
+    with pytest.raises(FileExistsError):
+        reevaluate(trained, changed(trained.config, {"test_flip": True}), tmp_path / "file", progress=False)
+
+
 def test_a_test_without_what_all_classes_share_says_how_far_the_views_agree(trained):
     asked = {
         "raw": {},

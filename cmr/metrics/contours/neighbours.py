@@ -1,7 +1,7 @@
 """What a pixel's eight neighbours say about it, as tables over their 256 combinations; and how kernels are compiled.
 
 numba keeps compiled kernels beside their own file and looks at that file only: after a change here, remove
-`cmr/metrics/__pycache__`.
+`cmr/metrics/contours/__pycache__`.
 """
 
 from collections.abc import Callable
