@@ -38,7 +38,6 @@ MOST_VIEWS = 2  # of a rule: four take three times as long
 MAPS = ("cam", "positive", "mean-free", "five classes", "first component")
 TAUS = tuple(round(0.05 * step, 2) for step in range(15))
 PERCENTILES = (50, 60, 70, 80)
-THRESHOLDS = (*(f"{tau:g}" for tau in TAUS), "otsu", *(f"p{share}" for share in PERCENTILES))
 MOST_WHOLE = 3.0
 TODAY = ("cam", 1, "minmax", "0.2")
 Rule = tuple[str, int, str, str]

@@ -185,7 +185,7 @@ def judged(
     ]
 
 
-def ends(judge: Judge, pixels: int) -> dict[str, float]:
+def ends(judge: Judge) -> dict[str, float]:
     """The mean score, in percent, of whole images and of both baselines."""
     arrays = judge.arrays()
     first = {"whole": arrays["deletion"][0, :, 0], "deleted": arrays["deletion"][0, :, -1]}
@@ -249,7 +249,7 @@ def on_cub(given: argparse.Namespace) -> dict[str, Any]:
         "precision": "bf16-mixed",
     }
     return {
-        "arrays": packed(judge, split, followed),
+        "arrays": packed(judge, followed),
         "about": about,
         **described(settings, judge, rows, followed, split),
     }
@@ -275,7 +275,7 @@ def on_toybirds(given: argparse.Namespace) -> dict[str, Any]:
         mine = judged(net, split, settings, layers, of_layers, followed, judge, true=True)
         print(*mine, sep="\n", flush=True)
         rows += [{**row, "run": run.id, "method": config.method} for row in mine]
-        arrays |= packed(judge, split, followed, f"{number}." if number else "")
+        arrays |= packed(judge, followed, f"{number}." if number else "")
         if number == 0:
             described_first = described(settings, judge, [], followed, split)
             few = first_of_each(split.labels, max(1, given.followed // 4))
@@ -320,13 +320,13 @@ def described(
     return {
         "images": {"located": len(split), "followed": int(followed.sum())},
         "steps": judge.steps,
-        **({"ends": ends(judge, side**2)} if judge.found else {}),
+        **({"ends": ends(judge)} if judge.found else {}),
         "centred box": {title: centred[title] for title in (TITLES[name] for name in TABLED) if title in centred},
         "rows": rows,
     }
 
 
-def packed(judge: Judge, split: Split, followed: np.ndarray, prefix: str = "") -> dict[str, np.ndarray]:
+def packed(judge: Judge, followed: np.ndarray, prefix: str = "") -> dict[str, np.ndarray]:
     """A judge's arrays as small as they get, and which images they are of."""
     if not judge.found:
         return {}

@@ -80,13 +80,12 @@ def features(images: Tensor, weights: str = "toybirds") -> Tensor:
     return cmr.build_backbone("tiny", weights).eval()(images)
 
 
-def classifier(features: Tensor, labels: Tensor, steps: int = 200) -> tuple[Tensor, Tensor]:
+def classifier(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Fits a linear classifier on pooled features, as CAM has it.
 
     Args:
         features: (B, C, h, w).
         labels: (B,) int64.
-        steps: of the optimiser, each over all images.
 
     Returns:
         Weights (K, C) and biases (K,).
@@ -101,7 +100,7 @@ def classifier(features: Tensor, labels: Tensor, steps: int = 200) -> tuple[Tens
     pooled = features.mean((2, 3))
     layer = torch.nn.Linear(pooled.shape[1], int(labels.max()) + 1)
     optimiser = torch.optim.Adam(layer.parameters(), lr=0.05)
-    for _ in range(steps):
+    for _ in range(200):
         optimiser.zero_grad()
         functional.cross_entropy(layer(pooled), labels).backward()
         optimiser.step()

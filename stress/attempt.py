@@ -90,9 +90,9 @@ class Started:
         with suppress(ProcessLookupError):
             os.killpg(self.process, how)
 
-    def end(self, patience: float = PATIENCE) -> Outcome:
+    def end(self) -> Outcome:
         """Waits; what takes longer is killed and has no status."""
-        deadline, status = time.monotonic() + patience, None
+        deadline, status = time.monotonic() + PATIENCE, None
         while status is None and time.monotonic() < deadline:
             found, code = os.waitpid(self.process, os.WNOHANG)
             if found:
@@ -175,10 +175,9 @@ def _command(command: Sequence[str] | Callable[[], object]) -> int:
 def attempt(
     command: Sequence[str] | Callable[[], object],
     before: Callable[[], object] | None = None,
-    patience: float = PATIENCE,
 ) -> Outcome:
     """Starts a command and waits for its end."""
-    return start(command, before).end(patience)
+    return start(command, before).end()
 
 
 def wrong(outcome: Outcome, success: bool | None = None) -> str:

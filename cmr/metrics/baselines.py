@@ -8,9 +8,8 @@ import torch
 from cmr.data.arrays import two_sides
 from cmr.metrics.boxes import box_arrays, box_iou
 from cmr.metrics.contours.levels import contour_boxes, quantise
-from cmr.metrics.result import CENTRED, FULL, Baseline
+from cmr.metrics.result import CENTRED, FULL, IOU_THRESHOLDS, Baseline
 
-IOU_THRESHOLDS = (30, 50, 70)
 IMAGES_AT_ONCE = 4096
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from cmr.metrics.contours.levels import LevelScores
 from cmr.metrics.failures import ERRORS, SIZES
-from cmr.metrics.result import BoxRules, Curves, Result, SizeResult
+from cmr.metrics.result import IOU_THRESHOLDS, BoxRules, Curves, Result, SizeResult
 
+HALF = IOU_THRESHOLDS.index(50)  # MaxBoxAcc and all Loc metrics take this one
 HISTOGRAM_BINS = 20
 
 # IoU sums are kept as whole multiples of 2^-40: unlike sums of floats they do not depend on the order of the images.
@@ -21,22 +22,15 @@ class Protocol:
     Attributes:
         threshold: the fixed tau.
         taus: (T,) the list of which the best is chosen.
-        iou_thresholds: percents at which a box is right; MaxBoxAcc and all Loc metrics need 50 among them.
     """
 
     threshold: float
     taus: np.ndarray
-    iou_thresholds: tuple[int, ...] = (30, 50, 70)
 
     @property
     def columns(self) -> np.ndarray:
         """(T + 1,): the list, then the fixed tau."""
         return np.append(self.taus, self.threshold)
-
-    @property
-    def half(self) -> int:
-        """Row of the IoU threshold 50."""
-        return self.iou_thresholds.index(50)
 
 
 def shapes(protocol: Protocol) -> dict[str, tuple[int, ...]]:
@@ -46,7 +40,7 @@ def shapes(protocol: Protocol) -> dict[str, tuple[int, ...]]:
         >>> shapes(Protocol(0.2, np.array([0.0, 0.5])))["right_largest"]
         (3, 3)
     """
-    deltas, columns = len(protocol.iou_thresholds), len(protocol.columns)
+    deltas, columns = len(IOU_THRESHOLDS), len(protocol.columns)
     return {
         "images": (),
         "located": (),  # images with a true box
@@ -90,9 +84,9 @@ def count(
     at = levels.levels(protocol.columns)[located]  # (b, T + 1)
     iou_all = np.take_along_axis(levels.iou_all[located], at, axis=1)
     iou_largest = np.take_along_axis(levels.iou_largest[located], at, axis=1)
-    deltas = np.array(protocol.iou_thresholds)[:, None, None] / 100
+    deltas = np.array(IOU_THRESHOLDS)[:, None, None] / 100
     right_all, right_largest = iou_all >= deltas, iou_largest >= deltas  # (deltas, b, T + 1)
-    half = right_largest[protocol.half]
+    half = right_largest[HALF]
     classified = 0 if top1 is None else len(located)
     top1, top5 = (np.zeros(len(located), bool) if right is None else right for right in (top1, top5))
     bins = np.minimum((iou_largest[:, -1] * HISTOGRAM_BINS).astype(np.int64), HISTOGRAM_BINS - 1)
@@ -132,7 +126,7 @@ def percentages(protocol: Protocol, counts: dict[str, np.ndarray]) -> Result:
         return result
 
     share_all, share_largest = (100 * counts[k] / located for k in ("right_all", "right_largest"))  # (deltas, T + 1)
-    half, taus = share_largest[protocol.half], protocol.taus
+    half, taus = share_largest[HALF], protocol.taus
     best = int(half[:-1].argmax())
     iou_all, iou_largest = (100 * counts[k] / IOU_UNIT / located for k in ("iou_all", "iou_largest"))
     if classified:
@@ -155,7 +149,7 @@ def percentages(protocol: Protocol, counts: dict[str, np.ndarray]) -> Result:
         mean_iou_best=float(iou_largest[best]),
         max_box_acc_at={
             delta: BoxRules(float(share_all[row, :-1].max()), float(share_largest[row, :-1].max()))
-            for row, delta in enumerate(protocol.iou_thresholds)
+            for row, delta in enumerate(IOU_THRESHOLDS)
         },
         sizes={
             name: SizeResult(int(n), float(100 * right[-1] / n), float(100 * right[best] / n))
@@ -175,4 +169,4 @@ def percentages(protocol: Protocol, counts: dict[str, np.ndarray]) -> Result:
 
 
 def _by_iou(protocol: Protocol, share: np.ndarray) -> dict[int, list[float]]:
-    return {delta: share[row, :-1].tolist() for row, delta in enumerate(protocol.iou_thresholds)}
+    return {delta: share[row, :-1].tolist() for row, delta in enumerate(IOU_THRESHOLDS)}

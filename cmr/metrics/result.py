@@ -10,6 +10,7 @@ from cmr.errors import UserError
 from cmr.plain import from_plain, to_plain
 
 T = TypeVar("T")
+IOU_THRESHOLDS = (30, 50, 70)  # percents at which a box counts as right
 #: Field to title, of all dataclasses of this module. `{}` stands for an IoU threshold, the second one for a box rule.
 TITLES = {
     "images": "images",

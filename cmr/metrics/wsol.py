@@ -47,7 +47,6 @@ class WSOLMetrics(PerImageMetric):
     Args:
         threshold: the fixed tau in [0, 1) of the Loc metrics, a share of each map's highest level.
         step: distance of the taus in the list of which the best is chosen; `None` takes all 255 levels (`tau_list`).
-        iou_thresholds: percents at which a box counts as right; 50 must be among them.
         ids: the images that must come, each once; see `PerImageMetric`.
         threads: of the evaluator; default torch's number.
 
@@ -72,16 +71,13 @@ class WSOLMetrics(PerImageMetric):
         self,
         threshold: float = 0.2,
         step: float | None = None,
-        iou_thresholds: Sequence[int] = (30, 50, 70),
         ids: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> None:
         super().__init__(ids)
         if not 0 <= threshold < 1:
             raise UserError(f"WSOLMetrics: threshold is {threshold}; expected a number in [0, 1)")
-        if 50 not in iou_thresholds:
-            raise UserError(f"WSOLMetrics: iou_thresholds are {list(iou_thresholds)}; 50 must be among them")
-        self.protocol = Protocol(threshold, tau_list(step), tuple(iou_thresholds))
+        self.protocol = Protocol(threshold, tau_list(step))
         self.threads = threads
         for name, shape in shapes(self.protocol).items():
             self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")

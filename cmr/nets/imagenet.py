@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,18 +28,17 @@ class Classifier(nn.Module):
         self.head = head
         self.relu = relu
 
-    def cam(self, images: Tensor, classes: Tensor | None = None, positive: bool = False) -> tuple[Tensor, Tensor]:
+    def cam(self, images: Tensor, positive: bool = False) -> tuple[Tensor, Tensor]:
         """Computes logits and class activation maps.
 
         Args:
             images: (B, 3, H, W) float, normalised.
-            classes: (B, M) int64, the classes of each image whose maps are wanted; None for all.
             positive: maps of the head's positive weights alone; the features are never negative, so a negative weight
                 only takes away where another class has its evidence (Bae et al., ECCV 2020). The logits stay.
 
         Returns:
-            logits (B, K), and raw maps (B, M, h, w), (B, K, h, w) for all, without the head's bias: a ResNet's logit is
-            the mean of its map plus the bias; SqueezeNet's is the mean of its map, which has passed the published ReLU.
+            logits (B, K), and raw maps (B, K, h, w) without the head's bias: a ResNet's logit is the mean of its map
+            plus the bias; SqueezeNet's is the mean of its map, which has passed the published ReLU.
         """
         features = self.backbone(images)  # (B, C, h, w)
         if self.relu:
@@ -51,8 +49,6 @@ class Classifier(nn.Module):
             logits = maps.mean((2, 3)) + self.head.bias  # type: ignore[operator]  # it has a bias
         if positive:
             maps = F.conv2d(features, self.head.weight.clamp(min=0))
-        if classes is not None:
-            maps = maps[torch.arange(len(maps), device=maps.device)[:, None], classes]  # (B, M, h, w)
         return logits, maps
 
     def forward(self, images: Tensor) -> Tensor:
@@ -60,17 +56,16 @@ class Classifier(nn.Module):
         return self.cam(images)[0]
 
 
-def build_classifier(name: str, weights: str | Path, stride: int | None = None) -> Classifier:
+def build_classifier(name: str, weights: str | Path) -> Classifier:
     """Builds a whole ImageNet classifier with class activation maps, for localization without training.
 
     Args:
         name: "resnet50", "resnet18" or "squeezenet1_1"; the others end in layers from which no map can be read.
         weights: "imagenet", or a file with the classifier's weights, as in `build_backbone`.
-        stride: as in `build_backbone`; None takes the published one, 32 for ResNets: without training, the finer map of
-            stride 16 classifies and localizes worse.
 
     Returns:
-        The classifier, in evaluation mode.
+        The classifier, in evaluation mode, with the published stride, 32 for ResNets: without training, the finer map
+        of stride 16 classifies and localizes worse.
 
     Raises:
         UserError: a network without such a head, or weights that are missing or do not fit.
@@ -85,7 +80,7 @@ def build_classifier(name: str, weights: str | Path, stride: int | None = None) 
     if weights == "none":
         raise UserError("weights: an ImageNet classifier needs weights; give imagenet or a file")
     prefix, published = CLASSIFIERS[name]
-    backbone = build_backbone(name, stride=published if stride is None else stride)
+    backbone = build_backbone(name, stride=published)
     classifier = Classifier(backbone, nn.Conv2d(backbone.channels, 1000, 1), relu=name == "squeezenet1_1")
     state = {}
     for key, tensor in state_of(name, weights).items():

@@ -13,6 +13,8 @@ from cmr.data.toybirds.pose import PARTS
 from cmr.errors import UserError
 from cmr.nets.backbones import Backbone
 
+RIDGE = 1.0  # weight of the squared norm in the least-squares fit of the looks, on standardised features
+
 
 @torch.no_grad()
 def part_features(backbone: Backbone, images: np.ndarray, parts: np.ndarray) -> Tensor:
@@ -32,7 +34,7 @@ def part_features(backbone: Backbone, images: np.ndarray, parts: np.ndarray) -> 
     return torch.einsum("bchw,bphw->bpc", features, share) / total[..., None]
 
 
-def part_probe(backbone: Backbone, train: int = 1000, test: int = 500, size: int = 64, ridge: float = 1.0) -> dict:
+def part_probe(backbone: Backbone, train: int = 1000, test: int = 500) -> dict:
     """How well the look of each part can be read off its features by a linear classifier.
 
     The birds are those of ToyBirds with every look drawn independently of all others, so that one part says nothing of
@@ -41,8 +43,6 @@ def part_probe(backbone: Backbone, train: int = 1000, test: int = 500, size: int
     Args:
         backbone: any; it is put into evaluation mode.
         train, test: numbers of images, 2 or more.
-        size: side of the images in pixels, a multiple of the backbone's stride.
-        ridge: weight of the squared norm in the least-squares fit of the looks, on standardised features.
 
     Returns:
         Part name -> percent of the test images in which the part is visible and its look is named.
@@ -58,7 +58,7 @@ def part_probe(backbone: Backbone, train: int = 1000, test: int = 500, size: int
     if min(train, test) < 2:
         raise UserError(f"probe: train {train} and test {test} must be 2 or more images")
     dials: dict[str, Any] = dict.fromkeys(PARTS, 0.0)
-    settings = toybirds.Settings(train=train, test=test, size=size, **dials)
+    settings = toybirds.Settings(train=train, test=test, **dials)
     backbone.eval()
     sides = [_side(backbone, settings, split) for split in ("train", "test")]
     scores = {}
@@ -68,7 +68,7 @@ def part_probe(backbone: Backbone, train: int = 1000, test: int = 500, size: int
         mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
         x, x_test = ((torch.cat(((v - mean) / deviation, torch.ones(len(v), 1)), 1)).double() for v in (x, x_test))
         target = F.one_hot(look, settings.classes).double()
-        weight = torch.linalg.solve(x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype), x.T @ target)
+        weight = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1], dtype=x.dtype), x.T @ target)
         scores[part] = 100 * float(((x_test @ weight).argmax(1) == look_test).double().mean())
     return scores
 

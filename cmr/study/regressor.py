@@ -17,14 +17,13 @@ from torch import Tensor
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
-from cmr.metrics.result import Result
+from cmr.metrics.result import IOU_THRESHOLDS, Result
 from cmr.study import frozen
 from cmr.study.ddt import Sources, Work, components_of, maps_of, recorded
 from cmr.study.features import Features
 from cmr.study.settings import Regressor
 
 KIND = "boxes"
-IOU_THRESHOLDS = (30, 50, 70)  # percent
 STRENGTHS = 10.0 ** np.arange(-6, 3)  # of the ridge, times the mean eigenvalue
 
 

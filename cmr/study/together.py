@@ -7,6 +7,8 @@ from scipy import stats
 
 from cmr.errors import UserError
 
+DRAWS = 2000  # resamplings of the images
+
 
 @dataclass(frozen=True)
 class Correlation:
@@ -39,7 +41,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide((first * second).sum(-1), spread, out=np.full(spread.shape, np.nan), where=spread > 0)
 
 
-def together(right: np.ndarray, areas: np.ndarray, draws: int = 2000, seed: int = 0) -> Correlation:
+def together(right: np.ndarray, areas: np.ndarray) -> Correlation:
     """Do maps with more right boxes also have the larger areas?
 
     Each draw takes the images with replacement, the same for all maps, chooses each map's best threshold on them
@@ -49,8 +51,6 @@ def together(right: np.ndarray, areas: np.ndarray, draws: int = 2000, seed: int 
     Args:
         right: (M, n, T) bool, of `cmr.study.layers.right_boxes`.
         areas: (M, n), of deletion or insertion.
-        draws: number of resamplings.
-        seed: of the draws.
 
     Returns:
         Spearman's correlation between MaxBoxAcc and the mean area, its interval from the 2.5 and 97.5 percentiles.
@@ -69,7 +69,7 @@ def together(right: np.ndarray, areas: np.ndarray, draws: int = 2000, seed: int 
             "(maps, images), of three maps or more"
         )
     n = areas.shape[1]
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=DRAWS)
     counts = np.concatenate([np.ones((1, n), counts.dtype), counts]).astype(np.float32)  # the images as they are first
     boxed = np.stack([(counts @ one.astype(np.float32)).max(1) for one in right], axis=1)  # (draws + 1, M)
     found = spearman(boxed, counts.astype(float) @ areas.T.astype(float))

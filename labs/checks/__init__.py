@@ -120,14 +120,13 @@ def done(step: int, remark: str) -> None:
     print(f"Step {step} is done: {remark}")
 
 
-def reveal(prediction: Any, found: str, why: str, options: str = "abc") -> None:
+def reveal(prediction: Any, found: str, why: str) -> None:
     """Holds a prediction against what the run gave, and only then says why.
 
     Args:
         prediction: the letter that was chosen.
         found: the letter that the run gave.
         why: the explanation.
-        options: all letters.
 
     Raises:
         Wrong: the prediction is none of the letters.
@@ -139,7 +138,9 @@ def reveal(prediction: Any, found: str, why: str, options: str = "abc") -> None:
         Traceback (most recent call last):
         labs.checks.Wrong: your prediction is 2; expected one of the letters a, b, c in quotes
     """
-    known = isinstance(prediction, str) and len(prediction) == 1 and prediction in options
-    check(known, f"your prediction is {prediction!r}; expected one of the letters {', '.join(options)} in quotes")
+    check(
+        isinstance(prediction, str) and prediction in ("a", "b", "c"),
+        f"your prediction is {prediction!r}; expected one of the letters a, b, c in quotes",
+    )
     agree = f"You predicted {prediction}, and so it is." if prediction == found else ""
     print(agree or f"You predicted {prediction}; the run says {found}.", why)

@@ -10,7 +10,7 @@ from prose import bare, glossary, misnamed, read_page, too_long, unexplained
 from book import made
 from cmr.study import runs
 from study import recipes
-from study.repeated import Pair, pairs
+from study.repeated import pairs
 
 ROOT = Path(__file__).resolve().parents[2]
 TERMS = glossary(ROOT / "book" / "reference" / "glossary.md")
@@ -65,7 +65,6 @@ def test_trainings_that_were_made_twice_are_found_and_their_numbers_compared(tmp
     text = made.repeated(found)
     assert f"{len(other)} were made on two kinds, and 2 numbers differ, by up to 3.4 points" in text
     said_well(text, tmp_path)
-    assert isinstance(found[0], Pair)
 
 
 def test_materials_have_the_fingerprints_of_the_records(tmp_path):

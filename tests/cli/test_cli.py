@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import cmr
 from cmr import cli
 from cmr.errors import UserError
 from cmr.study import records, runs
+from cmr.study.reevaluate import changed, reevaluate
 from tests.cli.calls import call, fail
 
 pytestmark = pytest.mark.slow
@@ -92,8 +94,15 @@ def test_help_explains_every_field(capsys, command):
     assert stopped.value.code == 0
     said = capsys.readouterr().out
     assert f"cmr {command}" in said
+    words = " ".join(said.replace("│", " ").split())
+    fields = [
+        field for field in re.split(r"(?<!,) (?=--[a-z])", words[words.index("options") :])[1:] if field[2] != " "
+    ]
+    assert fields
+    for field in fields:  # the flag, its values, what it is for, and in brackets the default
+        about = re.sub(r"^--\S+( *, --\S+)*|\{[^}]*\}|\([^()]*\)|\[[^]]*\]|\b[A-Z]{3,}\b", "", field)
+        assert len(re.findall(r"[a-z]{2,}", about)) >= 2, field
     if command == "train":
-        words = " ".join(said.replace("│", " ").split())
         for explained in ("weight of the fusion loss, eq. 15", "passes over the training images", "dial of the head"):
             assert explained in words
 
@@ -155,7 +164,10 @@ def test_evaluate_repeats_the_record(capsys, trained, tmp_path):
         "--out",
         out,
     )
-    assert json.loads(out.read_text())["threshold"] == 0.9
+    written = json.loads(out.read_text())
+    assert (written["threshold"], written["normalise"]) == (0.9, "max")
+    config = changed(trained.config, {"threshold": 0.9, "normalise": "max"})
+    assert written["result"] == reevaluate(trained, config, progress=False).to_dict()
 
 
 def test_names_of_any_script_are_drawn_and_printed(capsys, trained, tmp_path):

@@ -1,5 +1,6 @@
 """Pictures as batches, and the boxes that follow them."""
 
+import os
 import threading
 
 import numpy as np
@@ -203,8 +204,17 @@ def test_images_are_kept_when_they_fit(monkeypatch):
     assert not fits(need + 1, "cuda")
 
 
-def test_memory_is_what_the_machine_has():
-    assert 2**26 < module._memory() < 2**50
+@pytest.mark.parametrize(("limit", "share"), [(None, 1), ("max\n", 1), ("9" * 18, 1), ("{half}", 2)])
+def test_memory_is_what_the_machine_has_or_a_container_allows(monkeypatch, limit, share):
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+    def read(path):
+        if limit is None or path.name != "memory.max":
+            raise FileNotFoundError
+        return limit.format(half=whole // 2)
+
+    monkeypatch.setattr(module.Path, "read_text", read)
+    assert module._memory() == whole // share
 
 
 BOX = np.array([[10.0, 20.0, 30.0, 60.0]])

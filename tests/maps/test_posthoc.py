@@ -216,7 +216,7 @@ def test_command_line_refuses(trained, capsys):
     assert "unknown maps 'layer-cam': did you mean 'layercam'?" in capsys.readouterr().err
 
 
-def test_several_sizes_are_averaged(trained):
+def test_sizes_and_mirror_image_reach_maps_from_gradients(trained):
     config = changed(trained.config, {"test_scales": [1.0, 2.0], "test_flip": True})
     once = reevaluate(trained, trained.config, progress=False, maps="layercam")
     often = reevaluate(trained, config, progress=False, maps="layercam")

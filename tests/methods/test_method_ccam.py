@@ -10,6 +10,8 @@ from cmr.errors import UserError
 from cmr.methods.ccam import CCAM, LAYERS, CCAMSettings, NonLocal, combine, rank_weights
 from cmr.nets import BACKBONES
 from cmr.nets.backbones import build_backbone
+from cmr.optim import make_optimizer
+from cmr.presets import make
 
 LABELS = torch.tensor([0, 2, 1])
 # Number of cells of each block's map at 64 px: strides 4, 8, 16, 16, and 4, 8 for tiny.
@@ -208,8 +210,10 @@ def test_a_backbone_without_layers_is_refused_with_blocks_only():
 
 def test_blocks_learn_at_the_new_layers_rate():
     method = build()
-    old = {id(p) for p in method.backbone.parameters()}
-    assert not old & {id(p) for p in method.blocks.parameters()}
+    groups = make_optimizer(method, make("tiny", method="ccam", lr=0.25, lr_new=8.0)).param_groups
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    assert {rates[id(parameter)] for parameter in method.blocks.parameters()} == {2.0}
+    assert {rates[id(parameter)] for parameter in method.backbone.parameters()} == {0.25}
 
 
 def test_gradients_wake_the_blocks():

@@ -14,6 +14,8 @@ from cmr.errors import UserError
 from cmr.methods.settings import TSCAMSettings
 from cmr.methods.tscam import TEST_MAPS, TSCAM, couple
 from cmr.nets.backbones import Backbone, build_backbone
+from cmr.optim import make_optimizer
+from cmr.presets import make
 
 LABELS = torch.tensor([0, 2, 1])
 
@@ -133,10 +135,13 @@ def test_with_a_loss_of_its_own_the_class_token_learns_where_to_look():
 
 def test_the_transformer_learns_at_the_new_layers_rate():
     method = build(class_token_weight=1.0)
-    old = {id(p) for p in method.backbone.parameters()}
+    groups = make_optimizer(method, make("tiny", method="tscam", lr=0.25, lr_new=8.0)).param_groups
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
     new = [*method.transformer.parameters(), *method.semantic.parameters(), *method.class_head.parameters()]
-    assert not old & {id(p) for p in new}
-    assert len(old) + len(new) == len(list(method.parameters()))
+    old = list(method.backbone.parameters())
+    assert {rates[id(parameter)] for parameter in new} == {2.0}
+    assert {rates[id(parameter)] for parameter in old} == {0.25}
+    assert len(old) + len(new) == len(rates)
 
 
 def test_steps_multiply():

@@ -8,6 +8,7 @@ import torch
 
 from cmr.errors import UserError
 from cmr.methods import METHODS
+from cmr.methods.settings import CMRSettings
 from cmr.nets.backbones import build_backbone
 
 LABELS = torch.tensor([0, 2, 1])
@@ -241,6 +242,7 @@ def test_every_method_trains_and_tests_on_every_backbone(name, backbone):
     method = METHODS[name](net, 3, settings)
     pictures = images()[:2]
     total = method.losses(pictures, LABELS[:2])["total"]
+    total.backward()
     assert total.isfinite()
     with torch.no_grad():
         logits, maps = method.eval().localize(pictures)
@@ -249,3 +251,12 @@ def test_every_method_trains_and_tests_on_every_backbone(name, backbone):
     assert maps.shape[:2] == (2, 3)
     assert maps.shape[2] in (4, 8, 16)  # 64 px in cells of 16, 8, or of an earlier layer
     assert not any(module._forward_hooks for module in net.modules())  # nothing is left behind in the backbone
+
+
+def test_settings_of_the_papers_modules_reach_them():
+    asked = {"caam_axis": "row", "caam_scale": "n", "caam_invert": True, "caam_share_q": True}
+    method = METHODS["cmr"](network("tiny"), 3, CMRSettings(**asked, ssam_reduction=4, ssam_shared_convs=False))
+    assert {name: getattr(method.net.caam, name.removeprefix("caam_")) for name in asked} == asked
+    assert len(method.net.ssam.attention) == 2
+    shapes = {tuple(weight.shape) for weight in method.net.ssam.parameters() if weight.ndim == 4}
+    assert shapes == {(32, 128, 1, 1), (128, 128, 1, 1)}

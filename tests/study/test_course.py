@@ -91,6 +91,7 @@ def test_the_gallery_shows_what_the_test_crop_leaves(tmp_path, monkeypatch):
     made, shown = train(config, tmp_path, progress=False), []
     monkeypatch.setattr(figures, "gallery", lambda items, columns: shown.extend(items) or figures.curves(HISTORY))
     write_gallery(made, splits(config)[1])
+    assert len(shown) == 8
     for item in shown:  # the boxes in the picture's pixels overlap as much as the record says
         x0, y0, x1, y1 = item["box"]
         overlaps = []

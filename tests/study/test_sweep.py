@@ -337,18 +337,6 @@ def test_a_sweep_does_not_wait_for_ever_for_a_process(place, monkeypatch):
     assert {message for _, message in failed} == {"no worker process is left, and none starts; run it alone to see why"}
 
 
-def test_help_explains_every_field(capsys):
-    said = call(capsys, "--help", status=0)
-    words = " ".join(said.replace("│", " ").split())
-    for explained in (
-        "cmr sweep",
-        "grid file, in TOML",
-        "address of a dask scheduler",
-        "list the runs, done and to do",
-    ):
-        assert explained in words
-
-
 def test_worker_processes_keep_the_memory_that_a_step_frees(place):
     """dask's own setting has them hand it back at once; the page faults took 43 % of a training's time."""
     import distributed

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import torch
 from PIL import Image
 
 from cmr import assemble, cli, optim
+from cmr.data.images import normalise
 from cmr.errors import Diverged, UserError
 from cmr.evaluate import evaluate
 from cmr.maps import of_labels
@@ -25,6 +27,7 @@ from cmr.presets import make
 from cmr.study import models, records, runs, training
 from cmr.study.reevaluate import reevaluate
 from cmr.study.splits import splits
+from cmr.train import reestimate_batch_norm
 
 pytestmark = pytest.mark.slow
 
@@ -304,7 +307,34 @@ def test_holdout_takes_from_training_only():
     assert all(0.15 < part < 0.35 for part in share)
 
 
-def test_precise_bn_is_the_average_over_full_images(tmp_path):
+def test_precise_bn_is_the_plain_average_over_all_batches():
+    class Norm(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = torch.nn.BatchNorm2d(3)
+
+        def localize(self, images):
+            return self.norm(images)
+
+    generator, method = torch.Generator().manual_seed(0), Norm()
+    batches = [torch.randint(0, top, (4, 3, 8, 8), dtype=torch.uint8, generator=generator) for top in (9, 80, 256)]
+    images = SimpleNamespace(epoch=lambda: [(batch, None, None) for batch in batches])
+    reestimate_batch_norm(method, images, SimpleNamespace(seed=0, epochs=1, image_size=8))
+    seen = [normalise(batch) for batch in batches]  # a crop of the whole; a flip changes no statistics
+    mean, var = (torch.stack([of(batch) for batch in seen]).mean(0) for of in (channel_means, channel_variances))
+    torch.testing.assert_close(method.norm.running_mean, mean)
+    torch.testing.assert_close(method.norm.running_var, var)
+
+
+def channel_means(images):
+    return images.mean((0, 2, 3))
+
+
+def channel_variances(images):
+    return images.var((0, 2, 3))
+
+
+def test_precise_bn_changes_no_weight(tmp_path):
     plain, precise = run(tmp_path), run(tmp_path, precise_bn=True)
     names = [name for name in safetensors_of(plain) if "running_mean" in name]
     assert any(not torch.equal(safetensors_of(plain)[name], safetensors_of(precise)[name]) for name in names)

@@ -151,14 +151,14 @@ def render(settings: Settings, split: str, index: int, size: int | None = None) 
     return _painted(settings, split, index, size, bird=True)
 
 
-def empty(settings: Settings, split: str, index: int, size: int | None = None) -> Picture:
+def empty(settings: Settings, split: str, index: int) -> Picture:
     """Draws the same picture without its bird; arguments as of `render`, whose label and looks it keeps.
 
     Example:
         >>> empty(Settings(), "test", 3).owner.any()
         np.False_
     """
-    return _painted(settings, split, index, size, bird=False)
+    return _painted(settings, split, index, None, bird=False)
 
 
 def _painted(settings: Settings, split: str, index: int, size: int | None, bird: bool) -> Picture:

@@ -39,14 +39,9 @@ class Painter:
         return self.canvas.patch(0.5, 0.5, 0.0, 0.5)
 
 
-def leaf(
-    painter: Painter, x: float, y: float, angle: float, length: float, soft: float = 0.0, colour: Colour | None = None
-) -> None:
+def leaf(painter: Painter, x: float, y: float, angle: float, length: float, soft: float = 0.0) -> None:
     canvas, between = painter.canvas, painter.between
-    if colour is None:
-        colour = painter.vary(
-            mix(painter.colours[3], painter.colours[int(between(0.0, 3.0))], between(0.0, 0.45)), 0.05
-        )
+    colour = painter.vary(mix(painter.colours[3], painter.colours[int(between(0.0, 3.0))], between(0.0, 0.45)), 0.05)
     width, bend = length * between(0.14, 0.24), length * between(-0.2, 0.2)
     patch = canvas.patch(x, y, angle, 0.62 * length, ahead=0.5 * length)
     edge, along = taper(canvas, patch, length, 0.0, 0.0, width, bend)
