@@ -44,11 +44,12 @@ def ready_maps() -> dict[str, np.ndarray]:
     return {name: np.round(values, 1).astype(np.float32) for name, values in maps.items()}
 
 
-def score_map(name: str) -> np.ndarray:
+def score_map(name: str, how: str = "minmax") -> np.ndarray:
     """A ready map as the evaluator sees it: (1, 224, 224) float32 in [0, 1].
 
     Args:
         name: of the map.
+        how: the normaliser.
 
     Returns:
         The map, enlarged and then normalised.
@@ -57,7 +58,7 @@ def score_map(name: str) -> np.ndarray:
         >>> score_map("one blob").shape
         (1, 224, 224)
     """
-    return normalise(resize(ready_maps()[name][None], SIDE)).numpy()
+    return normalise(resize(ready_maps()[name][None], SIDE), how).numpy()
 
 
 def heat_colours() -> list[list[int]]:
