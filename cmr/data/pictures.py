@@ -83,10 +83,8 @@ def size_of(path: str | Path, upright: bool = True) -> tuple[int, int]:
     """Width and height from the file's header, turned as `read_rgb` turns it; only a TIFF on its side is decoded."""
     with _decoding(), opened(path) as image:
         sideways = _orientation(image) in SIDEWAYS
-        if (
-            sideways and image.format == "TIFF"
-        ):  # PIL turns it, asked or not; by its version when opened or when decoded
-            image.load()
+        if sideways and image.format == "TIFF":
+            image.load()  # PIL turns it, asked or not; by its version when opened or when decoded
             return image.size
         return image.size[::-1] if sideways and upright else image.size
 

@@ -102,9 +102,8 @@ def write_voc(out: Path, rows: Rows) -> None:
     """Writes `voc/NAME.xml`: whole pixels counted from 1, both ends inside the box."""
     for name, row in zip(own_names(rows), rows, strict=True):
         root = ElementTree.Element("annotation")
-        ElementTree.SubElement(root, "filename").text = name.encode(
-            "utf-8", "backslashreplace"
-        ).decode()  # XML is Unicode
+        unicode = name.encode("utf-8", "backslashreplace").decode()  # a file's name need not be, XML is
+        ElementTree.SubElement(root, "filename").text = unicode
         size = ElementTree.SubElement(root, "size")
         for side, value in (("width", row["width"]), ("height", row["height"]), ("depth", 3)):
             ElementTree.SubElement(size, side).text = str(value)
