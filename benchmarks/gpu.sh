@@ -16,7 +16,7 @@ python=${PYTHON:-python3}
 export PYTHONUNBUFFERED=1 PYTHONPATH=${PYTHONPATH:-}:.
 
 # The evaluator is compiled once, before anything is timed, and not by every training at the same time.
-$python -m cmr train --preset tiny --device cpu --out "${TMPDIR:-/tmp}/cmr-warm" --rerun >/dev/null 2>&1
+$python -m cmr train --preset tiny --out "${TMPDIR:-/tmp}/cmr-warm" --rerun >/dev/null
 for network in ${BENCH-resnet50 vgg16}; do
   options=(--preset "${PRESET:-paper}" --rounds 3 --steps 5 --out "$out/train-$network.json")
   [ "${PRESET:-paper}" = tiny ] || options+=(--backbone "$network")

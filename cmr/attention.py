@@ -18,6 +18,7 @@ from cmr.errors import UserError, unknown
 AXES = ("column", "row", "cross")
 SCALES = ("none", "sqrt_n", "n", "cosine")
 KERNELS = ("auto", "fused", "shared")
+MOST_PLACES = 256  # N up to which torch has a fused attention for GPUs; maps of 14 x 14 have 196
 
 
 @contextmanager
@@ -128,13 +129,19 @@ class CAAM(nn.Module):
         """F_x^c and F_x~^c of equations 4 and 6."""
         _check_pair("CAAM", f_x, f_xt)
         a, b = f_x.flatten(2), f_xt.flatten(2)  # (B, C, H, W) -> (B, C, N)
-        if self.kernel == "fused" or (self.kernel == "auto" and f_x.device.type == "cpu"):
+        if self.kernel == "fused" or (self.kernel == "auto" and self._fused_is_faster(a)):
             y_x, y_xt = self._fused(a, b)
         else:
             # Computed again in the backward pass, so that no C x C tensor is kept until then.
             y_x, y_xt = checkpoint(self._shared, a, b, use_reentrant=False, preserve_rng_state=False)
         # (B, C, N) -> (B, C, H, W)
         return f_x + self.delta_x * y_x.view_as(f_x), f_xt + self.delta_xt * y_xt.view_as(f_xt)
+
+    def _fused_is_faster(self, a: Tensor) -> bool:
+        if a.device.type == "cpu":
+            return True
+        # Elsewhere torch keeps C x C tensors, or sums in float32 at a fraction of the speed.
+        return a.dtype == torch.bfloat16 and self.scale == "none" and a.shape[-1] <= MOST_PLACES
 
     def weights(self, f_x: Tensor, f_xt: Tensor) -> tuple[Tensor, Tensor]:
         """Q_x and Q_x~ of equations 1 and 5, each (B, C, C), in float32 or better."""
@@ -168,7 +175,8 @@ class CAAM(nn.Module):
 
     def _fused(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         # The kernel that keeps no C x C tensor wants rows that lie in one piece, which channels_last features are not.
-        a, b = a.contiguous(), b.contiguous()
+        # On a GPU it wants one more dimension, of heads.
+        a, b = a.contiguous()[:, None], b.contiguous()[:, None]  # (B, 1, C, N)
         with _strict(a.device):
             if self.scale == "none" and a.dtype == torch.bfloat16:
                 # Products of bfloat16 numbers are exact in float32, in which the kernel adds them up and keeps them.
@@ -178,7 +186,7 @@ class CAAM(nn.Module):
             query, key = (right, left) if self.axis == "column" else (left, right)
             y_x = F.scaled_dot_product_attention(query, key, b.to(key.dtype), scale=1.0)
             y_xt = F.scaled_dot_product_attention(key, query, a.to(key.dtype), scale=1.0)
-            return y_x.to(a.dtype), y_xt.to(a.dtype)  # (B, C, N)
+            return y_x[:, 0].to(a.dtype), y_xt[:, 0].to(a.dtype)  # (B, C, N)
 
 
 def _conv(conv: nn.Conv2d, f: Tensor) -> Tensor:

@@ -371,6 +371,25 @@ def test_auto_takes_the_fused_kernel_where_it_can(reading: dict) -> None:
     assert (spy.seen == []) == fusable(reading)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("axis", ["column", "cross"])
+def test_on_a_gpu_auto_takes_a_fused_kernel_that_is_as_exact_and_keeps_no_channel_matrix(axis: str) -> None:
+    low = [f.to("cuda", torch.bfloat16).requires_grad_() for f in real_looking(2048)]
+    module = caam(axis=axis).cuda()
+    with Spy(2048 * 2048) as spy:
+        with torch.autocast("cuda", torch.bfloat16):
+            outputs = module(*low)
+        sum(output.float().sum() for output in outputs).backward()
+    assert spy.seen == []
+    high = [f.detach().cpu().double().requires_grad_() for f in low]
+    ys = reference(*high, axis=axis)
+    for output, f, y in zip(outputs, high, ys, strict=True):
+        assert relative_error(output.cpu(), f, y) < LARGEST_ERROR[torch.bfloat16]
+    sum((f.flatten(2) + y).sum() for f, y in zip(high, ys, strict=True)).backward()
+    for f, g in zip(low, high, strict=True):
+        assert ((f.grad.cpu() - g.grad).norm() / g.grad.norm()).item() < 2e-2
+
+
 @pytest.mark.parametrize("kernel", ["fused", "shared"])
 def test_caam_is_as_strict_under_autocast_and_fast_float32(kernel: str) -> None:
     pair = real_looking(256)
