@@ -48,7 +48,10 @@ def test_every_grid_expands(file):
     if grid.choose:
         search = file.parent / grid.choose["sweep"]
         assert results_of(search) == Path(grid.choose["results"])
-        assert {config.method for config in load(search).configs} >= {config.method for config in grid.configs}
+        searched, asked = (
+            {tuple(getattr(c, name) for name in grid.choose["by"]) for c in of.configs} for of in (load(search), grid)
+        )
+        assert searched >= asked
 
 
 @pytest.mark.parametrize("file", FROZEN, ids=lambda file: f"{file.parent.name}/{file.stem}")
