@@ -48,10 +48,8 @@ def test_every_grid_expands(file):
     if grid.choose:
         search = file.parent / grid.choose["sweep"]
         assert results_of(search) == Path(grid.choose["results"])
-        searched, asked = (
-            {tuple(getattr(c, name) for name in grid.choose["by"]) for c in of.configs} for of in (load(search), grid)
-        )
-        assert searched >= asked
+        if "method" in grid.choose["by"]:  # else all methods take the same
+            assert {config.method for config in load(search).configs} >= {config.method for config in grid.configs}
 
 
 @pytest.mark.parametrize("file", FROZEN, ids=lambda file: f"{file.parent.name}/{file.stem}")
