@@ -82,7 +82,9 @@ def beside(name: str, ours: Mapping[str, Recorded], more: Sequence[str] = ()) ->
     for row in rows:
         keys = row["ours"].split()
         for key in keys:
-            title = row["method"] + (f", {_short(key)}" if len(keys) > 1 else "")
+            title = row["method"].replace("the paper's method", OWN.get(key, ""))
+            if len(keys) > 1 and title == row["method"]:  # a part or a cell size, in both interpretations
+                title += f", {_short(key)}"
             lines[title] = _line({metric: row[metric] for metric in metrics}, ours.get(row["network"], NOTHING), key)
     for network in dict.fromkeys(row["network"] for row in rows):
         recorded = ours.get(network, NOTHING)

@@ -78,9 +78,9 @@ def test_ours_stands_beside_the_row_of_its_network_and_interpretation(tmp_path):
     place = ["CUB-50, ResNet50"]
     cells = ["49.41", "37.5\u00a0±\u00a017.7", "-11.9", "75.68", "62.5\u00a0±\u00a017.7", "-13.2"]
     assert table.loc["ResNet50-CAM"].tolist() == [*cells, *place]
-    own = "ResNet50, the paper's method"
-    assert table.loc[f"{own}, positive parts"].tolist() == ["64.70", "50.0", "-14.7", "77.28", "50.0", "-27.3", *place]
-    assert table.loc[f"{own}, literal"].tolist() == ["64.70", beside.NOT_RUN, "–", "77.28", beside.NOT_RUN, "–", ""]
+    own = "ResNet50, CMR"
+    assert table.loc[f"{own} (positive parts)"].tolist() == ["64.70", "50.0", "-14.7", "77.28", "50.0", "-27.3", *place]
+    assert table.loc[f"{own} (literal)"].tolist() == ["64.70", beside.NOT_RUN, "–", "77.28", beside.NOT_RUN, "–", ""]
     assert table.loc["VGG-CAM"].tolist() == ["34.41", beside.NOT_RUN, "–", "67.55", beside.NOT_RUN, "–", ""]
     assert "InceptionV3-SPG" not in table.index
     assert table.loc["ResNet50, HaS"].tolist() == ["–", "25.0", "–", "–", "25.0", "–", *place]
