@@ -153,8 +153,6 @@ class Config(Generic[MethodSettings, DataSettings]):
             check(settings)
         if self.resize < self.image_size:
             raise UserError(f"resize: {self.resize} is below image_size {self.image_size}; no crop would fit")
-        if not self.test_scales:
-            raise UserError("test_scales: there is none; give at least one factor, 1.0 for the image as it is")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain types, for a JSON record."""
@@ -193,10 +191,14 @@ def check(settings: Any) -> None:
             kinds = (int, float) if args[0] is float else args[:1]
             if not isinstance(value, tuple) or any(isinstance(v, bool) or not isinstance(v, kinds) for v in value):
                 raise UserError(f"{name}: {shown(value)} is not a list of type {args[0].__name__}")
+            if not value:
+                raise UserError(f"{name}: the list is empty; give at least one value")
         if hint in (int, float, str, bool):
             right = isinstance(value, (int, float) if hint is float else hint)
             if not right or (isinstance(value, bool) and hint is not bool):
                 raise UserError(f"{name}: {shown(value)} is not of type {hint.__name__}")
+            if isinstance(value, str) and "\0" in value:
+                raise UserError(f"{name}: {shown(value)} holds a control character; remove it")
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, (int, float)) and number not in ranges.get(name, ANY):
                 raise UserError(f"{name}: {shown(number)} is out of range; give {ranges.get(name, ANY)}")

@@ -57,7 +57,7 @@ def require_known(name: str, what: str, names: Iterable[str]) -> None:
     Example:
         >>> require_known("cmr", "method", ["cam", "cmr"])
     """
-    if name not in names:
+    if not isinstance(name, str) or name not in names:  # a file may hold a list where a name belongs
         raise unknown(what, name, names)
 
 

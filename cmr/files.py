@@ -63,8 +63,10 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
         if path.is_file():
             shutil.copymode(path, aside)
         aside.replace(path)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno:
+            error.filename = str(path)  # a disk that is full does not say for what
         raise
     _flush_folder(path.parent)
     return path
@@ -144,6 +146,52 @@ def require_room(folder: str | Path, needed: int, what: str) -> None:
             f"{folder}: {usage.free / 1e6:,.1f} MB are free there, but {what} needs {needed / 1e6:,.0f} MB; "
             "make room, or name another folder"
         )
+
+
+def require_place(path: str | Path, ending: str = "", ours: Callable[[Path], bool] | None = None) -> None:
+    """Raises `UserError` where a file cannot be written, or would replace what is not ours; asked before the work.
+
+    Args:
+        path: the file that will be written. Its folder is made.
+        ending: how its name must end.
+        ours: says of a file that is there whether an earlier call of the same kind wrote it; None: every one.
+
+    Example:
+        >>> require_place("/dev/null/a.json")
+        Traceback (most recent call last):
+        ...
+        cmr.errors.UserError: /dev/null/a.json: it cannot be written (...); name another place
+    """
+    path = Path(path)
+    if ending and path.suffix != ending:
+        raise UserError(f"{path}: give a name that ends in {ending}")
+    try:
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; name the file, for example {path / f'new{ending}'}")
+        if path.is_file() and ours and not ours(path):
+            raise UserError(f"{path}: is there already and from something else; give another name, or remove it")
+        if path.is_file() or not path.exists():  # a device or a pipe is not tried out
+            write_aside(Path(os.path.realpath(path)).with_name(f".{os.getpid()}.trial"), b"").unlink()
+    except OSError as error:  # also of a name that is too long to be looked for
+        raise UserError(f"{path}: it cannot be written ({error.strerror or error}); name another place") from None
+
+
+def is_json_with(*keys: str) -> Callable[[Path], bool]:
+    """Says of a file whether it is a JSON object with these keys.
+
+    Example:
+        >>> is_json_with("result")(Path("no/such.json"))
+        False
+    """
+
+    def told(path: Path) -> bool:
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(content, dict) and set(keys) <= set(content)
+
+    return told
 
 
 def clear(folder: str | Path) -> None:

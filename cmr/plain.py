@@ -56,8 +56,7 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
         where: the file, and what of it, for messages.
 
     Raises:
-        UserError: a key that is unknown or missing, or a value of another type. Of lists only that they are lists is
-            checked.
+        UserError: a key that is unknown or missing, or a value of another type.
     """
     if not isinstance(values, dict):
         raise UserError(f"{where}: {shown(values)} is not of type dict")
@@ -104,6 +103,17 @@ def _reader(hint: Any) -> tuple[tuple[type, ...], Read | None]:
         of_class: Any = hint
         own: Read | None = getattr(hint, "from_dict", None)
         return (dict,), own or (lambda value, where: from_plain(of_class, value, where))
+    if get_origin(hint) is Sequence:
+        [of_item] = get_args(hint)
+        items = KINDS.get(get_origin(of_item) or of_item, ())
+
+        def sequence(values: Sequence[Any], where: str) -> Sequence[Any]:
+            if items and not {value.__class__ for value in values} <= set(items):
+                wrong = next(value for value in values if value.__class__ not in items)
+                raise UserError(f"{where}: {shown(wrong)} is not of type {items[0].__name__}")
+            return values
+
+        return KINDS[Sequence], sequence
     if get_origin(hint) is not Mapping:
         return KINDS[get_origin(hint) or hint], None
     key_kind, of_key = get_args(hint)

@@ -41,10 +41,13 @@ EXAMPLES = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; a user's mistake ends in one message and exit status 2."""
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     if hasattr(sys.stdout, "reconfigure"):  # a terminal that lacks a name's letters gets their numbers
         sys.stdout.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of a damaged picture; what matters is told in our words
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if not _folder_is_there():
+        _end("the folder in which this was called has been removed; change to another one")
     try:
         run(given)
     except UserError as error:
@@ -63,12 +66,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _end("stopped; the same command with --resume goes on" if given[:1] == ["train"] else "stopped", 130)
 
 
+def _folder_is_there() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
 def _end(message: str, status: int = 2) -> NoReturn:
-    """Ends with a message, in which what a file or a name brought along cannot move a terminal's cursor."""
     _end_bars()
-    told = CONTROL.sub(lambda found: found[0] if found[0] == "\n" else repr(found[0])[1:-1], message)
-    print(f"cmr: {told}", file=sys.stderr)
+    print(f"cmr: {printable(message)}", file=sys.stderr)
     sys.exit(status)
+
+
+def printable(text: str) -> str:
+    """A text in which what a file or a name brought along cannot move a terminal's cursor; lines stay lines.
+
+    Example:
+        >>> printable("a\\x1b[2J\\nb")
+        'a\\\\x1b[2J\\nb'
+    """
+    return CONTROL.sub(lambda found: found[0] if found[0] == "\n" else repr(found[0])[1:-1], text)
 
 
 def _end_bars() -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from cmr.cli.arguments import Flat, parse, peek
 from cmr.data import DATASETS, load
 from cmr.data.boxes import resize_boxes
 from cmr.errors import UserError, require_known
-from cmr.files import alone, clear, write_aside
+from cmr.files import alone, clear, require_place, write_aside
 
 C = TypeVar("C")
 
@@ -112,18 +113,23 @@ def make(data: str, root: str, split: str, settings: Any, out: str) -> None:
     """
     if not out:
         raise UserError("out: say which folder to write (--out DIR)")
+    out = os.path.normpath(out)
     if Path(out).exists():
         clear(out)
         raise UserError(f"{out}: is there already; give another folder, or remove it")
-    with alone(out):
-        aside = Path(os.path.abspath(out)).with_name(f".{Path(out).name}.part")  # what is left of a call cut short goes
+    place = Path(os.path.abspath(out))
+    with alone(place):
+        aside = place.with_name(f".{place.name}.part")  # what is left of a call cut short goes
         shutil.rmtree(aside, ignore_errors=True)
         try:
             _written(data, root, split, settings, aside)
-            aside.rename(out)
+            aside.rename(place)
+        except OSError as error:
+            raise UserError(f"{out}: {error.strerror or error}; nothing is left there") from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    print(f"{out}: written; train on it with: cmr train --data folder --data-root {out}")
+    root_option = [f"--data-root={out}"] if out.startswith("-") else ["--data-root", out]
+    print(f"{out}: written; train on it with: {shlex.join(['cmr', 'train', '--data', 'folder', *root_option])}")
 
 
 def _written(data: str, root: str, split: str, settings: Any, out: Path) -> None:
@@ -156,12 +162,22 @@ def show(data: str, root: str, split: str, settings: Any, out: str) -> None:
     from cmr.data.images import resize_image
 
     found = load(data, root, split or "test", settings)
+    path = Path(out or f"{found.dataset}-{found.split}.png")
+    require_place(path, ours=_drawn)
     positions = np.unique(np.linspace(0, len(found) - 1, 20).round().astype(int))
     figure = figures.contact_sheet(
         [resize_image(found.read(i), 224) for i in positions],
         boxes=[resize_boxes(found.boxes[i], found.sizes[i], (224, 224)) for i in positions],
         labels=[found.classes[found.labels[i]] for i in positions],
     )
-    path = Path(out or f"{found.dataset}-{found.split}.png")
     figures.save(figure, path)
     print(f"{path}: written, {len(positions)} of {len(found)} images")
+
+
+def _drawn(path: Path) -> bool:
+    """Whether a file is a PNG that matplotlib has drawn, as an earlier sheet is, and no photograph."""
+    try:
+        with Image.open(path) as picture:
+            return "Matplotlib" in str(picture.info.get("Software"))
+    except OSError:
+        return False

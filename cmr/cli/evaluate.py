@@ -38,12 +38,14 @@ class Evaluate:
 def command(arguments: list[str]) -> None:
     """Reads the command line, tests, and prints the result."""
     asked = parse(Evaluate, arguments, "evaluate")
-    from cmr.files import write_json
+    from cmr.files import is_json_with, require_place, write_json
     from cmr.study import runs
     from cmr.study.parameters import parse_parameters
     from cmr.study.provenance import metric_lines
     from cmr.study.reevaluate import changed, reevaluate
 
+    if asked.out:
+        require_place(asked.out, ".json", is_json_with("run", "normalise", "result"))
     finished = runs.read(asked.run)
     given = {"normalise": asked.normalise or None, "threshold": asked.threshold}
     changes = {name: value for name, value in given.items() if value is not None}

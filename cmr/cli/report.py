@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from cmr.cli import printable
 from cmr.cli.arguments import parse
 from cmr.errors import UserError
 
@@ -42,7 +43,7 @@ def command(arguments: list[str]) -> None:
     trained = [run for run in kept if not isinstance(run, frozen.Measurement)]
     rows = report.rows(trained, [run for run in kept if isinstance(run, frozen.Measurement)])
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    print(report.render(rows, asked.format, width))
+    print(printable(report.render(rows, asked.format, width)))
     if bad := [*bad, *wrong]:
-        print(f"cmr: {len(bad)} left out:", *bad, sep="\n  ", file=sys.stderr)
+        print(f"cmr: {len(bad)} left out:", *map(printable, bad), sep="\n  ", file=sys.stderr)
         sys.exit(1)

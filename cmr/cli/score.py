@@ -1,11 +1,13 @@
 """`cmr score`: a folder of anybody's maps, scored."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from cmr.cli.arguments import parse
 from cmr.config import Config, Normaliser
 from cmr.errors import UserError
+from cmr.files import is_json_with, require_place
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,11 @@ class Score:
 def command(arguments: list[str]) -> None:
     """Reads the command line, scores, and prints the result."""
     asked = parse(Score, arguments, "score")
-    if asked.out and not asked.out.endswith(".json"):
-        raise UserError(f"score: --out {asked.out}: give a name that ends in .json; the picture goes beside it as .png")
+    if asked.out:
+        out = Path(asked.out)
+        require_place(out, ".json", is_json_with("scoremaps", "result"))
+        # The picture beside it is of an earlier call where the numbers are.
+        require_place(out.with_suffix(".png"), ours=lambda _: out.is_file())
     largest = Config.RANGES["image_size"].high
     if not 0 <= asked.size <= largest:
         raise UserError(f"score: --size {asked.size} is out of range; give 0, or a side of 1 to {largest} pixels")

@@ -38,7 +38,7 @@ from cmr.data.annotations import COCO, coco_boxes, voc_boxes
 from cmr.data.lists import check_box, cut, file_bytes, headers, hidden, inside, lines, reals, repeated
 from cmr.data.pictures import suffixes
 from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, split_of_files
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, shown, unknown
 
 SIDES = ("x0", "y0", "x1", "y1")
 
@@ -221,9 +221,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             fields = [field.strip() for field in next(csv.reader([text], delimiter=divider, strict=True))]
         except csv.Error as error:
             hint = "; a quote ends on the line where it begins, so write no line break" if text.count('"') % 2 else ""
-            raise UserError(f"{path}, line {number}: {error}: '{text}'{hint}") from error
+            raise UserError(f"{path}, line {number}: {error}: {shown(text)}{hint}") from error
         if len(fields) != len(header):
-            raise UserError(f"{path}, line {number}: {len(fields)} fields, expected {len(header)}: '{text}'")
+            raise UserError(f"{path}, line {number}: {len(fields)} fields, expected {len(header)}: {shown(text)}")
         row = dict(zip(header, fields, strict=True))
         if divider == ";":
             row |= {side: row[side].replace(",", ".") for side in SIDES if side in row}

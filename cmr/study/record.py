@@ -138,6 +138,10 @@ class Record:
         """The images that it was tested on: the test split, or a held-out part of training."""
         return self.data.get("test") or self.data["holdout"]
 
+    def __post_init__(self) -> None:
+        if not {"test", "holdout"} & set(self.data):
+            raise UserError("data: neither test nor holdout is there; a record says what was tested on")
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenRecord(Record):

@@ -130,6 +130,8 @@ def _checked(grid: Grid, where: str) -> tuple[str, list[str], str]:
         given = grid.choose[name]
         if not isinstance(given, kind) or not all(isinstance(item, str) for item in given):
             raise UserError(f"{where}: {name}: {shown(given)} is not {words}")
+        if "\0" in "".join(given):
+            raise UserError(f"{where}: {name}: {shown(given)} holds a control character; remove it")
     field, by = grid.choose["field"], grid.choose["by"]
     names = GENERAL.union(*(names_of(METHODS.settings(config.method)) for config in grid.configs))
     for name in (field, *by):

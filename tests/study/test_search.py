@@ -209,6 +209,7 @@ def test_a_setting_of_one_method_is_chosen_for_that_method_only(place):
         (('["method"]', '"method"'), "[choose]: by: 'method' is not a list of names"),
         (('["method"]', "[3]"), "[choose]: by: [3] is not a list of names"),
         (('"search.toml"', "3"), "[choose]: sweep: 3 is not text"),
+        (('"search.toml"', '"\\u0000"'), "[choose]: sweep: '\\x00' holds a control character; remove it"),
         (('"search.toml"', '"grid.toml"'), "[choose]: sweep: grid.toml is this file; name the search's"),
         (('"search.toml"', '"other.toml"'), "other.toml: there is no such grid file"),
         (("Top-1 Clas", "Top-1 Class"), "'Top-1 Class': did you mean 'Top-1 Clas'?"),
