@@ -88,6 +88,27 @@ def stem(drawn: str) -> str:
     return drawn.removesuffix(DRAWN)
 
 
+def map_name(drawn: str) -> str:
+    """Where a picture's map goes.
+
+    Example:
+        >>> map_name("a/bird-2.cmr.png")
+        'maps/a/bird-2.npy'
+    """
+    return f"maps/{stem(drawn)}.npy"
+
+
+def left_over(before: Iterable[str], now: Iterable[str]) -> list[str]:
+    """Names of files that are not needed any more; one that differs in case alone may be the same file.
+
+    Example:
+        >>> left_over(["a.txt", "B.txt"], ["b.txt"])
+        ['a.txt']
+    """
+    needed = {name.lower() for name in now}
+    return sorted(name for name in before if name.lower() not in needed)
+
+
 def check_out(out: Path, folders: Iterable[Path]) -> None:
     """Raises `UserError` where results cannot go, or would lie among the pictures."""
     there = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())

@@ -1,5 +1,6 @@
 """`cmr localize`: pictures and folders in, annotated pictures and boxes out."""
 
+import errno
 import sys
 import time
 from collections import deque
@@ -23,7 +24,7 @@ from cmr.data.split import reason
 from cmr.errors import UserError, require_known
 from cmr.files import alone, write_aside
 from cmr.pictures import formats, sheet
-from cmr.pictures.find import check_out, drawn_names, picture_files, seen_from, stem
+from cmr.pictures.find import check_out, drawn_names, map_name, picture_files, seen_from
 from cmr.pictures.localizer import BATCH, Localizer
 from cmr.pictures.result import Localization
 from cmr.pictures.store import Store, opened
@@ -31,6 +32,11 @@ from cmr.pictures.store import Store, opened
 AHEAD = 3 * BATCH  # pictures decoded before the network has room for them
 EVERY = 20.0  # seconds between two states of localizations.json
 SPOKEN = 20  # pictures that are named one by one at the end
+#: What goes wrong with the name or the place of one picture; with others it may go right.
+ITS_OWN = {
+    errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EACCES, errno.EPERM,
+    errno.EINVAL, errno.EILSEQ, errno.ELOOP,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ def localize_pictures(
         maps: write each first class's map to `maps/NAME.npy`, as `cmr score` reads them.
         contact_sheet: write `sheet.html`, one page with all pictures. One that is there is always written anew.
         format: more files with the boxes of all pictures in the folder: "coco", "yolo", "voc", "csv". Those that an
-            earlier call wrote are written anew.
+            earlier call wrote are written anew if anything has changed.
         options: of `cmr.pictures.localizer.Localizer`.
 
     Returns:
@@ -69,7 +75,9 @@ def localize_pictures(
 
     Raises:
         UserError: a setting out of range, no picture there, an `out` that cannot be used, in which another call is at
-            work or whose files were written by something else; or, after all others, pictures that cannot be read.
+            work or whose files were written by something else; or, after all others, pictures that cannot be read or
+            whose results cannot be written.
+        OSError: no room is left in `out`, or it cannot be written any more; what was found before is kept.
     """
     for name in format:
         require_known(name, "format", formats.FORMATS)
@@ -81,6 +89,10 @@ def localize_pictures(
     try:
         with alone(out / "localizations"):
             return _localized(files, out, localizer, maps, contact_sheet, format)
+    except OSError as error:
+        if error.errno and not error.filename:  # a disk that is full does not say which
+            error.filename = str(out)
+        raise
     finally:
         with suppress(OSError):  # it holds something
             out.rmdir()
@@ -96,6 +108,7 @@ def _localized(
     todo = [file for file in files if not _done(store, file, places[file], maps)]
     taken = [row["picture"] for place, row in store.rows.items() if place not in {places[file] for file in todo}]
     names = drawn_names({file: files[file] for file in todo}, taken)
+    store.begin([*names.values(), *(map_name(name) for name in names.values() if maps)])
     work = [_Work(file, files[file], places[file], names[file]) for file in todo]
     cards: dict[str, dict] = {}
 
@@ -110,16 +123,21 @@ def _localized(
     except BaseException:
         if store.rows:
             save()
+        elif not store.earlier:
+            store.undo()
         raise
     if not store.rows and not store.earlier:
+        store.undo()
         raise UserError("localize: " + "\n".join(bad))
     save()
     rows, wrong = list(store.rows.values()), []
-    for name in store.formats:  # those of an earlier call would tell of other boxes
+    for name in filter(store.due, store.formats):  # those of an earlier call would tell of other boxes
         try:
-            formats.FORMATS[name](out, rows)
+            formats.write(name, out, rows, list(store.earlier.values()))
         except UserError as error:
             wrong.append(f"localize: {error}")
+    if not wrong:  # else the next call tries again
+        store.finish()
     found = [store.rows[place] for place in places.values() if place in store.rows]
     _tell(out, found, len(files) - len(todo), contact_sheet)
     if bad:
@@ -159,7 +177,7 @@ def _done(store: Store, file: Path, place: str, maps: bool) -> bool:
 def _work_off(
     localizer: Localizer, store: Store, work: list[_Work], maps: bool, cards: dict[str, dict], save: Callable[[], None]
 ) -> list[str]:
-    """Localizes what is left to do, into the store and the cards of the sheet; names pictures that cannot be read."""
+    """Localizes what is left to do, into the store and the cards of the sheet; names pictures that cannot be done."""
     bad: dict[str, str] = {}
     written = time.monotonic()
     bar = tqdm(total=len(work), desc="localize", unit=" pictures", disable=len(work) < 2)
@@ -170,7 +188,13 @@ def _work_off(
             results = localizer.batch(named, torch.stack(images))
             saved = [pool.submit(_save, store, *pair, maps) for pair in zip(items, results, strict=True)]
             for item, done in zip(items, saved, strict=True):
-                store.rows[item.path], cards[item.path] = done.result()
+                try:
+                    store.rows[item.path], cards[item.path] = done.result()
+                except OSError as error:
+                    if error.errno not in ITS_OWN:
+                        raise
+                    why = f"cannot be written as {item.drawn} ({error.strerror})"
+                    bad[item.path] = f"{item.file}: {why}; rename it, or move what is in the way"
             bar.update(len(batch))
             if time.monotonic() - written > EVERY:  # what is done need not be done again after a stop
                 save()
@@ -218,10 +242,8 @@ def _save(store: Store, item: _Work, result: Localization, maps: bool) -> tuple[
     row = {"path": item.path, **result.to_dict(), "class": first["class"], "score": first["score"], "box": first["box"]}
     row |= {"picture": item.drawn, "stamp": _stamp(item.file)}
     if maps:
-        row["map"] = f"maps/{stem(item.drawn)}.npy"
+        row["map"] = map_name(item.drawn)
         write_aside(out / row["map"], partial(np.save, arr=result.scoremap.astype(np.float16)))
-    elif "map" in store.earlier.get(item.path, ()):  # an earlier call wrote it; nobody else's is touched
-        (out / f"maps/{stem(item.drawn)}.npy").unlink(missing_ok=True)
     return row, sheet.card(result)
 
 

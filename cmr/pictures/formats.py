@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from cmr.errors import UserError
 from cmr.files import write_aside, write_json
-from cmr.pictures.find import stem
+from cmr.pictures.find import left_over, stem
 
 Rows = Sequence[dict[str, Any]]
 ABOUT_YOLO = "# Put the pictures into a folder images beside this file, under the names that the labels have.\n"
@@ -72,25 +72,20 @@ def write_yolo(out: Path, rows: Rows) -> None:
         UserError: two pictures that differ in nothing but their ending: YOLO has one file of labels for both.
     """
     names = own_names(rows)
-    stems = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
-    if twice := next((i for i, name in enumerate(stems) if name in stems[:i]), None):
-        first = names[stems.index(stems[twice])]
+    files = _yolo_files(rows)
+    if twice := next((i for i, file in enumerate(files) if file in files[:i]), None):
+        first = names[files.index(files[twice])]
         raise UserError(f"format yolo: {first} and {names[twice]} would share one file of labels; rename one of them")
     classes = used_classes(rows)
     numbers = {index: number for number, index in enumerate(classes)}
-    labels = out / "yolo" / "labels"
-    kept = {labels / f"{name}.txt" for name in stems}
-    for file in labels.rglob("*.txt"):  # of an earlier call, when the picture had another name
-        if file not in kept:
-            file.unlink()
-    for name, row in zip(stems, rows, strict=True):
+    for file, row in zip(files, rows, strict=True):
         lines = []
         for one in row["objects"]:
             x0, y0, x1, y1 = one["box"]
             width, height = row["width"], row["height"]
             place = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height)
             lines.append(" ".join([str(numbers[one["index"]]), *(f"{value:.6f}" for value in place)]))
-        write_aside(labels / f"{name}.txt", ("\n".join(lines) + "\n").encode())
+        write_aside(out / file, ("\n".join(lines) + "\n").encode())
     # JSON text is YAML text too, so names need no quoting of their own
     named = "".join(f"  {numbers[index]}: {json.dumps(name, ensure_ascii=False)}\n" for index, name in classes.items())
     write_aside(
@@ -98,9 +93,13 @@ def write_yolo(out: Path, rows: Rows) -> None:
     )
 
 
+def _yolo_files(rows: Rows) -> list[str]:
+    return [f"yolo/labels/{PurePosixPath(name).with_suffix('').as_posix()}.txt" for name in own_names(rows)]
+
+
 def write_voc(out: Path, rows: Rows) -> None:
     """Writes `voc/NAME.xml`: whole pixels counted from 1, both ends inside the box."""
-    for name, row in zip(own_names(rows), rows, strict=True):
+    for file, name, row in zip(_voc_files(rows), own_names(rows), rows, strict=True):
         root = ElementTree.Element("annotation")
         unicode = name.encode("utf-8", "backslashreplace").decode()  # a file's name need not be, XML is
         ElementTree.SubElement(root, "filename").text = unicode
@@ -119,7 +118,11 @@ def write_voc(out: Path, rows: Rows) -> None:
                 ElementTree.SubElement(box, end).text = str(value)
         ElementTree.indent(root)
         content = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-        write_aside(out / "voc" / f"{stem(row['picture'])}.xml", content)
+        write_aside(out / file, content)
+
+
+def _voc_files(rows: Rows) -> list[str]:
+    return [f"voc/{stem(row['picture'])}.xml" for row in rows]
 
 
 def write_csv(out: Path, rows: Rows) -> None:
@@ -140,3 +143,23 @@ FORMATS: dict[str, Callable[[Path, Rows], None]] = {
     "voc": write_voc,
     "csv": write_csv,
 }
+FILES = {"yolo": _yolo_files, "voc": _voc_files}  # of the formats with a file for each picture
+
+
+def write(name: str, out: Path, rows: Rows, earlier: Rows) -> None:
+    """Writes the files of a format.
+
+    Args:
+        name: one of `FORMATS`.
+        out: the folder of the results.
+        rows: all pictures, as localizations.json has them.
+        earlier: those for which the format was written before. Files of pictures that are gone or have another name are
+            removed; files of somebody else beside them stay.
+
+    Raises:
+        UserError: the format cannot hold these pictures.
+    """
+    if name in FILES:
+        for file in left_over(FILES[name](earlier), FILES[name](rows)):
+            (out / file).unlink(missing_ok=True)
+    FORMATS[name](out, rows)

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from cmr.errors import UserError
+from cmr.pictures import formats
 from cmr.pictures.formats import FORMATS, used_classes
 
 ROWS = [
@@ -121,13 +122,23 @@ def test_pictures_of_one_name_are_told_apart_by_their_folders(tmp_path):
         assert {row["image"] for row in csv.DictReader(table)} == {"a/x.jpg", "b/x.jpg"}
 
 
-def test_labels_of_a_picture_that_now_has_another_name_are_removed(tmp_path):
+def test_labels_of_a_picture_that_now_has_another_name_are_removed_and_no_others(tmp_path):
     first = dict(ROWS[1], image="x.jpg", path="../a/x.jpg")
-    FORMATS["yolo"](tmp_path, [first])
-    assert (tmp_path / "yolo/labels/x.txt").is_file()
-    FORMATS["yolo"](tmp_path, [first, dict(first, path="../b/x.jpg")])
+    formats.write("yolo", tmp_path, [first], [])
     labels = tmp_path / "yolo/labels"
-    assert sorted(file.relative_to(labels).as_posix() for file in labels.rglob("*.txt")) == ["a/x.txt", "b/x.txt"]
+    assert (labels / "x.txt").is_file()
+    (labels / "classes.txt").write_text("theirs")
+    formats.write("yolo", tmp_path, [first, dict(first, path="../b/x.jpg")], [first])
+    found = sorted(file.relative_to(labels).as_posix() for file in labels.rglob("*.txt"))
+    assert found == ["a/x.txt", "b/x.txt", "classes.txt"]
+
+
+def test_voc_of_a_picture_that_is_gone_is_removed_and_no_others(tmp_path):
+    formats.write("voc", tmp_path, ROWS, [])
+    (tmp_path / "voc/theirs.xml").write_text("theirs")
+    formats.write("voc", tmp_path, ROWS[:1], ROWS)
+    found = sorted(file.relative_to(tmp_path / "voc").as_posix() for file in (tmp_path / "voc").rglob("*.xml"))
+    assert found == ["a/bird.xml", "theirs.xml"]
 
 
 def test_yolo_has_no_two_files_for_one_stem(tmp_path):

@@ -151,7 +151,9 @@ def test_files_of_somebody_else_are_left_as_they_are(capsys, asked, tmp_path, na
         assert f"{theirs} was not written by cmr localize" in fail(capsys, *given)
         assert not (tmp_path / "set" / "localizations.json").exists()
     call(capsys, *given, *["--no-sheet"] * (name == "sheet.html"))
-    if name not in ("sheet.html", "maps/a.npy"):
+    if name == "maps/a.npy":
+        assert f"{theirs} was not written by cmr localize" in fail(capsys, *given, "--maps")
+    elif name != "sheet.html":
         kind = {"coco.json": "coco", "boxes.csv": "csv"}.get(name, name[:4].rstrip("/"))
         assert "was not written by cmr localize" in fail(capsys, *given, "--format", kind)
     assert theirs.read_text() == "true boxes"
