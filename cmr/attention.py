@@ -142,7 +142,8 @@ class CAAM(nn.Module):
         if a.device.type == "cpu":
             return True
         # Elsewhere torch keeps C x C tensors, or sums in float32 at a fraction of the speed.
-        return a.dtype == torch.bfloat16 and self.scale == "none" and a.shape[-1] <= MOST_PLACES
+        has_kernel = a.device.type == "cuda" and a.dtype == torch.bfloat16 and a.shape[-1] <= MOST_PLACES
+        return has_kernel and self.scale == "none"
 
     def weights(self, f_x: Tensor, f_xt: Tensor) -> tuple[Tensor, Tensor]:
         """Q_x and Q_x~ of equations 1 and 5, each (B, C, C), in float32 or better."""
