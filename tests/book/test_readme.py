@@ -56,6 +56,19 @@ def test_the_numbers_of_ddt_are_those_of_the_records():
     )
 
 
+def test_the_numbers_of_sentences_are_those_of_the_records():
+    def loc(name, *folders):
+        found = runs.find(*(README.parent / "results" / folder for folder in folders))
+        return np.mean([run.result.gt_known_loc for run in found if interpretation(run).key == name])
+
+    said = " ".join(README.read_text().split())
+    folders = ("cub50-resnet50", "cub50-resnet50-seeds")
+    assert f"in GT-known Loc, {loc('cmr_relu', 'cub50-resnet50'):.1f} against {loc('cam', *folders):.1f}," in said
+    assert f"against {loc('cmr_relu', 'cub50-resnet50'):.1f}.\n" in README.read_text()
+    gap = loc("cam", "ilsvrc20-confirm") - loc("cmr_relu", "ilsvrc20-confirm")
+    assert f"positive parts are {gap:.1f} below CAM" in said
+
+
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_a_batch_of_arrays_scores_like_the_same_tensor(kind):
     maps = np.random.default_rng(0).normal(size=(3, 14, 14)).astype(kind)  # raw, of any sign, as a CAM library gives

@@ -29,14 +29,6 @@ def size_of(path):
         return picture.size
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs")
-    cli.main(["train", "--preset", "tiny", "--device", "cpu", "--epochs", "1", "--out", str(out)])
-    [run] = runs.find(out)
-    return run
-
-
 def test_train_prints_the_metrics_and_leaves_one_folder(capsys, tmp_path):
     asked = ["--preset", "tiny", "--method", "cam", "--epochs", "1", "--device", "cpu", "--out", tmp_path]
     said = call(capsys, "train", *asked)

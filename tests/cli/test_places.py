@@ -13,20 +13,10 @@ from PIL import Image
 
 from cmr import cli, figures
 from cmr.files import write_aside
-from cmr.study import runs
 from tests.cli.calls import call, fail
 
 pytestmark = pytest.mark.slow
 SHOW = ["data", "show", "--train", 8, "--test", 4, "--classes", 2]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs")
-    asked = ["--preset", "tiny", "--method", "cam", "--device", "cpu", "--epochs", "1", "--out", str(out)]
-    cli.main(["train", *asked])
-    [run] = runs.find(out)
-    return run
 
 
 def photograph(path):
@@ -179,7 +169,7 @@ def test_report_leaves_out_a_record_that_cannot_be_and_prints_the_others(change,
     said = capsys.readouterr()
     assert stopped.value.code == 1
     assert why in said.err and str(tmp_path / "bad") in said.err
-    assert "CAM" in said.out
+    assert "CMR" in said.out
 
 
 def test_report_prints_no_escapes_of_a_record(capsys, trained, tmp_path):
