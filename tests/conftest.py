@@ -63,6 +63,18 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A recorded run: CAM, trained for one epoch with the tiny preset. Copy it before you change it."""
+    from cmr import cli  # here, as not every worker needs it
+    from cmr.study import runs
+
+    out = tmp_path_factory.mktemp("runs")
+    cli.main(["train", "--preset", "tiny", "--method", "cam", "--device", "cpu", "--epochs", "1", "--out", str(out)])
+    [run] = runs.find(out)
+    return run
+
+
+@pytest.fixture(scope="session")
 def extension():
     """Loads an extension of the book by its name, as Sphinx does: book/_ext is no package."""
 

@@ -137,16 +137,16 @@ def test_overview_has_a_line_and_an_example_for_each_command(capsys):
         assert cli.EXAMPLES[name].startswith(f"cmr {name} ") and cli.EXAMPLES[name] in said
 
 
-def test_evaluate_repeats_the_record(capsys, trained, tmp_path):
+def test_evaluate_repeats_the_record(capsys, tiny_run, tmp_path):
     out = tmp_path / "result.json"
-    call(capsys, "evaluate", "--run", trained.path, "--device", "cpu", "--out", out)
+    call(capsys, "evaluate", "--run", tiny_run.path, "--device", "cpu", "--out", out)
     written = json.loads(out.read_text())
-    assert written["result"]["GT-known Loc"] == pytest.approx(trained.result.gt_known_loc)
+    assert written["result"]["GT-known Loc"] == pytest.approx(tiny_run.result.gt_known_loc)
     call(
         capsys,
         "evaluate",
         "--run",
-        trained.path,
+        tiny_run.path,
         "--threshold",
         "0.9",
         "--normalise",
@@ -158,15 +158,15 @@ def test_evaluate_repeats_the_record(capsys, trained, tmp_path):
     )
     written = json.loads(out.read_text())
     assert (written["threshold"], written["normalise"]) == (0.9, "max")
-    config = changed(trained.config, {"threshold": 0.9, "normalise": "max"})
-    assert written["result"] == reevaluate(trained, config, progress=False).to_dict()
+    config = changed(tiny_run.config, {"threshold": 0.9, "normalise": "max"})
+    assert written["result"] == reevaluate(tiny_run, config, progress=False).to_dict()
 
 
-def test_names_of_any_script_are_drawn_and_printed(capsys, trained, tmp_path):
-    record = json.loads((trained.path / runs.RECORD).read_text())
+def test_names_of_any_script_are_drawn_and_printed(capsys, tiny_run, tmp_path):
+    record = json.loads((tiny_run.path / runs.RECORD).read_text())
     record["classes"] = ["翠鸟" for _ in record["classes"]]
     del record["checksum"]  # edited on purpose
-    shutil.copytree(trained.path, tmp_path / "run")
+    shutil.copytree(tiny_run.path, tmp_path / "run")
     (tmp_path / "run" / runs.RECORD).write_text(json.dumps(record))
     (tmp_path / "зимородок").mkdir()
     Image.new("RGB", (60, 40)).save(tmp_path / "зимородок" / "鸟.png")
@@ -277,23 +277,23 @@ def test_data_show_writes_a_picture(capsys, tmp_path):
     assert size_of(out)[0] > 200
 
 
-def test_report(capsys, trained, tmp_path):
-    said = call(capsys, "report", trained.path.parent)
+def test_report(capsys, tiny_run, tmp_path):
+    said = call(capsys, "report", tiny_run.path.parent)
     assert said.splitlines()[0].split()[:3] == ["data", "backbone", "size"]
     assert "ToyBirds" in said
-    rows = json.loads(call(capsys, "report", trained.path.parent, "--format", "json"))
-    assert rows[0]["GT-known Loc"] == [trained.result.gt_known_loc, None]
+    rows = json.loads(call(capsys, "report", tiny_run.path.parent, "--format", "json"))
+    assert rows[0]["GT-known Loc"] == [tiny_run.result.gt_known_loc, None]
     assert "no runs found in" in fail(capsys, "report", tmp_path)
     with pytest.raises(SystemExit):
         cli.main(["report", "no/such/folder"])
     assert "no/such/folder: there is no such folder" in capsys.readouterr().err
 
 
-def test_report_keeps_one_data_set_and_one_method_in_any_form(capsys, trained):
-    place = trained.path.parent
-    asked = ["--data", "toy", "--method", trained.config.method.upper()]
+def test_report_keeps_one_data_set_and_one_method_in_any_form(capsys, tiny_run):
+    place = tiny_run.path.parent
+    asked = ["--data", "toy", "--method", tiny_run.config.method.upper()]
     [row] = csv.DictReader(io.StringIO(call(capsys, "report", place, *asked, "--format", "csv")))
-    assert float(row["GT-known Loc"]) == trained.result.gt_known_loc and row["GT-known Loc sd"] == ""
+    assert float(row["GT-known Loc"]) == tiny_run.result.gt_known_loc and row["GT-known Loc sd"] == ""
     head, line, first = call(capsys, "report", place, "--format", "markdown").splitlines()
     assert head.startswith("| data | backbone |") and set(line) <= set("|- ") and first.startswith("| ToyBirds |")
     assert "unknown data 'cub'" in fail(capsys, "report", place, "--data", "cub")
@@ -311,11 +311,11 @@ def test_notebook_lists_its_parameters_and_runs_nothing(capsys, tmp_path):
     assert "say where the executed notebook goes" in fail(capsys, "notebook", tmp_path / "a.ipynb")
 
 
-def test_report_goes_on_beside_a_record_that_is_none(capsys, trained, tmp_path):
+def test_report_goes_on_beside_a_record_that_is_none(capsys, tiny_run, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "record.json").write_text("[]")
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["report", str(trained.path.parent), str(tmp_path)])
+        cli.main(["report", str(tiny_run.path.parent), str(tmp_path)])
     said = capsys.readouterr()
     assert stopped.value.code == 1 and "ToyBirds" in said.out
     assert "1 left out:" in said.err and "record.json: not a record of cmr" in said.err

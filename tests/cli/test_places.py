@@ -45,10 +45,10 @@ def unreached(*_, **__):
 
 @pytest.mark.parametrize("name", ["record.json", "model.safetensors", "outcomes.safetensors.xz", "", "new.txt"])
 def test_evaluate_writes_over_no_file_of_a_run_and_says_so_before_the_test(
-    name, capsys, trained, tmp_path, monkeypatch
+    name, capsys, tiny_run, tmp_path, monkeypatch
 ):
     copy = tmp_path / "run"
-    shutil.copytree(trained.path, copy)
+    shutil.copytree(tiny_run.path, copy)
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
     monkeypatch.setattr("cmr.study.reevaluate.reevaluate", unreached)
     said = fail(capsys, "evaluate", "--run", copy, "--out", copy / name)
@@ -56,21 +56,21 @@ def test_evaluate_writes_over_no_file_of_a_run_and_says_so_before_the_test(
     assert before == {path.name: path.read_bytes() for path in copy.iterdir()}
 
 
-def test_evaluate_writes_again_over_its_own(capsys, trained, tmp_path):
+def test_evaluate_writes_again_over_its_own(capsys, tiny_run, tmp_path):
     out = tmp_path / "new" / "numbers.json"
     for _ in range(2):
-        call(capsys, "evaluate", "--run", trained.path, "--device", "cpu", "--out", out)
-    assert json.loads(out.read_text())["run"] == trained.id
+        call(capsys, "evaluate", "--run", tiny_run.path, "--device", "cpu", "--out", out)
+    assert json.loads(out.read_text())["run"] == tiny_run.id
     assert [path.name for path in out.parent.iterdir()] == ["numbers.json"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a device as a folder")
 @pytest.mark.parametrize("command", ["evaluate", "score", "show"])
-def test_a_place_that_cannot_be_is_told_before_the_work(command, capsys, trained, maps, monkeypatch):
+def test_a_place_that_cannot_be_is_told_before_the_work(command, capsys, tiny_run, maps, monkeypatch):
     monkeypatch.setattr("cmr.study.reevaluate.reevaluate", unreached)
     monkeypatch.setattr("cmr.study.score.evaluate_folder", unreached)
     monkeypatch.setattr("cmr.figures.contact_sheet", unreached)
-    asked = {"evaluate": ["evaluate", "--run", trained.path], "score": ["score", *maps], "show": SHOW}[command]
+    asked = {"evaluate": ["evaluate", "--run", tiny_run.path], "score": ["score", *maps], "show": SHOW}[command]
     place = f"/dev/null/x.{'png' if command == 'show' else 'json'}"
     assert f"{place}: it cannot be written" in fail(capsys, *asked, "--out", place)
 
@@ -128,8 +128,8 @@ def test_make_on_a_full_disk_says_that_nothing_is_left(capsys, tmp_path, monkeyp
 
 @pytest.mark.skipif(os.name != "posix", reason="shells")
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
-def test_a_stream_that_is_closed_is_no_mistake(closed, trained):
-    line = f'"{sys.executable}" -m cmr report "{trained.path.parent}" {closed}'
+def test_a_stream_that_is_closed_is_no_mistake(closed, tiny_run):
+    line = f'"{sys.executable}" -m cmr report "{tiny_run.path.parent}" {closed}'
     ended = subprocess.run(line, shell=True, capture_output=True, text=True)
     assert ended.returncode == 0 and "Traceback" not in ended.stderr
 
@@ -142,9 +142,9 @@ def test_a_folder_that_is_gone_is_told(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # before the fixture goes back
 
 
-def changed(trained, folder, change):
+def changed(tiny_run, folder, change):
     """A copy of a run whose record was changed by hand, without its checksum."""
-    shutil.copytree(trained.path, folder)
+    shutil.copytree(tiny_run.path, folder)
     record = json.loads((folder / "record.json").read_text())
     record.pop("checksum")
     change(record)
@@ -161,22 +161,22 @@ def changed(trained, folder, change):
         (lambda record: record.update(history=[1]), "history: 1 is not of type dict"),
     ],
 )
-def test_report_leaves_out_a_record_that_cannot_be_and_prints_the_others(change, why, capsys, trained, tmp_path):
-    shutil.copytree(trained.path, tmp_path / "good")
-    changed(trained, tmp_path / "bad", change)
+def test_report_leaves_out_a_record_that_cannot_be_and_prints_the_others(change, why, capsys, tiny_run, tmp_path):
+    shutil.copytree(tiny_run.path, tmp_path / "good")
+    changed(tiny_run, tmp_path / "bad", change)
     with pytest.raises(SystemExit) as stopped:
         cli.main(["report", str(tmp_path)])
     said = capsys.readouterr()
     assert stopped.value.code == 1
     assert why in said.err and str(tmp_path / "bad") in said.err
-    assert "CMR" in said.out
+    assert "CAM" in said.out
 
 
-def test_report_prints_no_escapes_of_a_record(capsys, trained, tmp_path):
+def test_report_prints_no_escapes_of_a_record(capsys, tiny_run, tmp_path):
     def rename(record):
         record["data"]["test"]["name"] = "\x1b[2J\x1b[31mX"
 
-    changed(trained, tmp_path / "red", rename)
+    changed(tiny_run, tmp_path / "red", rename)
     said = call(capsys, "report", tmp_path)
     assert "\x1b" not in said and "\\x1b[2J" in said
 

@@ -19,7 +19,6 @@ from cmr.presets import make
 from cmr.study import runs
 from cmr.study.reevaluate import changed, reevaluate
 from cmr.study.splits import splits
-from cmr.study.training import train
 
 LABELS = torch.tensor([2, 0, 3])
 
@@ -189,35 +188,29 @@ def test_a_missing_library_says_what_to_install(monkeypatch):
         posthoc_call(build(), "gradcam")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    config = make("tiny", method="cam", epochs=1, device="cpu")
-    return train(config, tmp_path_factory.mktemp("runs"), progress=False)
-
-
-def test_command_line(trained, tmp_path, capsys):
-    asked = ["evaluate", "--run", str(trained.path), "--maps", "gradcam", "--out", str(tmp_path / "scores.json")]
+def test_command_line(tiny_run, tmp_path, capsys):
+    asked = ["evaluate", "--run", str(tiny_run.path), "--maps", "gradcam", "--out", str(tmp_path / "scores.json")]
     main([*asked, "--record", str(tmp_path)])
     assert "GT-known Loc" in capsys.readouterr().out
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["maps"] == "gradcam"
     (again,) = runs.find(tmp_path)
     assert again.record.maps == "gradcam"
-    assert again.id == f"{trained.id}-gradcam"
-    ours = reevaluate(trained, trained.config, progress=False)  # the same maps where they are positive
+    assert again.id == f"{tiny_run.id}-gradcam"
+    ours = reevaluate(tiny_run, tiny_run.config, progress=False)  # the same maps where they are positive
     assert scores["result"]["Top-1 Clas"] == pytest.approx(ours.top1_clas, abs=1e-3)
     assert scores["result"]["PxAP"] != pytest.approx(ours.pxap, abs=1e-3)
 
 
-def test_command_line_refuses(trained, capsys):
+def test_command_line_refuses(tiny_run, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(["evaluate", "--run", str(trained.path), "--maps", "layer-cam"])
+        main(["evaluate", "--run", str(tiny_run.path), "--maps", "layer-cam"])
     assert stopped.value.code == 2
     assert "unknown maps 'layer-cam': did you mean 'layercam'?" in capsys.readouterr().err
 
 
-def test_sizes_and_mirror_image_reach_maps_from_gradients(trained):
-    config = changed(trained.config, {"test_scales": [1.0, 2.0], "test_flip": True})
-    once = reevaluate(trained, trained.config, progress=False, maps="layercam")
-    often = reevaluate(trained, config, progress=False, maps="layercam")
+def test_sizes_and_mirror_image_reach_maps_from_gradients(tiny_run):
+    config = changed(tiny_run.config, {"test_scales": [1.0, 2.0], "test_flip": True})
+    once = reevaluate(tiny_run, tiny_run.config, progress=False, maps="layercam")
+    often = reevaluate(tiny_run, config, progress=False, maps="layercam")
     assert often.pxap != pytest.approx(once.pxap, abs=1e-3)

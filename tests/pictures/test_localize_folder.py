@@ -27,17 +27,9 @@ def rows(out):
     return json.loads(Path(out, "localizations.json").read_text())["localizations"]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs")
-    cli.main(["train", "--preset", "tiny", "--method", "cam", "--device", "cpu", "--epochs", "1", "--out", str(out)])
-    [run] = runs.find(out)
-    return run
-
-
 @pytest.fixture
-def asked(trained):
-    return ["--run", trained.path, "--device", "cpu"]
+def asked(tiny_run):
+    return ["--run", tiny_run.path, "--device", "cpu"]
 
 
 def noise(path, width, height, seed=0):
@@ -47,7 +39,7 @@ def noise(path, width, height, seed=0):
     return path
 
 
-def test_pictures_of_any_shape_get_boxes_in_their_own_pixels(capsys, trained, asked, tmp_path):
+def test_pictures_of_any_shape_get_boxes_in_their_own_pixels(capsys, tiny_run, asked, tmp_path):
     noise(tmp_path / "in" / "a.jpg", 60, 40)
     noise(tmp_path / "in" / "b.png", 30, 50)
     call(capsys, "localize", tmp_path / "in", *asked, "--out", tmp_path / "out")
@@ -57,7 +49,7 @@ def test_pictures_of_any_shape_get_boxes_in_their_own_pixels(capsys, trained, as
         x0, y0, x1, y1 = row["box"]
         assert 0 <= x0 < x1 <= width == row["width"]
         assert 0 <= y0 < y1 <= height == row["height"]
-        assert row["class"] in trained.record.classes
+        assert row["class"] in tiny_run.record.classes
         assert 0 < row["score"] <= 1
         assert row["objects"][0]["box"] == row["box"]
         with Image.open(tmp_path / "out" / row["picture"]) as drawn:
@@ -203,10 +195,10 @@ def test_a_name_that_is_not_utf_8(asked, tmp_path):
     assert json.loads((out / "coco.json").read_text())["images"][0]["file_name"] == "caf\udce9.png"
 
 
-def test_what_is_done_and_unchanged_is_not_done_again(capsys, trained, tmp_path, monkeypatch):
+def test_what_is_done_and_unchanged_is_not_done_again(capsys, tiny_run, tmp_path, monkeypatch):
     for name in ("a.png", "b.png", "c.png"):
         noise(tmp_path / "in" / name, 20, 20)
-    options = {"out": tmp_path / "out", "run": trained.path, "device": "cpu"}
+    options = {"out": tmp_path / "out", "run": tiny_run.path, "device": "cpu"}
     localize_pictures(tmp_path / "in", **options)
     done: list[str] = []
     save = folder_module._save
@@ -224,7 +216,7 @@ def test_what_is_done_and_unchanged_is_not_done_again(capsys, trained, tmp_path,
     assert len(rows(tmp_path / "out")) == 3
 
 
-def test_a_stop_between_two_batches_loses_nothing_that_is_done(trained, tmp_path, monkeypatch):
+def test_a_stop_between_two_batches_loses_nothing_that_is_done(tiny_run, tmp_path, monkeypatch):
     for number in range(4):
         noise(tmp_path / "in" / f"{number}.png", 20, 20)
     monkeypatch.setattr(folder_module, "BATCH", 2)
@@ -238,7 +230,7 @@ def test_a_stop_between_two_batches_loses_nothing_that_is_done(trained, tmp_path
 
     monkeypatch.setattr(folder_module, "_save", stops)
     with pytest.raises(KeyboardInterrupt):
-        localize_pictures(tmp_path / "in", tmp_path / "out", run=trained.path, device="cpu")
+        localize_pictures(tmp_path / "in", tmp_path / "out", run=tiny_run.path, device="cpu")
     assert [row["image"] for row in rows(tmp_path / "out")] == ["0.png", "1.png"]
 
 
@@ -295,9 +287,9 @@ def test_what_a_run_brings_itself_is_not_taken_beside_it(capsys, asked, tmp_path
     assert f"run: a run brings its own {option[0][2:].replace('-', '_')}; leave that out" in said
 
 
-def test_a_run_without_its_model_is_told(trained, tmp_path):
+def test_a_run_without_its_model_is_told(tiny_run, tmp_path):
     noise(tmp_path / "a.png", 9, 9)
-    shutil.copytree(trained.path, tmp_path / "run")
+    shutil.copytree(tiny_run.path, tmp_path / "run")
     (tmp_path / "run" / runs.MODEL).unlink()
     with pytest.raises(UserError, match="only the record was kept"):
         localize_pictures(tmp_path / "a.png", tmp_path / "out", run=tmp_path / "run", device="cpu")
@@ -322,7 +314,7 @@ def bird_of(split, bird):
     return next((i for i, name in enumerate(split.ids) if name.endswith(bird.name)), -1)
 
 
-def test_what_was_found_before_a_failure_is_kept(trained, tmp_path, monkeypatch):
+def test_what_was_found_before_a_failure_is_kept(tiny_run, tmp_path, monkeypatch):
     for i in range(3):
         noise(tmp_path / "in" / f"{i}.png", 20, 20, i)
     monkeypatch.setattr(folder_module, "BATCH", 1)
@@ -335,32 +327,32 @@ def test_what_was_found_before_a_failure_is_kept(trained, tmp_path, monkeypatch)
 
     monkeypatch.setattr(folder_module, "_save", full)
     with pytest.raises(OSError, match="No space left"):
-        localize_pictures(tmp_path / "in", tmp_path / "out", run=trained.path, device="cpu")
+        localize_pictures(tmp_path / "in", tmp_path / "out", run=tiny_run.path, device="cpu")
     assert [row["image"] for row in rows(tmp_path / "out")] == ["0.png", "1.png"]
 
 
-def test_two_calls_do_not_write_into_one_folder_at_once(trained, tmp_path):
+def test_two_calls_do_not_write_into_one_folder_at_once(tiny_run, tmp_path):
     picture = noise(tmp_path / "in" / "a.png", 20, 20)
     with (
         alone(tmp_path / "out" / "localizations"),
         pytest.raises(UserError, match="works there; wait until it has ended"),
     ):
-        localize_pictures(picture, tmp_path / "out", run=trained.path, device="cpu")
-    localize_pictures(picture, tmp_path / "out", run=trained.path, device="cpu")
+        localize_pictures(picture, tmp_path / "out", run=tiny_run.path, device="cpu")
+    localize_pictures(picture, tmp_path / "out", run=tiny_run.path, device="cpu")
     assert [row["image"] for row in rows(tmp_path / "out")] == ["a.png"]
 
 
-def test_a_name_as_long_as_names_may_be(trained, tmp_path):
+def test_a_name_as_long_as_names_may_be(tiny_run, tmp_path):
     picture = noise(tmp_path / "in" / ("鳥" * 80 + ".png"), 20, 20)
-    localize_pictures(picture, tmp_path / "out", run=trained.path, device="cpu")
+    localize_pictures(picture, tmp_path / "out", run=tiny_run.path, device="cpu")
     assert [row["image"] for row in rows(tmp_path / "out")] == [picture.name]
 
 
-def test_a_picture_in_memory_is_read_as_its_file_is(trained, tmp_path):
+def test_a_picture_in_memory_is_read_as_its_file_is(tiny_run, tmp_path):
     path = tmp_path / "deep.png"
     Image.fromarray((np.arange(400, dtype=np.uint16) * 100).reshape(20, 20)).save(path)
     with Image.open(path) as opened:
-        there, here = (cmr.localize(image, run=trained.path, device="cpu") for image in (path, opened))
+        there, here = (cmr.localize(image, run=tiny_run.path, device="cpu") for image in (path, opened))
     assert np.array_equal(np.array(there.picture), np.array(here.picture))
     with pytest.raises(UserError, match=r"picture 0: its pixels are floating-point numbers"):
-        cmr.localize(Image.new("F", (8, 8)), run=trained.path, device="cpu")
+        cmr.localize(Image.new("F", (8, 8)), run=tiny_run.path, device="cpu")
