@@ -187,18 +187,18 @@ def check(settings: Any) -> None:
         value = getattr(settings, name)
         if origin is Literal and value not in args:
             raise UserError(f"{name}: {shown(value)} is not one of {', '.join(map(str, args))}")
-        if origin is tuple:
-            kinds = (int, float) if args[0] is float else args[:1]
-            if not isinstance(value, tuple) or any(isinstance(v, bool) or not isinstance(v, kinds) for v in value):
-                raise UserError(f"{name}: {shown(value)} is not a list of type {args[0].__name__}")
-            if not value:
-                raise UserError(f"{name}: the list is empty; give at least one value")
-        if hint in (int, float, str, bool):
-            right = isinstance(value, (int, float) if hint is float else hint)
-            if not right or (isinstance(value, bool) and hint is not bool):
-                raise UserError(f"{name}: {shown(value)} is not of type {hint.__name__}")
-            if isinstance(value, str) and "\0" in value:
-                raise UserError(f"{name}: {shown(value)} holds a control character; remove it")
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, (int, float)) and number not in ranges.get(name, ANY):
-                raise UserError(f"{name}: {shown(number)} is out of range; give {ranges.get(name, ANY)}")
+        if origin is tuple and not isinstance(value, tuple):
+            raise UserError(f"{name}: {shown(value)} is not a list; give [{shown(value)}]")
+        if value == ():
+            raise UserError(f"{name}: the list is empty; give at least one value")
+        kind = args[0] if origin is tuple else hint
+        for item in value if origin is tuple else (value,):
+            if kind in (int, float, str, bool):
+                right = isinstance(item, (int, float) if kind is float else kind)
+                if not right or (isinstance(item, bool) and kind is not bool):
+                    said = shown(list(item) if isinstance(item, tuple) else item)
+                    raise UserError(f"{name}: {said} is not of type {kind.__name__}")
+            if isinstance(item, str) and "\0" in item:
+                raise UserError(f"{name}: {shown(item)} holds a control character; remove it")
+            if isinstance(item, (int, float)) and item not in ranges.get(name, ANY):
+                raise UserError(f"{name}: {shown(item)} is out of range; give {ranges.get(name, ANY)}")

@@ -15,8 +15,8 @@ import numpy as np
 import pandas
 
 from cmr.errors import UserError, require_known
+from cmr.presets import converted
 from cmr.study import records, tables
-from cmr.study.grid import typed
 from cmr.study.groups import Group, key_part
 from cmr.study.provenance import metric_lines
 from cmr.study.record import FrozenRecord
@@ -217,7 +217,7 @@ def expand(content: Mapping[str, Any], kind: str, settings: type[S], where: str)
         many = [n for n, value in values.items() if isinstance(value, list) and get_origin(hints[n]) is not tuple]
         for choice in itertools.product(*(values[name] for name in many)):
             try:
-                found.append(settings(**typed(settings, values | dict(zip(many, choice, strict=True)))))
+                found.append(settings(**converted(settings, values | dict(zip(many, choice, strict=True)))))
             except UserError as error:
                 raise UserError(f"{where}: {error}") from None
     return found

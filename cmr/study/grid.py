@@ -6,13 +6,13 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from cmr.config import Config
 from cmr.data import DATASETS
 from cmr.errors import UserError, require_known, shown, unknown
 from cmr.methods import METHODS
-from cmr.presets import PRESETS, converted, make
+from cmr.presets import PRESETS, make
 from cmr.study.identity import essence, values_of
 
 GENERAL = {item.name for item in fields(Config)} - {"settings", "data_settings"}
@@ -171,30 +171,12 @@ def _config(preset: str, common: dict[str, Any], values: dict[str, Any], seed: i
     try:
         return make(
             preset,
-            settings=typed(mine, {name: merged[name] for name in merged if name in names_of(mine)}),
-            data_settings=typed(data_mine, of_data),
-            **typed(Config, {name: merged[name] for name in merged if name in GENERAL} | {"seed": seed}),
+            settings={name: merged[name] for name in merged if name in names_of(mine)},
+            data_settings=of_data,
+            **({name: merged[name] for name in merged if name in GENERAL} | {"seed": seed}),
         )
     except UserError as error:
         raise UserError(f"{where} (method {method}): {error}") from None
-
-
-def typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Values as `cmr.presets.converted` has them, each of the type of its field or named in a `UserError`."""
-    hints, found = get_type_hints(kind), converted(kind, values)
-    for name, value in found.items():
-        _require_type(name, value, values[name], hints.get(name))
-    return found
-
-
-def _require_type(name: str, value: Any, given: Any, hint: Any) -> None:
-    if get_origin(hint) is tuple:
-        if not isinstance(value, tuple):
-            raise UserError(f"{name}: {shown(given)} is not a list; give [{shown(given)}]")
-        for item, one in zip(value, given, strict=True):
-            _require_type(name, item, one, get_args(hint)[0])
-    elif hint in (int, str, float) and type(value) is not hint:
-        raise UserError(f"{name}: {shown(given)} is not of type {hint.__name__}")
 
 
 def varying(configs: Sequence[Config]) -> list[str]:

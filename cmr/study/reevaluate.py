@@ -18,9 +18,9 @@ from cmr.maps import LocalizeLabels, of_labels
 from cmr.maps.multiscale import at_scales
 from cmr.maps.posthoc import posthoc_call
 from cmr.metrics.result import Result
+from cmr.presets import converted
 from cmr.study import machine, models, runs
 from cmr.study.agreement import view_agreement
-from cmr.study.grid import typed
 from cmr.study.identity import fingerprints, identity
 from cmr.study.record import Trained
 from cmr.study.records import ROOM
@@ -51,8 +51,10 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
     own = [item.name for item in fields(config.settings) if item.name.startswith("test_")]
     for name in changes:
         require_known(name, "test setting", (*GENERAL, *own))
-    settings = replace(config.settings, **typed(type(config.settings), {n: changes[n] for n in own if n in changes}))
-    return replace(config, settings=settings, **typed(Config, {n: changes[n] for n in GENERAL if n in changes}))
+    settings = replace(
+        config.settings, **converted(type(config.settings), {n: changes[n] for n in own if n in changes})
+    )
+    return replace(config, settings=settings, **converted(Config, {n: changes[n] for n in GENERAL if n in changes}))
 
 
 def command(run: runs.Run, config: Config, out: str | Path, maps: str = "") -> str:

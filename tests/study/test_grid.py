@@ -133,7 +133,7 @@ def test_the_same_run_twice_is_one(load):
         ("[[runs]]\nsizes = ['a']", "[[runs]] 1 (method cmr): sizes: 'a' is not of type int"),
         (f"[[runs]]\nepochs = {'9' * 5000}", "grid.toml: not TOML: "),
         (f"[[runs]]\nepochs = 0x{'f' * 5000}", "(method cmr): epochs: a number of thousands of digits is out of range"),
-        (f"[[runs]]\nlr = 0x{'f' * 5000}", "(method cmr): lr: a number of thousands of digits is not of type float"),
+        (f"[[runs]]\nlr = 0x{'f' * 5000}", "(method cmr): lr: a number of thousands of digits is out of range"),
         (f"[[runs]]\nlr = {'[' * 5000}{']' * 5000}", "grid.toml: not TOML: its brackets are nested too deep"),
         (
             f"seeds = [0, 1]\n[[runs]]\ngrid = {{lr = {[0.1] * 800}, beta = {[0.1] * 800}}}\n[[runs]]",
