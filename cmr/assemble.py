@@ -72,11 +72,11 @@ def device_of(name: str) -> torch.device:
         device(type='cpu')
     """
     kind, _, number = name.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind in ("cuda", "mps") and number.isdigit())):
-        raise UserError(f"device: '{name}' is not one of auto, cpu, cuda, cuda:N, mps")
+    if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
+        raise UserError(f"device: '{name}' is not one of auto, cpu, cuda, cuda:N")
     if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    there = {"cpu": 1, "cuda": torch.cuda.device_count()}[kind]
     if int(number or 0) >= there:
         seen = f"{there or 'no'} GPU{'s' * (there > 1)}"
         raise UserError(f"device: {name} was asked for, but torch sees {seen} of this kind; take --device cpu")

@@ -141,7 +141,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     threshold: float = 0.2
     # random seed
     seed: int = 0
-    # auto, cpu, cuda, cuda:N or mps
+    # auto, cpu, cuda or cuda:N
     device: str = "auto"
     # keep the images on the device as uint8: auto (when they fit), yes or no
     resident: Literal["auto", "yes", "no"] = "auto"

@@ -94,18 +94,7 @@ def make(
     """
     require_known(preset, "preset", PRESETS)
     chosen = PRESETS[preset]
-    names = {item.name for item in fields(Config)} - {"settings", "data_settings"}
-    for name in general:
-        require_known(name, "parameter", names)
-    values = chosen.general | general
-    method, data = values.get("method", Config.method), values.get("data", Config.data)
-    require_known(method, "method", METHODS)
-    require_known(data, "data set", DATASETS)
-    own = _settings(METHODS.settings(method), chosen.settings, settings or {}, f"setting of method '{method}'")
-    data_own = _settings(
-        DATASETS[data].Settings, chosen.data_settings, data_settings or {}, f"setting of data set '{data}'"
-    )
-    return checked(Config(own, data_own, **converted(Config, values)))
+    return _made(chosen.general | general, settings or {}, data_settings or {}, chosen)
 
 
 def preset_for(data: str | None) -> str:
@@ -119,6 +108,19 @@ def checked(config: Config) -> Config:
     require_known(config.data, "data set", DATASETS)
     require_known(config.backbone, "backbone", BACKBONES)
     return config
+
+
+def _made(values: dict[str, Any], settings: dict, data_settings: dict, preset: Preset) -> Config:
+    """The configuration with these fields and settings, and the preset's settings where none are given."""
+    names = {item.name for item in fields(Config)} - {"settings", "data_settings"}
+    for name in values:
+        require_known(name, "parameter", names)
+    method, data = values.get("method", Config.method), values.get("data", Config.data)
+    require_known(method, "method", METHODS)
+    require_known(data, "data set", DATASETS)
+    own = _settings(METHODS.settings(method), preset.settings, settings, f"setting of method '{method}'")
+    data_own = _settings(DATASETS[data].Settings, preset.data_settings, data_settings, f"setting of data set '{data}'")
+    return checked(Config(own, data_own, **converted(Config, values)))
 
 
 def _settings(kind: type, preset: dict, given: dict, what: str) -> Any:
@@ -149,15 +151,8 @@ def from_dict(values: dict[str, Any]) -> Config:
     if not isinstance(settings, dict) or not isinstance(data_settings, dict):
         raise UserError("a configuration needs the settings of its method and of its data")
     require_known(values.get("method", Config.method), "method", METHODS)
-    require_known(values.get("data", Config.data), "data set", DATASETS)
-    names = {item.name for item in fields(Config)}
-    for name in values:
-        require_known(name, "parameter", names)
-    method = METHODS.settings(values.get("method", Config.method))
-    before = getattr(method, "BEFORE", {})
+    before = getattr(METHODS.settings(values.get("method", Config.method)), "BEFORE", {})
     settings = {
         name: before.get((name, value), value) if isinstance(value, str) else value for name, value in settings.items()
     }
-    own = _settings(method, {}, settings, "setting")
-    data_own = _settings(DATASETS[values.get("data", Config.data)].Settings, {}, data_settings, "setting")
-    return checked(Config(own, data_own, **converted(Config, values)))
+    return _made(values, settings, data_settings, Preset())

@@ -43,10 +43,9 @@ def test_what_only_trainings_share_is_refused_to_several_processes(monkeypatch):
         assemble.make_lone_fabric(make("tiny"))
 
 
-@pytest.mark.parametrize("name", ["cuda:0", "cuda", "mps"])
+@pytest.mark.parametrize("name", ["cuda:0", "cuda"])
 def test_a_gpu_that_is_not_there_is_named(name, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError, match=f"device: {name} was asked for, but torch sees no GPU of this kind"):
         assemble.make_fabric(make("tiny", device=name))
 

@@ -29,7 +29,7 @@ class Evaluate:
     maps: str = ""
     # folder in which this test gets a run's folder of its own, with record and outcomes
     record: str = ""
-    # auto, cpu, cuda, cuda:N or mps
+    # auto, cpu, cuda or cuda:N
     device: str = "auto"
     # JSON file for the metrics; none: print only
     out: str = ""

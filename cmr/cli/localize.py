@@ -53,7 +53,7 @@ class Localize:
     maps: bool = False
     # write sheet.html, a page with all pictures
     sheet: bool = True
-    # auto, cpu, cuda, cuda:N or mps
+    # auto, cpu, cuda or cuda:N
     device: str = "auto"
 
 

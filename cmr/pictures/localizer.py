@@ -41,7 +41,7 @@ class Localizer:
         classes: names of the classes, where they are not ImageNet's.
         layer: the module whose output is taken as features, where that is not the last map.
         image_size: side of the image that the network sees; 0 for its own.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda or cuda:N.
 
     Raises:
         UserError: a setting out of range, or a network that cannot be had.

@@ -42,7 +42,7 @@ def configuration(
         preset: as in `cmr.presets.make`.
         images: of the training split.
         epochs: passes over them.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda or cuda:N.
         **dials: settings of the data set: how much each part tells, 0 to 1.
 
     Returns:

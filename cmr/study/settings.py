@@ -49,7 +49,7 @@ class DDT:
     batch_size: int = 16
     # seed of the draw of images
     seed: int = 0
-    # auto, cpu, cuda, cuda:N or mps
+    # auto, cpu, cuda or cuda:N
     device: str = "auto"
 
     def __post_init__(self) -> None:
