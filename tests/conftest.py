@@ -74,6 +74,15 @@ def tiny_run(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A browser for the pages of tests/book; skips the test where there is no Chromium."""
+    from browser import opened  # of that folder
+
+    with opened() as found:
+        yield found
+
+
 @pytest.fixture(scope="session")
 def extension():
     """Loads an extension of the book by its name, as Sphinx does: book/_ext is no package."""

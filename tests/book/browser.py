@@ -1,11 +1,13 @@
 """Pages as a headless Chromium shows them: what hangs over, cannot be read, cannot be seen, or asks for a network."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 import book.chromium
 from book.chromium import executable
-
-__all__ = ["Browser", "defects", "executable", "links"]
 
 WIDTHS = {1280: 900, 390: 844}  # pixels: a laptop's window, a phone
 THEMES = ("light", "dark")
@@ -35,6 +37,18 @@ class Browser(book.chromium.Browser):
         self.run(PROBE.read_text(encoding="utf-8"))
         self.run("cmrProbe.unfold()")
 
+    def open_folded(self, page: Path, place: str = "") -> None:
+        """Opens a page as a reader finds it, at a place of it; nothing of the page before stays."""
+        self.call("Page.navigate", url="about:blank")  # or only the place might be new
+        super().open(page, place)
+
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Presses a key, lets it go, and waits for what the page makes of it."""
+        for kind in ("keyDown", "keyUp"):
+            said = {"text": text} if text and kind == "keyDown" else {}
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **said)
+        self.run("new Promise((done) => setTimeout(done, 50))")
+
     def complaints(self) -> list[str]:
         """What the page said or asked for since it was opened: errors, and requests that leave the machine."""
         found = []
@@ -48,6 +62,20 @@ class Browser(book.chromium.Browser):
             elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
                 found.append(f"log: {params['entry']['text']} {params['entry'].get('url', '')}")
         return found + [f"asks the network for {url}" for url in self.asked()]
+
+
+def chromium() -> str:
+    """The path of a Chromium; skips the test where none is on this machine."""
+    if (path := executable()) is None:
+        pytest.skip("no Chromium on this machine; nothing is opened in it")
+    return path
+
+
+@contextmanager
+def opened() -> Iterator[Browser]:
+    """A browser; skips the test where there is none."""
+    with Browser(chromium()) as found:
+        yield found
 
 
 def defects(browser: Browser, page: Path) -> list[str]:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from browser import opened
 
 
 def evaluate(files: list[Path], expression: str) -> Any:
@@ -17,10 +17,5 @@ def evaluate(files: list[Path], expression: str) -> Any:
         done = subprocess.run([node, "-"], input=written, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
-    pytest.importorskip("websocket", reason="neither Node nor websocket-client is installed; no script can be run")
-    from browser import Browser, executable
-
-    if (chromium := executable()) is None:
-        pytest.skip("neither Node nor a Chromium on this machine; no script can be run")
-    with Browser(chromium) as found:
+    with opened() as found:
         return found.run(f"(() => {{ {script}\nreturn {expression}; }})()")

@@ -16,6 +16,7 @@ from myst_parser.config.main import MdParserConfig
 from myst_parser.mdit_to_docutils.base import DocutilsRenderer
 from myst_parser.parsers.mdit import create_md_parser
 
+ROOT = Path(__file__).resolve().parents[2]
 LONGEST_SENTENCE = 35  # words
 LONGEST_PARAGRAPH = 90  # words
 MOST_NUMBERS = 2  # pasted from records into one paragraph
@@ -228,6 +229,9 @@ def glossary(file: Path) -> set[str]:
     return {term.strip() for line in heads for term in line.split(",")}
 
 
+TERMS = glossary(ROOT / "book" / "reference" / "glossary.md")
+
+
 def unexplained(page: Page, known: set[str]) -> Iterator[str]:
     """Terms that a page links and abbreviations that it uses which the glossary does not have."""
     for where, term in page.terms:
@@ -245,3 +249,8 @@ def bare(page: Page) -> Iterator[str]:
     """Pictures without a text in their place, and tables without a caption."""
     yield from (f"{figure.where}: a picture without alt text" for figure in page.figures if not figure.alt.strip())
     yield from (f"{where}: a table without a caption" for where, captioned in page.tables if not captioned)
+
+
+def faults(page: Page, known: set[str] = TERMS) -> list[str]:
+    """What every check finds in a page."""
+    return [*too_long(page), *misnamed(page), *unexplained(page, known), *bare(page)]

@@ -4,10 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace
+from small import build
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = f"""\
 # A page
 
@@ -49,17 +47,11 @@ def built(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("appendix")
     (folder / "index.md").write_text(PAGE)
     (folder / "other.md").write_text("# Appendix: a page\n\nWords.\n")
-    (folder / "conf.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
-        "extensions = ['myst_parser', 'goals', 'appendix']\nhtml_theme = 'basic'\nhtml_css_files = ['book.css']\n"
-        f"myst_enable_extensions = ['colon_fence']\nhtml_static_path = [{str(ROOT / 'book/_static')!r}]\n"
-    )
-    with (folder / "warnings").open("w") as warnings, docutils_namespace():
-        Sphinx(folder, folder, folder / "out", folder / "trees", "html", status=None, warning=warnings).build()
+    out = build(folder, "goals", "appendix")
     assert (folder / "warnings").read_text() == ""
-    page = folder / "out" / "index.html"  # the theme has no article; the book's has
+    page = out / "index.html"  # the theme has no article; the book's has
     page.write_text(page.read_text().replace('<div class="body"', '<div class="body bd-article"'))
-    return folder / "out"
+    return out
 
 
 def test_each_appendix_is_a_closed_box_under_its_heading_up_to_a_rule(built):
@@ -75,23 +67,12 @@ def test_what_is_folded_does_not_count_in_the_time(built):
     assert "about 1 minute<" in (built / "index.html").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    pytest.importorskip("websocket", reason="websocket-client is not installed; the page is not tried")
-    from book.chromium import Browser, executable
-
-    if (chromium := executable()) is None:
-        pytest.skip("no Chromium on this machine; the page is not tried")
-    with Browser(chromium) as found:
-        yield found
-
-
 OPEN = "[...document.querySelectorAll('.cmr-appendix > details')].map((e) => e.open)"
 
 
 @pytest.mark.parametrize("place", ["place", "whole"])
 def test_a_link_opens_what_it_leads_to_once_and_again(browser, built, place):
-    browser.open(built / "index.html")
+    browser.open_folded(built / "index.html")
     assert browser.run(OPEN) == [False, False]
     for _ in range(2):  # the second click changes no address
         click = f"document.querySelector('a[href=\"#{place}\"]:not(.headerlink)').click()"
@@ -101,14 +82,13 @@ def test_a_link_opens_what_it_leads_to_once_and_again(browser, built, place):
 
 
 def test_an_address_with_a_place_opens_it(browser, built):
-    browser.call("Page.navigate", url="about:blank")  # or only the place would be new
-    browser.open(built / "index.html", "place")
+    browser.open_folded(built / "index.html", "place")
     assert browser.run(OPEN) == [True, False]
     assert browser.run("document.getElementById('place').getBoundingClientRect().top < innerHeight")
 
 
 def test_on_paper_all_are_open_and_closed_again_afterwards(browser, built):
-    browser.open(built / "index.html")
+    browser.open_folded(built / "index.html")
     seen = f"new Promise((done) => addEventListener('beforeprint', () => done({OPEN})))"
     browser.run(f"window.seen = {seen}; 1")
     browser.call("Page.printToPDF")

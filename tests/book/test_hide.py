@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from javascript import evaluate
-from widget import choose, press, settle, shown
+from widget import choose, settle, shown
 
 from book import hide
 from cmr.data.images import normalise
@@ -115,8 +115,8 @@ def test_cells_are_hidden_by_keyboard_and_the_sentence_is_the_librarys(page):
     choose(page, "bird", "3")
     page.run("document.querySelector('canvas[name=cells]').focus()")
     for key, code in (("ArrowRight", 39), ("ArrowRight", 39), ("ArrowDown", 40)):
-        press(page, key, code)
-    press(page, " ", 32, " ")
+        page.press(key, code)
+    page.press(" ", 32, " ")
     assert settle(page, "cell") == "row 2, column 3: hidden"
     assert settle(page, "result") == told(3, 16, [6])
 
@@ -124,7 +124,7 @@ def test_cells_are_hidden_by_keyboard_and_the_sentence_is_the_librarys(page):
 def test_the_other_view_hides_the_other_cells(page):
     choose(page, "bird", "1")
     page.run("document.querySelector('canvas[name=cells]').focus()")
-    press(page, " ", 32, " ")
+    page.press(" ", 32, " ")
     page.run("document.querySelector('[name=swap]').click()")
     assert settle(page, "result") == told(1, 16, list(range(1, 16)))
     page.run("document.querySelector('[name=none]').click()")

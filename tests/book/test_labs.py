@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from IPython.display import display
-from prose import bare, glossary, misnamed, read_page, too_long, unexplained
+from prose import TERMS, faults, read_page
 
 from cmr.errors import UserError
 from cmr.study.notebooks import notebook_parameters, run_notebook
@@ -24,11 +24,6 @@ STUDENTS = sorted((LABS / "students").glob("*.ipynb"))
 
 def name(path: Path) -> str:
     return path.stem
-
-
-def code_of(path: Path) -> list[str]:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 def run(path: Path, out: Path) -> list[dict]:
@@ -58,7 +53,7 @@ def test_a_solution_notebook_runs_whole_and_its_predictions_hold(path, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("path", STUDENTS, ids=name)
 def test_a_students_notebook_runs_up_to_its_first_gap(path, tmp_path, monkeypatch):
-    code = code_of(path)
+    code = mark.code_of(path)
     first = next(i for i, source in enumerate(code) if GAP[1] in source)
     stops = first + (f"    {GAP[1]}" in code[first])  # a function stops where the check calls it
     monkeypatch.chdir(path.parent)
@@ -80,7 +75,7 @@ def test_a_lab_has_goals_time_four_to_eight_steps_and_predictions(path):
     steps = [int(found[1]) for text in texts if (found := re.match(r"## Step (\d):", text))]
     assert steps == list(range(1, len(steps) + 1))
     assert 4 <= len(steps) <= 8
-    code = code_of(path)
+    code = mark.code_of(path)
     assert sum("reveal(" in source for source in code) >= 2
     for source in code:
         assert not (BEGIN in source and "reveal(" in source), "a prediction is made in one cell and met in the next"
@@ -89,10 +84,7 @@ def test_a_lab_has_goals_time_four_to_eight_steps_and_predictions(path):
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=name)
 def test_the_labs_speak_as_the_book(path):
-    page = read_page(path)
-    terms = glossary(ROOT / "book" / "reference" / "glossary.md")
-    known = {*terms, "NotImplementedError"}
-    assert [*too_long(page), *misnamed(page), *unexplained(page, known), *bare(page)] == []
+    assert faults(read_page(path), TERMS | {"NotImplementedError"}) == []
 
 
 def test_the_copies_are_what_the_command_makes(capsys):
@@ -105,9 +97,11 @@ def test_the_copies_are_what_the_command_makes(capsys):
 def test_a_copy_holds_no_solution(path):
     text = path.read_text(encoding="utf-8")
     assert BEGIN not in text and END not in text
-    solutions = re.findall(rf"{BEGIN}\n(.*?){END}", "\n".join(code_of(LABS / "solutions" / path.name)), flags=re.DOTALL)
+    solutions = re.findall(
+        rf"{BEGIN}\n(.*?){END}", "\n".join(mark.code_of(LABS / "solutions" / path.name)), flags=re.DOTALL
+    )
     assert text.count(GAP[1]) == len(solutions)
-    left = "\n".join(code_of(path))
+    left = "\n".join(mark.code_of(path))
     assert not [solution for solution in solutions if solution.strip() in left]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torchvision.datasets.imagenet as imagenet
-from prose import bare, glossary, misnamed, read_page, too_long, unexplained
+from prose import faults, read_page
 
 from book import made
 from cmr.study import runs
@@ -13,14 +13,12 @@ from study import recipes
 from study.repeated import pairs
 
 ROOT = Path(__file__).resolve().parents[2]
-TERMS = glossary(ROOT / "book" / "reference" / "glossary.md")
 FOUND = list(recipes.read().values())
 
 
 def said_well(text: str, tmp_path: Path) -> None:
     (tmp_path / "part.md").write_text(text, encoding="utf-8")
-    page = read_page(tmp_path / "part.md")
-    assert [*too_long(page), *misnamed(page), *unexplained(page, TERMS), *bare(page)] == []
+    assert faults(read_page(tmp_path / "part.md")) == []
 
 
 def test_the_parameters_of_each_notebook_are_those_of_its_first_cell(tmp_path):

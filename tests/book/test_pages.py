@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prose import ENDS
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace
+from small import build
 
 from book.build import pages, source
 
@@ -190,14 +189,7 @@ def built(tmp_path_factory) -> Path:
     (folder / "notebooks/toy.md").write_text(f"# A toy\n\n{FRAME}\n" + '<details class="provenance" id="records">')
     pasted = "A number: notebooks/toy.ipynb::toy_number, and a [link](notebooks/other.ipynb).\n"
     (folder / "pasting.md").write_text(f"# Pasting\n\n{FRAME}\n{pasted}")
-    (folder / "conf.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
-        "extensions = ['myst_parser', 'sphinx_exercise', 'goals']\nhtml_theme = 'basic'\n"
-        "myst_enable_extensions = ['colon_fence', 'dollarmath']\n"
-    )
-    with (folder / "warnings").open("w") as warnings, docutils_namespace():
-        Sphinx(folder, folder, folder / "out", folder / "trees", "html", status=None, warning=warnings).build()
-    return folder / "out"
+    return build(folder, "sphinx_exercise", "goals")
 
 
 def plain(page: Path) -> str:

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
+import browser
+import pypdf
 import pytest
 
+from book import pdf
 from cmr.errors import UserError
-
-pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed; no PDF is made")
-pytest.importorskip("websocket", reason="websocket-client is not installed; no PDF is made")
-
-pdf = pytest.importorskip("book.pdf")
 
 TOC = {"root": "intro", "parts": [{"caption": "Part one", "chapters": [{"file": "deep/second"}]}]}
 INTRO = """<title>x</title><article><h1>First page<a class="headerlink" href="#first">#</a></h1>
@@ -29,9 +27,7 @@ def written(folder: Path, intro: str = INTRO) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    if (found := pdf.executable()) is None:
-        pytest.skip("no Chromium on this machine; nothing is printed")
-    return found
+    return browser.chromium()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from javascript import evaluate
 from PIL import Image
-from widget import choose, press, settle, shown
+from widget import choose, settle, shown
 
 from book import play
 from cmr.data.toybirds import render
@@ -149,15 +149,15 @@ def test_choosing_map_threshold_normaliser_and_rule_changes_the_result(page):
 def test_the_map_is_painted_by_keyboard(page):
     choose(page, "ready", "empty")
     page.run("document.querySelector('canvas[name=map]').focus()")
-    press(page, "ArrowRight", 39)
-    press(page, "ArrowDown", 40)
+    page.press("ArrowRight", 39)
+    page.press("ArrowDown", 40)
     assert settle(page, "cell") == "row 8, column 8: 0.0"
-    press(page, " ", 32, " ")
+    page.press(" ", 32, " ")
     assert settle(page, "cell") == "row 8, column 8: 1.0"
-    press(page, "-", 189, "-")
+    page.press("-", 189, "-")
     assert settle(page, "cell") == "row 8, column 8: 0.9"
-    press(page, "+", 187, "+")
-    press(page, "+", 187, "+")
+    page.press("+", 187, "+")
+    page.press("+", 187, "+")
     assert settle(page, "cell") == "row 8, column 8: 1.0"
     assert "1 component" in settle(page, "result")
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from prose import bare, glossary, misnamed, read_page, too_long, unexplained
+from prose import TERMS, bare, misnamed, read_page, too_long, unexplained
 
 from book.build import pages, source
 
 ROOT = Path(__file__).resolve().parents[2]
-TERMS = glossary(ROOT / "book" / "reference" / "glossary.md")
 TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [str(file.relative_to(ROOT)) for page in pages(TOC) if (file := source(ROOT, page))]
 TEXTS = ["README.md", "CONTRIBUTING.md", "DESIGN.md", "CHANGELOG.md"]  # the last two speak of old and outer names

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import nbformat
-from prose import bare, glossary, misnamed, read_page, too_long, unexplained
+from prose import faults, read_page
 
 from book import status
 from book.status import Executed, elapsed, executed, fill, older, page
 
 ROOT = Path(__file__).resolve().parents[2]
-TERMS = glossary(ROOT / "book" / "reference" / "glossary.md")
 PLACE = {"commit": "0123456789abcdef", "dirty": True, "cmr": "0.1.0", "python": "3.12.1", "device": "AMD EPYC"}
 PLACE |= {"versions": {"torch": "2.15.0"}}
 
@@ -87,8 +86,7 @@ def test_a_draft_says_so_and_runs_from_before_are_told(tmp_path):
 def test_the_sentences_are_the_books(tmp_path):
     for text in (page(TWO_CALLS, 3, 1.0), page([Executed("new", "New", "not executed")], 1, None)):
         (tmp_path / "part.md").write_text(text, encoding="utf-8")
-        found = read_page(tmp_path / "part.md")
-        assert [*too_long(found), *misnamed(found), *unexplained(found, TERMS), *bare(found)] == []
+        assert faults(read_page(tmp_path / "part.md")) == []
 
 
 def test_times_that_are_known_after_the_build_are_filled_in(tmp_path):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prose import Page, bare, glossary, misnamed, read_page, read_text, too_long, unexplained
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace
+from prose import Page, faults, read_page, read_text
+from small import build
 
 from book.build import pages, source
 
@@ -16,7 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TEACH = ROOT / "book" / "teach"
 QUIZ = yaml.safe_load((TEACH / "quiz.yml").read_text(encoding="utf-8"))
 QUESTIONS = [question for group in QUIZ for question in group["questions"]]
-TERMS = glossary(ROOT / "book" / "reference" / "glossary.md")
 PLANS = {"plan-50.md": 50, "plan-90.md": 90}
 
 
@@ -57,7 +55,7 @@ def test_a_question_is_short_and_its_pages_exist(question):
     page = Page([], [], [], [])
     for text in texts(question):
         read_text(text, question["id"], page, lines=False)
-    assert [*too_long(page), *misnamed(page), *unexplained(page, TERMS), *bare(page)] == []
+    assert faults(page) == []
     assert len({text.strip() for text in texts(question)}) == len(texts(question))
     linked = re.findall(r"\]\(([^)#]+)[^)]*\)", " ".join(texts(question)))
     pasted = re.findall(r"\{glue:text\}`([^:]+)\.ipynb::", " ".join(texts(question)))
@@ -118,15 +116,7 @@ def built(tmp_path_factory) -> Path:
     )
     (folder / "page.md").write_text("# A page\n")
     (folder / "slides.md").write_text(SLIDES)
-    (folder / "conf.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
-        "extensions = ['myst_parser', 'quiz', 'deck']\nhtml_theme = 'basic'\nhtml_css_files = ['book.css']\n"
-        f"html_static_path = [{str(ROOT / 'book/_static')!r}]\n"
-    )
-    with (folder / "warnings").open("w") as warnings, docutils_namespace():
-        app = Sphinx(folder, folder, folder / "out", folder / "trees", "html", status=None, warning=warnings)
-        app.build()
-    return folder / "out"
+    return build(folder, "quiz", "deck")
 
 
 def test_choices_unfold_without_javascript(built):
@@ -153,47 +143,26 @@ def test_scripts_are_on_their_pages_only(built):
     assert found == {"index": ["quiz.js"], "slides": ["deck.js"], "page": []}
 
 
-@pytest.fixture(scope="module")
-def browser():
-    tool = pytest.importorskip("browser", reason="websocket-client is not installed; nothing is pressed")
-    if tool.executable() is None:
-        pytest.skip("no Chromium on this machine; nothing is pressed")
-    with tool.Browser(tool.executable()) as found:
-        yield found
-
-
-def go(browser, page: Path) -> None:
-    browser.call("Page.navigate", url="about:blank")  # so that nothing of the test before stays
-    super(type(browser), browser).open(page)  # as a reader finds it, nothing unfolded
-
-
-def press(browser, key: str, code: int, text: str = "") -> None:
-    for kind in ("keyDown", "keyUp"):
-        said = {"text": text} if text and kind == "keyDown" else {}
-        browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **said)
-    browser.run("new Promise(done => setTimeout(done, 50))")
-
-
 def test_the_quiz_counts_first_choices_and_works_by_keyboard(browser, built):
-    go(browser, built / "index.html")
+    browser.open_folded(built / "index.html")
     score = "document.querySelector('.cmr-score span').textContent"
     assert browser.run(score) == "0 of 2 right at the first try, 0 answered."
     browser.run("document.querySelectorAll('#quiz-a summary')[1].focus()")
-    press(browser, "Enter", 13, "\r")
+    browser.press("Enter", 13, "\r")
     assert browser.run("document.querySelectorAll('#quiz-a details')[1].open")
     assert browser.run(score) == "0 of 2 right at the first try, 1 answered."
     for choice in ("#quiz-a .cmr-right", "#quiz-b .cmr-right"):
         browser.run(f"document.querySelector('{choice} summary').click()")
-    press(browser, "Shift", 16)
+    browser.press("Shift", 16)
     assert browser.run(score) == "1 of 2 right at the first try, 2 answered."
     browser.run("document.querySelector('.cmr-score button').click()")
-    press(browser, "Shift", 16)
+    browser.press("Shift", 16)
     assert browser.run(score) == "0 of 2 right at the first try, 0 answered."
     assert browser.run("document.querySelectorAll('details[open]').length") == 0
 
 
 def test_slides_turn_by_keyboard(browser, built):
-    go(browser, built / "slides.html")
+    browser.open_folded(built / "slides.html")
     now = "[document.querySelector('.cmr-now h2')?.firstChild.textContent ?? '', location.hash]"
     assert browser.run(now) == ["", ""]
     browser.run("document.querySelector('.cmr-deck-start').click()")
@@ -205,9 +174,9 @@ def test_slides_turn_by_keyboard(browser, built):
         ("End", 35, ["Second", "#slide-2"]),
         ("Escape", 27, ["", "#second"]),
     ]:
-        press(browser, key, code)
+        browser.press(key, code)
         assert browser.run(now) == expected
-    press(browser, "ArrowRight", 39)  # the page's own again
+    browser.press("ArrowRight", 39)  # the page's own again
     assert browser.run(now) == ["", "#second"]
 
 
@@ -215,7 +184,7 @@ def test_an_address_opens_its_slide(browser, built):
     (built / "second.html").write_text(
         (built / "slides.html").read_text().replace("<head>", "<head><script>location.hash = 'slide-2'</script>")
     )
-    go(browser, built / "second.html")
+    browser.open_folded(built / "second.html")
     assert browser.run("document.querySelector('.cmr-now').id") == "second"
 
 

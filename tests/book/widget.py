@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+from browser import opened
 
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 
@@ -28,26 +28,14 @@ class Widget:
 @contextmanager
 def shown(folder: Path, name: str, scripts: Sequence[str]) -> Iterator[Widget]:
     """Writes the page into a folder and opens it; skips the test where no browser is. The page must not complain."""
-    pytest.importorskip("websocket", reason="websocket-client is not installed; the page is not tried")
-    from browser import Browser, executable
-
-    if (chromium := executable()) is None:
-        pytest.skip("no Chromium on this machine; the page is not tried")
     style = f'<link rel="stylesheet" href="{(STATIC / "book.css").as_uri()}">'
     code = "".join(f'<script src="{(STATIC / "play" / script).as_uri()}"></script>' for script in scripts)
     body = f"<article class='bd-article'><div id='{name}' class='cmr-play'></div></article>"
     file = folder / "page.html"
     file.write_text(f"<!doctype html><meta charset='utf-8'>{style}{body}{code}", encoding="utf-8")
-    with Browser(chromium) as found:
+    with opened() as found:
         yield Widget(found, file)
         assert found.complaints() == []
-
-
-def press(browser: Any, key: str, code: int, text: str = "") -> None:
-    """Presses a key and lets it go."""
-    for kind in ("keyDown", "keyUp"):
-        extra = {"text": text} if text and kind == "keyDown" else {}
-        browser.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **extra)
 
 
 def settle(browser: Any, name: str) -> str:
