@@ -74,6 +74,17 @@ def tiny_run(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="session")
+def four_runs(tmp_path_factory):
+    """Trained for one epoch with the tiny preset: CAM with two seeds, CMR without its fusion loss and with it."""
+    from cmr.presets import make
+    from cmr.study.training import train
+
+    out = tmp_path_factory.mktemp("runs")
+    asked = [("cam", {}, 0), ("cam", {}, 1), ("cmr", {"beta": 0.0}, 0), ("cmr", {}, 0)]
+    return [train(make("tiny", method=m, settings=s, seed=seed, epochs=1), out, progress=False) for m, s, seed in asked]
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A browser for the pages of tests/book; skips the test where there is no Chromium."""

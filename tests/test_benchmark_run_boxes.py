@@ -8,8 +8,6 @@ import numpy as np
 
 from benchmarks import run_boxes as script
 from cmr.data.split import Split
-from cmr.presets import make
-from cmr.study.training import train
 
 RECORD = Path(__file__).resolve().parents[1] / "results/benchmarks/run-boxes.json"
 
@@ -35,11 +33,10 @@ def test_right_and_whole_by_hand():
     assert seen == [(name, (20, 10)) for name in ids]
 
 
-def test_a_run_from_its_folder_to_the_file(tmp_path):
-    run = train(make("tiny", method="cam", epochs=1, device="cpu"), tmp_path, progress=False)
-    script.main([str(run.path), "--out", str(tmp_path / "boxes.json")])
+def test_a_run_from_its_folder_to_the_file(tiny_run, tmp_path):
+    script.main([str(tiny_run.path), "--out", str(tmp_path / "boxes.json")])
     [row] = json.loads((tmp_path / "boxes.json").read_text())["rows"]
-    assert (row["run"], row["images"], row["method"]) == (run.id, 32, "cam")
+    assert (row["run"], row["images"], row["method"]) == (tiny_run.id, 32, "cam")
     assert set(row["boxes"]) == set(row["run's test"]) == {"right", "whole"}
 
 

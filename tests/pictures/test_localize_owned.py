@@ -9,29 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmr import cli
 from cmr.errors import UserError
 from cmr.pictures import folder as folder_module
 from cmr.pictures.folder import localize_pictures
 from cmr.pictures.store import opened
-from cmr.study import runs
 from tests.cli.calls import call, fail
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs")
-    cli.main(["train", "--preset", "tiny", "--method", "cam", "--device", "cpu", "--epochs", "1", "--out", str(out)])
-    [run] = runs.find(out)
-    return run.path
-
-
 @pytest.fixture
-def given(run, tmp_path, monkeypatch):
+def given(tiny_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         noise(f"p/{name}.png")
-    return ["localize", "p", "--run", run, "--device", "cpu", "--out", "out"]
+    return ["localize", "p", "--run", tiny_run.path, "--device", "cpu", "--out", "out"]
 
 
 def noise(name, seed=0):
@@ -162,13 +152,13 @@ def test_a_picture_whose_result_cannot_be_written_stops_no_other(capsys, given):
 
 
 @pytest.mark.slow
-def test_a_disk_without_room_stops_and_leaves_no_trace_of_nothing(run, given, monkeypatch):
+def test_a_disk_without_room_stops_and_leaves_no_trace_of_nothing(tiny_run, given, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(folder_module, "_save", full)
     with pytest.raises(OSError, match="No space left on device: 'out'"):
-        localize_pictures("p", "out", run=run, device="cpu")
+        localize_pictures("p", "out", run=tiny_run.path, device="cpu")
     assert not os.path.exists("out")
 
 

@@ -18,14 +18,6 @@ from tests.study.records import said
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs")
-    torch.set_num_threads(1)
-    asked = [("cam", {}, 0), ("cam", {}, 1), ("cmr", {"beta": 0.0}, 0), ("cmr", {}, 0)]
-    return [train(make("tiny", method=m, settings=s, seed=seed, epochs=1), out, progress=False) for m, s, seed in asked]
-
-
 def test_one_seed_a_side_is_the_paired_standard_error():
     rng = np.random.default_rng(1)
     a = rng.random((1, 2000)) < 0.6
@@ -68,19 +60,20 @@ def test_verdicts():
     assert str(Difference(0.2, -1.0, 1.4)) == "+0.2 [-1.0, +1.4]"
 
 
-def test_what_a_run_got_right_averages_to_its_metrics(found):
+def test_what_a_run_got_right_averages_to_its_metrics(four_runs):
+    run = four_runs[0]
     for metric in ("GT-known Loc", "Top-1 Loc", "Top-1 Clas"):
-        assert 100 * right(found[0], metric).mean() == pytest.approx(found[0].result.numbers()[metric], abs=1e-3)
+        assert 100 * right(run, metric).mean() == pytest.approx(run.result.numbers()[metric], abs=1e-3)
 
 
-def test_differences_for_a_pages_text(found):
-    groups = by_interpretation(found)
+def test_differences_for_a_pages_text(four_runs):
+    groups = by_interpretation(four_runs)
     said = gaps(groups, [("cmr_beta_0", "cam"), ("cmr", "views_only")])
     assert said == {"cmr_beta_0_over_cam": str(difference(groups["cmr_beta_0"].runs, groups["cam"].runs))}
 
 
-def test_differences_in_a_table(found):
-    groups = by_setting(found)
+def test_differences_in_a_table(four_runs):
+    groups = by_setting(four_runs)
     table = against(groups, "cam", ("Top-1 Clas",), draws=200)
     assert list(table.index) == ["CMR (literal)", "CMR, no fusion loss"]
     want = difference(groups["cmr"].runs, groups["cam"].runs, "Top-1 Clas", draws=200)
@@ -91,14 +84,14 @@ def test_differences_in_a_table(found):
         against(groups, "can")
 
 
-def test_what_cannot_be_compared_is_named(found, tmp_path):
+def test_what_cannot_be_compared_is_named(four_runs, tmp_path):
     with pytest.raises(UserError, match="a side holds no run"):
-        difference([], found)
+        difference([], four_runs)
     with pytest.raises(UserError, match="unknown metric of single images 'MaxBoxAcc'"):
-        right(found[0], "MaxBoxAcc")
+        right(four_runs[0], "MaxBoxAcc")
     other = train(make("tiny", method="cam", epochs=1, data_settings={"test": 16}), tmp_path, progress=False)
     with pytest.raises(UserError, match="tested on different images"):
-        difference([other], found[:1])
+        difference([other], four_runs[:1])
 
 
 def test_images_without_a_true_box_count_for_their_class_only(tmp_path):

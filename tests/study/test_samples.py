@@ -7,54 +7,48 @@ import torch
 from cmr.data.images import normalise
 from cmr.errors import UserError
 from cmr.presets import make
-from cmr.study import models, samples, training
+from cmr.study import models, samples
 from cmr.study.splits import splits
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    config = make("tiny", method="cam", epochs=1, device="cpu")
-    return training.train(config, tmp_path_factory.mktemp("runs"), progress=False)
+def test_split(tiny_run):
+    return splits(tiny_run.config)[1]
 
 
-@pytest.fixture(scope="module")
-def test_split(finished):
-    return splits(finished.config)[1]
-
-
-def test_recorded_items_agree_with_the_outcomes(finished, test_split):
-    outcomes = finished.outcomes()
+def test_recorded_items_agree_with_the_outcomes(tiny_run, test_split):
+    outcomes = tiny_run.outcomes()
     positions = outcomes["map_index"][:3]
-    items = samples.recorded_items(finished, test_split, positions, side=64)
+    items = samples.recorded_items(tiny_run, test_split, positions, side=64)
     for item, i in zip(items, positions, strict=True):
         assert item["image"].shape == (64, 64, 3)
         assert item["scoremap"].min() == 0
         assert item["scoremap"].max() == 1
-        scale = 64 / finished.config.image_size
+        scale = 64 / tiny_run.config.image_size
         np.testing.assert_allclose(item["box"], (outcomes["box"][i] + np.array([0, 0, 1, 1])) * scale)
         np.testing.assert_allclose(item["gt_boxes"], test_split.boxes[i] * (64 / 36))
 
 
-def test_the_map_of_the_model_is_the_map_of_the_record(finished, test_split):
-    method = models.load_method(finished, 4)
-    i = int(finished.outcomes()["map_index"][1])
-    images = samples.network_images(test_split, [i], finished.config)
-    now = samples.scoremaps(method, images, torch.from_numpy(test_split.labels[[i]]), finished.config, side=64)
-    then = samples.recorded_items(finished, test_split, [i], side=64)[0]["scoremap"]
+def test_the_map_of_the_model_is_the_map_of_the_record(tiny_run, test_split):
+    method = models.load_method(tiny_run, 4)
+    i = int(tiny_run.outcomes()["map_index"][1])
+    images = samples.network_images(test_split, [i], tiny_run.config)
+    now = samples.scoremaps(method, images, torch.from_numpy(test_split.labels[[i]]), tiny_run.config, side=64)
+    then = samples.recorded_items(tiny_run, test_split, [i], side=64)[0]["scoremap"]
     np.testing.assert_allclose(now[0].numpy(), then, atol=1e-4)
 
 
-def test_side_by_side(finished, test_split):
-    rows = samples.side_by_side({"a": finished, "b": finished}, test_split, finished.outcomes()["map_index"][:3])
+def test_side_by_side(tiny_run, test_split):
+    rows = samples.side_by_side({"a": tiny_run, "b": tiny_run}, test_split, tiny_run.outcomes()["map_index"][:3])
     assert [[item["title"] for item in row] for row in rows] == [["a", "b"]] * 3
 
 
-def test_what_the_record_does_not_hold(finished, test_split):
+def test_what_the_record_does_not_hold(tiny_run, test_split):
     with pytest.raises(UserError, match="holds no map of test image 999"):
-        samples.recorded_items(finished, test_split, [999])
+        samples.recorded_items(tiny_run, test_split, [999])
     other = splits(make("tiny", data_settings={"seed": 5}))[1]
     with pytest.raises(UserError, match="was not scored on this ToyBirds test split"):
-        samples.recorded_items(finished, other, [0])
+        samples.recorded_items(tiny_run, other, [0])
 
 
 def test_pictures_invert_the_normalisation():
