@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from markdown_it.token import Token
 from myst_parser.config.main import MdParserConfig
 from myst_parser.mdit_to_docutils.base import DocutilsRenderer
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST_SENTENCE = 35  # words
 LONGEST_PARAGRAPH = 90  # words
 MOST_NUMBERS = 2  # pasted from records into one paragraph
-EXTENSIONS = {"amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath", "html_image"}
+SYNTAX = yaml.safe_load((ROOT / "book" / "_config.yml").read_text(encoding="utf-8"))["parse"]["myst_enable_extensions"]
 TEXT_DIRECTIVES = ("exercise", "solution", "note", "admonition", "tip", "warning", "grid", "toggle", "dropdown")
 TEXT_DIRECTIVES += ("grid-item-card", "card", "glossary", "margin", "important", "tab-set", "tab-item")
 TEXT_DIRECTIVES += ("goals", "take-away")
@@ -90,7 +91,7 @@ class Page:
 
 
 def parser():
-    return create_md_parser(MdParserConfig(enable_extensions=EXTENSIONS), DocutilsRenderer)
+    return create_md_parser(MdParserConfig(enable_extensions=SYNTAX), DocutilsRenderer)
 
 
 def read_page(file: Path) -> Page:

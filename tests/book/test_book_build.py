@@ -323,7 +323,7 @@ def test_pages_lead_to_the_repository_where_its_address_is_known(root, formulas,
     monkeypatch.setenv("BOOK_REPOSITORY", address)
     book.stage_tree(root, tmp_path / "stage", {}, [], formulas)
     config = yaml.safe_load((tmp_path / "stage" / "_config.yml").read_text())
-    assert config["html"]["use_repository_button"] == bool(address)
+    assert config["html"].get("use_repository_button", False) == bool(address)
     assert config.get("repository") == ({"url": address.rstrip("/")} if address else None)
 
 
