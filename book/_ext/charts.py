@@ -4,28 +4,23 @@ A figure's PNG carries the word in its description (`cmr.figures.style.Card.kind
 image, `cmr-chart` or `cmr-pictures`. Other pictures are left alone.
 """
 
-import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from docutils import nodes
+from PIL import Image
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KINDS = ("chart", "pictures")
 
 
-def kind(png: bytes) -> str | None:
+def kind(png: Path | BinaryIO) -> str | None:
     """What a PNG's description says it is, or None."""
-    at = len(SIGNATURE)
-    while png.startswith(SIGNATURE) and at + 8 <= len(png):
-        length, name = struct.unpack(">I4s", png[at : at + 8])
-        if name == b"tEXt":
-            key, _, word = png[at + 8 : at + 8 + length].partition(b"\0")
-            if key == b"Description" and word.decode("latin-1") in KINDS:
-                return word.decode("latin-1")
-        if name == b"IDAT":
-            return None
-        at += length + 12  # length, name, checksum
-    return None
+    try:
+        with Image.open(png, formats=["PNG"]) as image:
+            word = image.info.get("Description")
+    except OSError:  # another format, a cut file, or none
+        return None
+    return word if word in KINDS else None
 
 
 def mark(app, doctree) -> None:
@@ -33,8 +28,7 @@ def mark(app, doctree) -> None:
     for image in doctree.findall(nodes.image):
         file = Path(app.srcdir, image["uri"].lstrip("/"))
         file = file if file.is_file() else Path(image["uri"])
-        found = kind(file.read_bytes()) if file.suffix == ".png" and file.is_file() else None
-        if found:
+        if file.suffix == ".png" and (found := kind(file)):
             image["classes"] += [f"cmr-{found}", "dark-light"]
 
 

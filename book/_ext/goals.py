@@ -45,17 +45,14 @@ class Goals(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         listed = self.parse_content_to_nodes()
         if len(listed) != 1 or not isinstance(listed[0], nodes.bullet_list) or len(listed[0]) > MOST:
-            return [self.problem(f"expected one list with one to {MOST} goals")]
+            raise self.warning(f"goals: expected one list with one to {MOST} goals")
         if "before" not in self.options:
-            return [self.problem("no :before:; name the pages to read before, or say: nothing")]
+            raise self.warning("goals: no :before:; name the pages to read before, or say: nothing")
         box = nodes.definition_list(classes=["cmr-goals"])
         box += entry("Goals", listed)
         box += entry("Read before", self.parse_text_to_nodes(self.options["before"]))
         box += entry("Time", [nodes.paragraph("", "", classes=[TIME])])
         return [box]
-
-    def problem(self, text: str) -> nodes.Node:
-        return self.state.document.reporter.warning(f"{self.name}: {text}", line=self.lineno)
 
 
 class TakeAway(SphinxDirective):

@@ -46,7 +46,7 @@ class Pasted(Figure, SphinxDirective):
         try:
             picture = pasted_picture((page.parent / path).resolve(), name)
         except ValueError as error:
-            return [self.state.document.reporter.warning(f"pasted: {error}", line=self.lineno)]
+            raise self.warning(f"pasted: {error}") from error
         file = Path(self.env.srcdir) / FOLDER / f"{name}.png"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(picture)

@@ -74,9 +74,6 @@ class _Groups(SphinxDirective):
         self.env.note_dependency(str(file))
         return read_groups(file)
 
-    def problem(self, text: str) -> nodes.Node:
-        return self.state.document.reporter.warning(f"{self.name}: {text}", line=self.lineno)
-
 
 class Quiz(_Groups):
     required_arguments = 1
@@ -85,9 +82,9 @@ class Quiz(_Groups):
         try:
             groups = {group["group"]: group for group in self.groups()}
         except (OSError, ValueError) as error:
-            return [self.problem(str(error))]
+            raise self.warning(f"{self.name}: {error}") from error
         if self.arguments[0] not in groups:
-            return [self.problem(f"no group {self.arguments[0]}; there are {', '.join(groups)}")]
+            raise self.warning(f"quiz: no group {self.arguments[0]}; there are {', '.join(groups)}")
         box = nodes.container(classes=["cmr-quiz"])
         for question in groups[self.arguments[0]]["questions"]:
             box += self.question(question)
@@ -117,7 +114,7 @@ class QuizKey(_Groups):
         try:
             groups = self.groups()
         except (OSError, ValueError) as error:
-            return [self.problem(str(error))]
+            raise self.warning(f"{self.name}: {error}") from error
         rows = [
             f"<li><b>{html.escape(group['title'])}</b>: "
             + ", ".join(f"{question['number']} {right_letter(question)}" for question in group["questions"])

@@ -101,16 +101,13 @@ class FromSource(SphinxDirective, abc.ABC):
         path, _, name = self.arguments[0].partition("::")
         file = Path(self.env.srcdir) / path
         if not file.is_file():
-            return [self.problem(f"no file {path}")]
+            raise self.warning(f"{self.name}: no file {path}")
         self.env.note_dependency(str(file))
         lines = file.read_text(encoding="utf-8").splitlines()
         node = find(ast.parse("\n".join(lines)), name)
         if node is None:
-            return [self.problem(f"no {name} in {path}")]
+            raise self.warning(f"{self.name}: no {name} in {path}")
         return self.show(path, name, lines, node)
-
-    def problem(self, text: str) -> nodes.Node:
-        return self.state.document.reporter.warning(f"{self.name}: {text}", line=self.lineno)
 
     @abc.abstractmethod
     def show(self, path: str, name: str, lines: list[str], node: ast.AST) -> list[nodes.Node]:
@@ -126,10 +123,12 @@ class Source(FromSource):
             if option in self.options:
                 at = next((i for i, (_, text) in enumerate(kept) if self.options[option] in text), None)
                 if at is None:
-                    return [self.problem(f"no line with {self.options[option]!r} in {path}::{name}")]
+                    raise self.warning(f"{self.name}: no line with {self.options[option]!r} in {path}::{name}")
                 kept = kept[at:] if option == "from" else kept[: at + 1]
         if len(kept) > LONGEST:
-            return [self.problem(f"{path}::{name} has {len(kept)} lines without docstrings, more than {LONGEST}")]
+            raise self.warning(
+                f"{self.name}: {path}::{name} has {len(kept)} lines without docstrings, more than {LONGEST}"
+            )
         code = narrow(textwrap.dedent("\n".join(text for _, text in kept)))
         label = f"{path}, lines {kept[0][0]} to {kept[-1][0]}, without docstrings"
         return [
@@ -142,7 +141,7 @@ class Settings(FromSource):
     def show(self, path: str, name: str, lines: list[str], node: ast.AST) -> list[nodes.Node]:
         rows = [row for row in dataclass_fields(lines, node) if row[2]]
         if not rows:
-            return [self.problem(f"{path}::{name} has no field with a default")]
+            raise self.warning(f"{self.name}: {path}::{name} has no field with a default")
         group = nodes.tgroup("", *(nodes.colspec("", colwidth=width) for width in (30, 70)), cols=2)
         group += nodes.thead("", _row(_text("field"), _text("what it says")))
         body = nodes.tbody("")

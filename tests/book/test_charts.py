@@ -24,12 +24,13 @@ def test_the_librarys_figures_are_told_apart_and_others_are_not_named(charts):
     pictures = figures.steps({"image": np.zeros((1, 8, 8, 3), np.uint8)})._repr_png_()
     other = io.BytesIO()
     Image.new("RGB", (2, 2)).save(other, "png")
-    assert [charts.kind(png) for png in (chart, pictures, other.getvalue())] == ["chart", "pictures", None]
+    files = (io.BytesIO(chart), io.BytesIO(pictures), other)
+    assert [charts.kind(png) for png in files] == ["chart", "pictures", None]
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"])
 def test_what_is_no_whole_png_has_no_kind(charts, data):
-    assert charts.kind(data) is None
+    assert charts.kind(io.BytesIO(data)) is None
 
 
 def test_only_figures_of_the_library_get_a_class(charts, tmp_path):
