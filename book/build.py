@@ -20,9 +20,10 @@ from urllib.parse import unquote
 import yaml
 
 from book import made, mathjax, seen, status
-from book.execute import run_notebooks, write_text
+from book.execute import run_notebooks
 from book.offline import external, same
 from cmr.errors import UserError
+from cmr.files import write_aside
 from labs.make import pack
 from study import recipes, repeated
 
@@ -181,7 +182,7 @@ def write_made(root: Path, stage: Path, notebooks: list[Path], status_page: str)
         parts["repeated"] = made.repeated(repeated.pairs(*(root / "results" / name for name in REPEATED)))
         parts["materials"] = made.materials([one.run.record for one in found])
     for name, text in parts.items():
-        write_text(text + "\n", stage / "book" / "_made" / f"{name}.md")
+        write_aside(stage / "book" / "_made" / f"{name}.md", (text + "\n").encode())
 
 
 def settle(new: Path, kept: Path) -> bool:

@@ -77,7 +77,7 @@ def run_notebooks(
                 trained = len(finished_runs(job.path, parameters) - before)
                 state = {"fingerprint": job.key, "seconds": round(seconds, 1), "began": began, "trained": trained}
                 state |= {"call": call, "environment": environment.result()}
-                write_text(json.dumps(state) + "\n", out / f"{job.path.stem}.json")
+                write_aside(out / f"{job.path.stem}.json", (json.dumps(state) + "\n").encode())
 
     failed = []
     with one_thread(), ThreadPoolExecutor(3) as pool:
@@ -188,8 +188,3 @@ def read_state(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-
-
-def write_text(text: str, path: Path) -> None:
-    """Writes a file whole or not at all."""
-    write_aside(path, text.encode())

@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-# attributes that make a browser fetch; an <a href> is a link for the reader to follow
-FETCHING = {
-    "script": "src",
-    "img": "src",
-    "iframe": "src",
-    "source": "src",
-    "video": "src",
-    "audio": "src",
-    "embed": "src",
-}
+FETCHING = {"script", "img", "iframe", "source", "video", "audio", "embed"}  # for their src; an <a href> is only a link
 FETCHED_LINKS = {"stylesheet", "preload", "prefetch", "modulepreload", "preconnect", "dns-prefetch", "icon", "manifest"}
 CSS = re.compile(r"""(?:@import\s+|url\()\s*["']?((?:https?:)?//[^"')\s]+)""")
 
@@ -28,7 +19,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
-        address = values.get(FETCHING.get(tag, ""), "")
+        address = values.get("src", "") if tag in FETCHING else ""
         if tag == "link" and FETCHED_LINKS & set(values.get("rel", "").split()):
             address = values.get("href", "")
         if address.startswith(("http:", "https:", "//")):

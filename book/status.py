@@ -5,13 +5,13 @@ the same. How long the pages took is known only when they are built: `fill` puts
 """
 
 import datetime
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from book.execute import read_state
 from book.markdown import duration, table
 from cmr.study import runs
 from cmr.study.notebooks import read_notebook
@@ -62,10 +62,7 @@ def _executed(path: Path, out: Path) -> Executed:
         return Executed(path.stem, title, _failure(failed), _began(failed))
     if not (out / path.name).is_file():
         return Executed(path.stem, title, "not executed")
-    try:
-        state = json.loads((out / f"{path.stem}.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        state = {}
+    state = read_state(out / f"{path.stem}.json")
     return Executed(
         path.stem,
         title,
