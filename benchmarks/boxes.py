@@ -25,6 +25,7 @@ from cmr.data.split import Split
 from cmr.maps.components import component_boxes
 from cmr.maps.locate import NORMALISERS, normalise, resize
 from cmr.metrics.contours.levels import quantise, score_levels
+from cmr.metrics.objects import overlaps
 from cmr.nets.imagenet import Classifier, build_classifier
 from cmr.nets.published import weights_fingerprint
 
@@ -50,10 +51,7 @@ class Data:
         self.weight = classifier.head.weight.detach()[:, :, 0, 0]
         self.features = [features(split, net, classifier, *view, folder) for view in VIEWS[views]]
         self.bias = classifier.head.bias.detach()
-        self.count = len(split)
-        self.owner = np.repeat(np.arange(len(split)), [len(boxes) for boxes in split.boxes])
-        shares = [boxes / np.tile(size, 2) for boxes, size in zip(split.boxes, split.sizes, strict=True)]
-        self.truth = np.concatenate(shares)
+        self.split = split
 
     def maps(self, kind: str, views: int) -> Tensor:
         """Raw maps (n, h, w) of the likeliest class, averaged on the grid of the finest view."""
@@ -61,13 +59,6 @@ class Data:
         logits = means @ self.weight.T + self.bias
         made = [one_map(kind, f.float(), self.weight, logits) for f in self.features[:views]]
         return sum(resize(one, made[-1].shape[1:]) for one in made) / views
-
-    def right(self, boxes: np.ndarray, side: int) -> dict[str, float]:
-        """Percent of boxes (n, 4) on a grid of this side that are right, and that are the whole picture."""
-        overlaps, best = iou(boxes[self.owner] / side, self.truth), np.zeros(self.count)
-        np.maximum.at(best, self.owner, overlaps)
-        whole = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) > 0.9 * side**2
-        return {"right": round(100 * (best >= 0.5).mean(), 2), "whole": round(100 * whole.mean(), 2)}
 
 
 def features(split: Split, net: str, classifier: Classifier, side: int, mirror: bool, folder: Path | None) -> Tensor:
@@ -121,12 +112,12 @@ def component(f: Tensor, guide: Tensor) -> Tensor:
     return torch.where(agrees >= 0, found, -found)
 
 
-def iou(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """IoU of boxes (m, 4) with as many true ones, half-open."""
-    low, high = np.maximum(boxes[:, :2], truth[:, :2]), np.minimum(boxes[:, 2:], truth[:, 2:])
-    inner = np.clip(high - low, 0, None).prod(1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(1) for b in (boxes, truth)]
-    return inner / (sum(areas) - inner)
+def worth(boxes: np.ndarray, split: Split) -> dict[str, float]:
+    """Percent of boxes (n, 4), one for each image, in shares of its sides, that are right, and that are the whole."""
+    truth = (true / np.tile(size, 2) for true, size in zip(split.boxes, split.sizes, strict=True))
+    best = np.array([overlaps(box[None], true).max(initial=0) for box, true in zip(boxes, truth, strict=True)])
+    whole = (boxes[:, 2:] - boxes[:, :2]).prod(1) > 0.9
+    return {"right": round(100 * float((best >= 0.5).mean()), 2), "whole": round(100 * float(whole.mean()), 2)}
 
 
 def levels_of(levels: np.ndarray) -> dict[str, np.ndarray]:
@@ -150,7 +141,7 @@ def compared(data: Data) -> dict[Rule, dict[str, float]]:
         for threshold, level in levels_of(levels).items():
             boxes = every[np.arange(len(levels)), level].astype(float)
             boxes[:, 2:] += boxes[:, 2:] == GRID - 1  # the benchmark's box ends a pixel late, but for the last one
-            found[kind, views, how, threshold] = data.right(boxes, GRID)
+            found[kind, views, how, threshold] = worth(boxes / GRID, data.split)
     return found
 
 
@@ -165,7 +156,7 @@ def measured(data: Data, rule: Rule) -> dict[str, float]:
         taus = levels_of(levels)[threshold] / levels.max((1, 2)).clip(min=1) + 1e-9
     whole = np.array([[0, 0, SIDE, SIDE]])
     boxes = [component_boxes(m, tau) for m, tau in zip(scoremaps, taus, strict=True)]
-    return data.right(np.concatenate([(found if len(found) else whole)[:1] for found in boxes]).astype(float), SIDE)
+    return worth(np.concatenate([(found if len(found) else whole)[:1] for found in boxes]) / SIDE, data.split)
 
 
 def chosen(tables: Sequence[dict[Rule, dict[str, float]]], among: Sequence[Rule]) -> Rule:

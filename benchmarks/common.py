@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from cmr.files import write_json
 from cmr.plain import to_plain
 from cmr.presets import make
 from cmr.study.machine import environment, portable_command
+from cmr.study.records import now
 
 
 def parser(about: str, presets: Mapping[str, Any]) -> argparse.ArgumentParser:
@@ -71,5 +71,4 @@ def write(
         asked = portable_command(
             ["python", "-m", f"benchmarks.{name}", *(sys.argv[1:] if arguments is None else arguments)]
         )
-        finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_json(given.out, {"command": asked, "finished": finished, **about, **found})
+        write_json(given.out, {"command": asked, "finished": now(), **about, **found})

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -116,15 +117,8 @@ def components(net: Net, layers: Sequence[str], split: Split, side: int) -> dict
 
 
 def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
-    """Which images are among the first `count` of their class, (n,) bool; 0: none.
-
-    Example:
-        >>> first_of_each(np.array([4, 4, 2, 4]), 2).tolist()
-        [True, True, True, False]
-    """
-    labels = np.asarray(labels)
-    before = np.array([(labels[:i] == label).sum() for i, label in enumerate(labels)])
-    return before < count
+    """Which images are among the first `count` of their class, (n,) bool; 0: none."""
+    return pd.Series(labels).groupby(labels).cumcount().to_numpy() < count
 
 
 def judged(

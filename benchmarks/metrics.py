@@ -7,7 +7,6 @@ use one thread, get the same maps and boxes, and have to return the same numbers
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,12 +15,10 @@ import cv2
 import numpy as np
 import torch
 
-from cmr.files import write_json
+from benchmarks.common import on_cpu, write
 from cmr.maps.locate import normalise, resize
 from cmr.metrics import WSOLMetrics, box_iou, score_levels, tau_list
 from cmr.metrics.contours.levels import quantise
-from cmr.plain import to_plain
-from cmr.study.machine import environment, portable_command
 
 SIDE = 224
 
@@ -161,14 +158,10 @@ def main() -> None:
     rows += compare("noise, full resolution", noisy_maps(given.maps, rng), boxes, given.noisy_reference, taus)
     print(f"\nWSOLMetrics, everything, {given.threads} threads, smooth maps, time on the wall")
     times = slope(counts, given.threads, rng)
-    if given.out:
-        asked = portable_command(["python", "-m", "benchmarks.metrics", *sys.argv[1:]])
-        where = to_plain(environment(torch.device("cpu"))) | {"opencv": cv2.__version__}
-        del where["threads"]  # one for the comparison, and for the slope those that were asked
-        about = {"thresholds": len(taus), "side": SIDE, "threads": given.threads, "environment": where}
-        finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        tables = {"comparison": rows, "slope": times}
-        write_json(given.out, {"command": asked, "finished": finished, **about, **tables})
+    where = on_cpu()["environment"] | {"opencv": cv2.__version__}
+    del where["threads"]  # one for the comparison, and for the slope those that were asked
+    about = {"thresholds": len(taus), "side": SIDE, "threads": given.threads, "environment": where}
+    write(given, "metrics", None, about, {"comparison": rows, "slope": times})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from benchmarks.boxes import iou
+from benchmarks.boxes import worth
 from benchmarks.common import on_cpu, write
 from cmr.data.split import Split
 from cmr.pictures.localizer import Localizer
@@ -28,12 +28,7 @@ def judged(localizer: Localizer, split: Split) -> dict[str, float]:
     pictures = ((split.ids[i], Image.fromarray(split.read(i))) for i in range(len(split)))
     results = [(found.box, 2 * found.picture.size) for found in localizer.stream(pictures)]
     boxes = np.array([box for box, _ in results]) / np.array([size for _, size in results])
-    owner = np.repeat(np.arange(len(split)), [len(true) for true in split.boxes])
-    truth = np.concatenate([true / np.tile(size, 2) for true, size in zip(split.boxes, split.sizes, strict=True)])
-    best = np.zeros(len(split))
-    np.maximum.at(best, owner, iou(boxes[owner], truth))
-    whole = (boxes[:, 2:] - boxes[:, :2]).prod(1) > 0.9
-    return {"right": round(100 * float((best >= 0.5).mean()), 2), "whole": round(100 * float(whole.mean()), 2)}
+    return worth(boxes, split)
 
 
 def row_of(folder: str, data_root: str = "") -> dict:

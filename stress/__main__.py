@@ -19,6 +19,7 @@ from cmr.data.images import threads
 from cmr.files import write_json
 from cmr.plain import to_plain
 from cmr.study.machine import environment
+from cmr.study.records import now
 from stress import damaged, inputs, kills, mutated, objects, places, together
 from stress.attempt import Case, Skipped, prepare
 from stress.runs import reference
@@ -145,7 +146,7 @@ def _write(
         out,
         {
             "command": " ".join(["python -m stress", *asked.parts, f"--seed {asked.seed} --every {asked.every}"]),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "finished": now(),
             "environment": about,
             "seconds": seconds,
             "rows": [{"what": name, "tried": a, "right": b} for name, (a, b) in rows.items()],

@@ -4,19 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from benchmarks import boxes as script
 from cmr.pictures.rule import RULES
 
 RECORD = Path(__file__).resolve().parents[1] / "results/benchmarks/boxes.json"
-
-
-def test_iou_by_hand():
-    given = np.array([[0.0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 4, 4]])
-    truth = np.array([[1.0, 0, 3, 2], [2, 2, 3, 3], [0, 0, 4, 4]])
-    assert script.iou(given, truth).tolist() == pytest.approx([2 / 6, 0, 1])
 
 
 def test_thresholds_by_hand():
