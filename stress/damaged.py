@@ -37,6 +37,7 @@ CONTENTS: dict[str, bytes] = {
     "HTML": b"<!DOCTYPE html><html><body>404</body></html>",
     "a pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
 }
+CHECKPOINT = 10  # a moment of a training's writing: the first checkpoint is whole, the second is being written
 RECORD_KEYS = ("id", "config", "data", "weights", "environment", "history", "result", "classes", "command", "content")
 
 
@@ -93,14 +94,9 @@ def _outcomes(folder: Path) -> tuple[Path, Any]:
 def _checkpoint(folder: Path) -> tuple[Path, list[str]]:
     from stress.traps import dies
 
-    attempt([*TRAIN, "--out", folder / "runs"], dies(folder / "runs", checkpoint_moment()))
+    attempt([*TRAIN, "--out", folder / "runs"], dies(folder / "runs", CHECKPOINT))
     [path] = (folder / "runs").glob("*/checkpoint.pt")
     return path, [*TRAIN, "--out", str(folder / "runs"), "--resume"]
-
-
-def checkpoint_moment() -> int:
-    """A moment of a training's writing after the first checkpoint is whole: the second one is being written."""
-    return 10
 
 
 def _diverged(folder: Path) -> tuple[Path, list[str]]:

@@ -106,11 +106,11 @@ def cases(_seed: int) -> Iterator[Case]:
             words = [*TRAIN, f"--{place}", value]
             yield Case("train: paths", f"path {place} {value[:24]!r}", partial(_told, words, place != "out"))
     for number, text in enumerate(GRIDS):
-        yield Case("grids", f"grid {number}", partial(_grid, text, None))
+        yield Case("grids", f"grid {number}", partial(_grid, text))
     for name in _fields():
         for value in TOML_VALUES:
             text = f'preset = "tiny"\n[[runs]]\nmethod = "cmr"\n{name} = {value}'
-            yield Case("grids: values", f"grid {name} {value}", partial(_grid, text, name))
+            yield Case("grids: values", f"grid {name} {value}", partial(_grid, text))
     for pair in PARAMETERS:
         yield Case("notebooks: parameters", f"parameter {pair[:24]}", partial(_notebook, pair))
     for name in ("test_scales", "test_flip", "precise_bn", "test_crop", "threshold", "normalise", "lr", "", "1"):
@@ -169,7 +169,7 @@ def _told(words: list[str], inside: bool, folder: Path) -> str:
     return wrong(attempt([*words, "--out", folder / "runs"] if inside else words))
 
 
-def _grid(text: str, _name: str | None, folder: Path) -> str:
+def _grid(text: str, folder: Path) -> str:
     (folder / "grid.toml").write_text(text, encoding="utf-8")
     return wrong(attempt(["sweep", "grid.toml", "--out", "runs", "--dry-run"]))
 

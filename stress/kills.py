@@ -16,6 +16,7 @@ from pathlib import Path
 from stress import materials
 from stress.attempt import TRAIN, Case, attempt, start, wrong
 from stress.beside import beside, differing, undisturbed
+from stress.places import moments_of
 from stress.runs import age, copied, differs, left_over, reference
 from stress.traps import dies, moments
 
@@ -41,7 +42,7 @@ def cases(seed: int) -> Iterator[Case]:
         run = partial(_rerun, share=draw.random())
         yield Case("train --rerun: killed at a random moment", f"rerun moment {number}", run)
     for name in materials.WRITERS:
-        for at in range(_moments_of(name)):
+        for at in range(moments_of(name)):
             yield Case(f"{name}: killed at a write, then called again", f"{name} write {at}", partial(_again, name, at))
     for how in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
         run = partial(_sweep, how, 0.3 + 0.6 * draw.random())
@@ -71,15 +72,6 @@ def _duration() -> float:
         started = time.monotonic()
         attempt([*TRAIN, "--out", name])
         return time.monotonic() - started
-
-
-@cache
-def _moments_of(name: str) -> int:
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory(prefix="stress-") as folder:
-        command = materials.WRITERS[name](Path(folder))
-        return moments(command, Path(folder))
 
 
 def _train_at(at: int, folder: Path) -> str:

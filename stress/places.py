@@ -35,20 +35,21 @@ def cases(_seed: int) -> Iterator[Case]:
             yield Case("disk full (a small disk)", f"{name} room {room}", partial(_small_disk, name, room))
         for room in (1, 20, 100):
             yield Case("disk full (a limit on file sizes)", f"{name} limit {room}", partial(_limit, name, room))
-        for at in range(_moments(name)):
+        for at in range(moments_of(name)):
             yield Case("disk full (from the n-th write on)", f"{name} full {at}", partial(_full_from, name, at))
         yield Case("read-only (a disk)", f"{name} read-only disk", partial(_read_only_disk, name))
         yield Case("read-only (rights)", f"{name} no rights", partial(_no_rights, name))
-        for kind in ("a file", "under a file", "a long name", "a long path", "a device", "a folder", "a loop"):
+        other = "a folder" if TARGETS[name][1] == "file" else "a file"  # one of its own kind may be there
+        for kind in ("under a file", "a long name", "a long path", "a device", other, "a loop"):
             yield Case("output that cannot be", f"{name} to {kind}", partial(_odd_place, name, kind))
     for room in ROOM:
         yield Case("disk full during --rerun", f"rerun room {room}", partial(_rerun, room))
-    for at in range(_moments("train")):
+    for at in range(moments_of("train")):
         yield Case("disk full, then resumed", f"resume full {at}", partial(_resume, at))
 
 
 @cache
-def _moments(name: str) -> int:
+def moments_of(name: str) -> int:
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory(prefix="stress-") as folder:
@@ -147,8 +148,6 @@ def _odd_place(name: str, kind: str, folder: Path) -> str:
     ending = ".json" if name == "score" else ".png" if what == "file" else ""
     target = folder / f"target{ending}"
     if kind == "a file":
-        if what == "file":
-            return ""  # which may be replaced
         target.write_text("mine")
     elif kind == "under a file":
         target.write_text("mine")
@@ -160,8 +159,6 @@ def _odd_place(name: str, kind: str, folder: Path) -> str:
     elif kind == "a device":
         target = Path("/dev/full")
     elif kind == "a folder":
-        if what == "folder":
-            return ""
         target.mkdir()
     else:
         target.symlink_to(target.name)
