@@ -40,7 +40,6 @@ def out(tmp_path):
 
 
 def test_coco_is_read_by_torchvision(out):
-    pytest.importorskip("pycocotools")
     from torchvision.datasets import CocoDetection
 
     for place, side in (("a/bird.jpg", (100, 50)), ("b.png", (30, 40))):

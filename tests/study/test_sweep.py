@@ -1,6 +1,5 @@
 """Sweeps: what is skipped, what fails, what goes on; once with a worker process, else with workers in this process."""
 
-import importlib.util
 import os
 import platform
 import re
@@ -25,9 +24,6 @@ from tests.study.records import said
 
 pytestmark = pytest.mark.slow
 
-needs_dask = pytest.mark.skipif(
-    importlib.util.find_spec("distributed") is None, reason="dask's distributed is not installed (extra `sweep`)"
-)
 GRID = """
 preset = "tiny"
 seeds = [0, 1]
@@ -145,7 +141,6 @@ def test_when_all_is_done_nothing_is_started(place, capsys, monkeypatch):
     assert said[-2:] == ["4 runs: 4 done, 0 to do", "0 of 0 runs finished, 0 diverged, 0 failed"]
 
 
-@needs_dask
 def test_no_scheduler_answers(place, capsys, monkeypatch):
     import distributed
 
@@ -157,7 +152,6 @@ def test_no_scheduler_answers(place, capsys, monkeypatch):
     assert said == "cmr: sweep: no dask scheduler answers at tcp://127.0.0.1:9 (Timed out trying to connect)\n"
 
 
-@needs_dask
 def test_a_worker_process_trains_what_is_left_and_lists_what_diverged(place, capsys):
     (place / "grid.toml").write_text(GRID.replace("seeds = [0, 1]", "") + '[[runs]]\nmethod = "cam"\nlr = 1e30')
     kept = finish(make("tiny", method="cam", epochs=1, device="cpu"), place / "out")
@@ -181,7 +175,6 @@ def test_a_worker_process_trains_what_is_left_and_lists_what_diverged(place, cap
     assert "3 runs: 3 done, 0 to do" in said
 
 
-@needs_dask
 def test_a_second_sweep_of_a_folder_is_told_who_is_there(place, capsys):
     with alone("out"):
         said = call(capsys, "grid.toml", "--out", "out", status=2)
@@ -215,7 +208,6 @@ def note(config, out, command, threads):
     return "no luck" if config.seed == 1 and config.method == "cam" else ""
 
 
-@needs_dask
 def test_a_given_scheduler_gets_every_run_and_one_failure_stops_no_other(place, capsys, monkeypatch, scheduler):
     (place / "grid.toml").write_text(GRID.replace("[0, 1]", "[0, 1, 2]"))
     monkeypatch.setattr(sweep, "work", note)
@@ -299,7 +291,8 @@ def test_an_interrupt_says_how_to_go_on(place, capsys, monkeypatch):
     ("given", "expected"), [("", ["0", "1"]), ("3,5", ["3", "5"]), ("GPU-ab, GPU-cd", ["GPU-ab", "GPU-cd"])]
 )
 def test_each_worker_gets_a_gpu(place, monkeypatch, given, expected):
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
@@ -319,7 +312,6 @@ def test_each_worker_gets_a_gpu(place, monkeypatch, given, expected):
     assert gpus(plan("grid.toml", "out").todo(), 0) == [None]  # device = "cpu": one worker
 
 
-@needs_dask
 def test_a_sweep_does_not_wait_for_ever_for_a_process(place, monkeypatch):
     class Client:
         def nthreads(self):
