@@ -1,7 +1,6 @@
 """Makes the students' copies of the labs: the solutions' notebooks with a gap in place of each solution.
 
 python -m labs.make            what `make labs` does: writes labs/students from labs/solutions
-python -m labs.make --check    writes nothing; fails where a copy is not what this command makes
 python -m labs.make --zip F    also packs what students need into the file F
 
 A solution stands between two lines, `### BEGIN SOLUTION` and `### END SOLUTION`, as nbgrader's ClearSolutions has them.
@@ -162,17 +161,12 @@ def pack(archive: Path, labs: Path = LABS) -> Path:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m labs.make", description="Makes the students' copies of the labs.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a copy is not up to date")
     parser.add_argument("--zip", type=Path, help="also pack what students need into this file")
     given = parser.parse_args(argv)
     try:
-        if given.check:
-            if names := stale():
-                raise UserError(f"not what `make labs` makes: {', '.join(names)}; run: make labs")
-        else:
-            print(f"{len(write())} notebooks without solutions in labs/students")
-            if given.zip:
-                print(f"packed for students: {pack(given.zip)}")
+        print(f"{len(write())} notebooks without solutions in labs/students")
+        if given.zip:
+            print(f"packed for students: {pack(given.zip)}")
     except UserError as error:
         print(f"labs: {error}", file=sys.stderr)
         return 1
