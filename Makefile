@@ -75,4 +75,4 @@ start: $(STAMP)  ## make the weights that ToyBirds trainings start from, anew: m
 
 clean:  ## remove the environment, the built book and caches (runs and results stay)
 	rm -rf .venv book/_build book/_cache build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .coverage
-	find cmr tests book benchmarks notebooks labs -name __pycache__ -prune -exec rm -rf {} +
+	find cmr tests book benchmarks notebooks labs study stress -name __pycache__ -prune -exec rm -rf {} +

@@ -53,7 +53,7 @@ def run(folder: Path, root: Path = Path("results")) -> None:
     """
     files = sorted(folder.glob("[0-9]*-*.toml"), key=lambda file: int(file.name.split("-")[0]))
     if not files:
-        raise UserError(f"{folder}: holds no grid file (*.toml); give study/cpu or study/gpu")
+        raise UserError(f"{folder}: holds no grid file (*.toml); give study/cpu, study/gpu or study/full")
     special = {file: content for file in files if (content := check(file))}
     failed = []
     for i, file in enumerate(files):
