@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods.method import Method
 from cmr.methods.settings import ACoLSettings
 from cmr.nets.backbones import Backbone
@@ -73,19 +72,12 @@ class ACoL(Method):
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
         settings: see `ACoLSettings`.
-
-    Raises:
-        UserError: a threshold outside [0, 1], or heads without maps.
     """
 
     Settings = ACoLSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: ACoLSettings) -> None:
         super().__init__()
-        if not 0 <= settings.erase_threshold <= 1:
-            raise UserError(f"erase_threshold: {settings.erase_threshold} is outside [0, 1], where A's scaled map lies")
-        if settings.head_channels < 1:
-            raise UserError(f"head_channels: {settings.head_channels} is not a number of maps; give 1 or more")
         self.settings = settings
         self.backbone = backbone
         self.head_a = self._head(backbone.channels, classes)

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.methods.settings import ADLSettings
 from cmr.nets.backbones import Backbone, places
@@ -62,16 +61,13 @@ class ADL(CAM):
         settings: see `ADLSettings`.
 
     Raises:
-        UserError: a threshold or rate outside [0, 1], or a backbone that is not in `LAYERS`.
+        UserError: a backbone that is not in `LAYERS`.
     """
 
     Settings = ADLSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: ADLSettings) -> None:
         super().__init__(backbone, classes, settings)
-        for name in ("drop_threshold", "drop_rate"):
-            if not 0 <= getattr(settings, name) <= 1:
-                raise UserError(f"method 'adl': {name} {getattr(settings, name)} is outside [0, 1]")
         self.settings = settings
         self.layers = places("adl", backbone, LAYERS)
 

@@ -145,7 +145,7 @@ class CCAM(CAM):
         settings: see `CCAMSettings`.
 
     Raises:
-        UserError: `top_share` out of range, or a backbone for which `LAYERS` says nothing.
+        UserError: a backbone for which `LAYERS` says nothing.
     """
 
     Settings = CCAMSettings

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError
 from cmr.methods.method import Method
 from cmr.methods.settings import DANetSettings
 from cmr.nets.backbones import Backbone, places
@@ -22,7 +22,6 @@ LAYERS = {
     "squeezenet1_1": ("features.5", "features.8"),
     "tiny": ("maxpool", "layer1"),
 }
-HIERARCHIES = ("none", "cub")
 
 
 def cub_hierarchy(classes: int) -> tuple[Tensor, Tensor]:
@@ -130,7 +129,7 @@ class DANet(Method):
         settings: see `DANetSettings`.
 
     Raises:
-        UserError: no map per class, more classes than the hierarchy has, or a backbone for which `LAYERS` says nothing.
+        UserError: more classes than the hierarchy has, or a backbone for which `LAYERS` says nothing.
     """
 
     Settings = DANetSettings
@@ -138,10 +137,6 @@ class DANet(Method):
     def __init__(self, backbone: Backbone, classes: int, settings: DANetSettings) -> None:
         super().__init__()
         s = self.settings = settings
-        if s.maps_per_class < 1:
-            raise UserError(f"maps_per_class: {s.maps_per_class} is not a number of maps; give 1 or more")
-        if s.hierarchy not in HIERARCHIES:
-            raise unknown("hierarchy", s.hierarchy, HIERARCHIES)
         self.backbone = backbone
         species = torch.arange(classes)
         self.levels: tuple[str, ...] = ("species",)  # from the last stage to the first

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods.adl import drop_mask, self_attention
 from cmr.methods.cam import CAM
 from cmr.methods.settings import EILSettings
@@ -45,7 +44,7 @@ class EIL(CAM):
         settings: see `EILSettings`.
 
     Raises:
-        UserError: a threshold outside [0, 1], a negative weight, or a backbone that is not in `LAYERS`.
+        UserError: a backbone that is not in `LAYERS`.
     """
 
     Settings = EILSettings
@@ -54,10 +53,6 @@ class EIL(CAM):
 
     def __init__(self, backbone: Backbone, classes: int, settings: EILSettings) -> None:
         super().__init__(backbone, classes, settings)
-        if not 0 <= settings.erase_threshold <= 1:
-            raise UserError(f"method '{self.name}': erase_threshold {settings.erase_threshold} is outside [0, 1]")
-        if settings.erased_weight < 0:
-            raise UserError(f"method '{self.name}': erased_weight {settings.erased_weight} is negative")
         self.settings = settings
         self.layers = places(self.name, backbone, self.known_layers)
 

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.methods.settings import HaSSettings
 from cmr.nets.backbones import Backbone
@@ -24,8 +23,6 @@ class HaS(CAM):
     def __init__(self, backbone: Backbone, classes: int, settings: HaSSettings) -> None:
         super().__init__(backbone, classes, settings)
         self.settings = settings
-        if settings.views < 1:
-            raise UserError(f"views: {settings.views} is below 1; give how often each image enters a step")
 
     def hide(self, images: Tensor) -> Tensor:
         """The images as training sees them: (B, 3, H, W) -> (B, 3, H, W)."""

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods.acol import conv1x1, conv3x3, minmax
 from cmr.methods.cam import CAM
 from cmr.methods.settings import SPGSettings
@@ -83,21 +82,13 @@ class SPG(CAM):
         settings: see `SPGSettings`.
 
     Raises:
-        UserError: no layers are known for this backbone, or thresholds that cannot be.
+        UserError: no layers are known for this backbone.
     """
 
     Settings = SPGSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: SPGSettings) -> None:
         super().__init__(backbone, classes, settings)
-        for name in ("b2", "b1", "c"):
-            low, high = getattr(settings, f"low_{name}"), getattr(settings, f"high_{name}")
-            if not 0 <= low <= high <= 1:
-                raise UserError(
-                    f"low_{name} {low} and high_{name} {high} leave no band to ignore: give 0 <= low <= high <= 1"
-                )
-        if settings.head_channels < 1:
-            raise UserError(f"head_channels: {settings.head_channels} is not a number of maps; give 1 or more")
         self.settings = settings
         self.layers = places("spg", backbone, LAYERS)
         width = settings.head_channels

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from cmr.errors import UserError
 from cmr.methods.acol import ACoL, erased_region, minmax
 from cmr.nets.backbones import build_backbone
 
@@ -210,16 +209,3 @@ def test_steps_show_what_training_does():
     assert torch.equal(steps["both"], torch.stack((steps["map of A"], steps["map of B"])).amax(0))
     again = method.steps(images(), LABELS)
     assert all(torch.equal(steps[name], again[name]) for name in steps)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"erase_threshold": 1.2}, "erase_threshold: 1.2 is outside"),
-        ({"erase_threshold": -0.1}, "erase_threshold: -0.1 is outside"),
-        ({"head_channels": 0}, "head_channels: 0 is not a number of maps"),
-    ],
-)
-def test_settings_that_cannot_be(changes, message):
-    with pytest.raises(UserError, match=message):
-        build(**changes)

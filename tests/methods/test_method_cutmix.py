@@ -6,7 +6,6 @@ import scipy.stats
 import torch
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods import cutmix
 from cmr.methods.cam import CAM
 from cmr.methods.cutmix import CutMix, box_around
@@ -187,10 +186,3 @@ def test_steps_show_the_mixture_and_both_maps():
     maps = method.localize(mixed)[1]
     torch.testing.assert_close(shown["own class map"], maps[torch.arange(3), LABELS])
     torch.testing.assert_close(shown["pasted class map"], maps[torch.arange(3), LABELS[order]])
-
-
-def test_settings_that_cannot_be():
-    with pytest.raises(UserError, match="method 'cutmix': beta 0.0 is not positive"):
-        build(beta=0.0)
-    with pytest.raises(UserError, match=r"method 'cutmix': probability 1.2 is outside \[0, 1\]"):
-        build(probability=1.2)
