@@ -89,18 +89,12 @@ class ADL(CAM):
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What the last of the layers sees and would do: (B, 3, H, W), (B,) -> named images and maps (B, h, w)."""
-        seen: list[Tensor] = []
-
-        def look(features: Tensor) -> Tensor:
-            seen.append(self_attention(features))
-            return features
-
-        features = self.conv(self.backbone(images, {self.layers[-1]: look}))
-        attention = seen[0]
+        last, seen = self.backbone.look(images, self.layers[-1:])
+        attention = self_attention(seen[self.layers[-1]])
         return {
             "image": images,
             "self-attention": attention[:, 0],
             "importance map": attention.sigmoid()[:, 0],
             "drop mask": drop_mask(attention, self.settings.drop_threshold)[:, 0],
-            "class map": self.head.class_map(features, labels),
+            "class map": self.head.class_map(self.conv(last), labels),
         }

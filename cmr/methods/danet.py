@@ -155,18 +155,9 @@ class DANet(Method):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """What each head's 1x1 convolution sees, species first: (B, 3, H, W) -> level to (B, C, h, w)."""
-        seen: dict[str, Tensor] = {}
-
-        def look(level: str, features: Tensor) -> Tensor:
-            seen[level] = features
-            return features
-
-        looks = {
-            layer: lambda features, level=level: look(level, features)
-            for layer, level in zip(self.layers, self.levels[1:], strict=True)
-        }
-        seen["species"] = self.backbone(images, looks)
-        return {level: head.convs(seen[level]) for level, head in self.heads.items()}
+        last, inner = self.backbone.look(images, self.layers)
+        seen = (last, *(inner[layer] for layer in self.layers))
+        return {level: self.heads[level].convs(f) for level, f in zip(self.levels, seen, strict=True)}
 
     def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Cross-entropy of each level and the similarity of the true classes' maps: -> scalars, "total" minimised."""

@@ -1,7 +1,6 @@
 """EIL and MEIL: Erasing Integrated Learning, at one layer and at several (Mai, Yang and Luo, CVPR 2020)."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -94,13 +93,8 @@ class EIL(CAM):
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What is kept at each layer, and the class maps without and with it: (B, 3, H, W), (B,) -> maps (B, h, w)."""
-        masks: dict[str, Tensor] = {}
-
-        def look(layer: str, features: Tensor) -> Tensor:
-            masks[f"kept at {layer}"] = self.kept(features)[:, 0]
-            return features
-
-        self.backbone(images, {layer: partial(look, layer) for layer in self.layers})
+        _, seen = self.backbone.look(images, self.layers)
+        masks = {f"kept at {layer}": self.kept(seen[layer])[:, 0] for layer in self.layers}
         unerased, *_, erased = (self.head.class_map(features, labels) for features in self.paths(images))
         return {"image": images, **masks, "unerased map": unerased, "erased map": erased}
 

@@ -1,7 +1,5 @@
 """SPG: Self-produced Guidance (Zhang et al., ECCV 2018)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -108,16 +106,13 @@ class SPG(CAM):
         Returns:
             The class logits (B, K); the attention M (B, H, W) in [0, 1]; what B2, B1 and C say, (B, H, W) logits.
         """
-        inner: dict[str, Tensor] = {}
-
-        def keep(layer: str) -> Callable[[Tensor], Tensor]:
-            return lambda features: inner.setdefault(layer, features)
 
         def at_image_size(maps: Tensor) -> Tensor:
             size = images.shape[2:]
             return functional.interpolate(maps.float(), size, mode="bilinear", align_corners=False)[:, 0]  # (B, H, W)
 
-        features = self.conv(self.backbone(images, {layer: keep(layer) for layer in self.layers}))
+        last, inner = self.backbone.look(images, self.layers)
+        features = self.conv(last)
         attention = minmax(at_image_size(self.head.class_map(features, labels).detach()[:, None]))
         layer_1, layer_2 = self.layers
         said = {
