@@ -9,14 +9,7 @@ from torch.nn import functional
 from cmr.methods.method import Method
 from cmr.methods.settings import ACoLSettings
 from cmr.nets.backbones import Backbone
-
-
-def conv3x3(channels: int, width: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size, drawn for the ReLU that follows it."""
-    conv = nn.Conv2d(channels, width, 3, padding=1)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
-    return conv
+from cmr.network import conv_for_relu
 
 
 def conv1x1(channels: int, width: int) -> nn.Conv2d:
@@ -87,9 +80,9 @@ class ACoL(Method):
         width = self.settings.head_channels
         return nn.Sequential(
             OrderedDict(
-                conv1=conv3x3(channels, width),
+                conv1=conv_for_relu(channels, width),
                 relu1=nn.ReLU(),
-                conv2=conv3x3(width, width),
+                conv2=conv_for_relu(width, width),
                 relu2=nn.ReLU(),
                 maps=conv1x1(width, classes),
             )

@@ -85,7 +85,7 @@ class CutMix(CAM):
         "ce_image" and "ce_pasted" are the two weighted summands of "total"; "accuracy" counts both labels likewise.
         """
         mixed, order, kept = self.mix(images)
-        logits = self.head.logits(self.conv(self.backbone(mixed)))
+        logits = self.head.logits(self.features(mixed))
         ce_image = kept * functional.cross_entropy(logits.float(), labels)
         ce_pasted = (1 - kept) * functional.cross_entropy(logits.float(), labels[order])
         found = logits.argmax(1)
@@ -100,7 +100,7 @@ class CutMix(CAM):
         """
         order = torch.arange(len(images), device=images.device).roll(1)
         mixed = _paste(images, order, images.shape[2] // 2, images.shape[2], images.shape[3] // 2, images.shape[3])
-        features = self.conv(self.backbone(mixed))
+        features = self.features(mixed)
         return {
             "image": images,
             "other image": images[order],

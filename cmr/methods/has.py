@@ -44,5 +44,5 @@ class HaS(CAM):
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What training sees, and the maps of the hidden and of the whole image."""
         hidden = self.hide(images)
-        maps = [self.head.class_map(self.conv(self.backbone(seen)), labels) for seen in (hidden, images)]
+        maps = [self.head.class_map(self.features(seen), labels) for seen in (hidden, images)]
         return {"image": images, "hidden": hidden, "map of hidden": maps[0], "map of whole": maps[1]}

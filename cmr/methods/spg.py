@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.methods.acol import conv1x1, conv3x3, minmax
+from cmr.methods.acol import conv1x1, minmax
 from cmr.methods.cam import CAM
 from cmr.methods.settings import SPGSettings
 from cmr.nets.backbones import Backbone, places
+from cmr.network import conv_for_relu
 
 # Behind which layers B1 and B2 stand. InceptionV3 is the paper's; VGG16 and ResNet50 are the WSOL benchmark's; the
 # others by analogy: the last two sizes of feature maps before the classifier's own layers.
@@ -91,10 +92,10 @@ class SPG(CAM):
         self.layers = places("spg", backbone, LAYERS)
         width = settings.head_channels
         inner_1, inner_2 = (backbone.layer_channels(layer) for layer in self.layers)
-        self.b1 = nn.Sequential(conv3x3(inner_1, width), nn.ReLU())
-        self.b2 = nn.Sequential(conv3x3(inner_2, width), nn.ReLU())
-        self.b_shared = nn.Sequential(conv3x3(width, width), nn.ReLU(), conv1x1(width, 1))
-        self.c = nn.Sequential(conv3x3(self.head.weight.shape[1], width), nn.ReLU(), conv1x1(width, 1))
+        self.b1 = nn.Sequential(conv_for_relu(inner_1, width), nn.ReLU())
+        self.b2 = nn.Sequential(conv_for_relu(inner_2, width), nn.ReLU())
+        self.b_shared = nn.Sequential(conv_for_relu(width, width), nn.ReLU(), conv1x1(width, 1))
+        self.c = nn.Sequential(conv_for_relu(self.head.weight.shape[1], width), nn.ReLU(), conv1x1(width, 1))
 
     def look(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Everything that training compares, at the size of the images.

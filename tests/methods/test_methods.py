@@ -64,7 +64,7 @@ def test_maps_of_positive_weights_are_the_class_maps_less_what_speaks_against_th
         logits, maps = method.localize(images())
         same, positive = call(images())
         torch.testing.assert_close(same, logits, atol=0, rtol=0)
-        features = method.conv(method.backbone(images()))
+        features = method.features(images())
         against = torch.einsum("bchw,kc->bkhw", features, method.head.weight.clamp(max=0))
     assert features.min() >= 0 > against.min()
     torch.testing.assert_close(positive + against, maps, atol=1e-5, rtol=1e-4)
