@@ -1,6 +1,6 @@
 """TS-CAM: the coupled map by hand and against numpy, what trains and what does not, the three maps at test."""
 
-import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -10,22 +10,14 @@ from scipy.ndimage import correlate
 from torch import nn
 from torch.nn import functional
 
-from cmr.methods.settings import TSCAMSettings
-from cmr.methods.tscam import TSCAM, couple
-from cmr.nets.backbones import Backbone, build_backbone
+from cmr.methods.tscam import couple
+from cmr.nets.backbones import Backbone
 from cmr.optim import make_optimizer
 from cmr.presets import make
+from tests.methods import small
+from tests.methods.small import LABELS, images
 
-LABELS = torch.tensor([0, 2, 1])
-
-
-def images(side=64):
-    return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(1))
-
-
-def build(backbone=None, classes=3, **changes):
-    torch.manual_seed(0)
-    return TSCAM(backbone or build_backbone("tiny"), classes, dataclasses.replace(TSCAMSettings(), **changes))
+build = functools.partial(small.build, "tscam")
 
 
 def woken(**changes):
