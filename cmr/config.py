@@ -149,6 +149,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     workers: int = 2
 
     def __post_init__(self) -> None:
+        # What is `Checked` has been checked. Settings of data sets, and those of somebody's own method, may be plain.
         for settings in (self, self.settings, self.data_settings):
             check(settings)
         if self.resize < self.image_size:
@@ -202,3 +203,23 @@ def check(settings: Any) -> None:
                 raise UserError(f"{name}: {shown(item)} holds a control character; remove it")
             if isinstance(item, (int, float)) and item not in ranges.get(name, ANY):
                 raise UserError(f"{name}: {shown(item)} is out of range; give {ranges.get(name, ANY)}")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Settings that `check` themselves when they are made, so that nothing that takes them needs to.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Mine(Checked):
+        ...     RANGES = {"share": SHARE}
+        ...     share: float = 0.5
+        >>> Mine(share=2.0)
+        Traceback (most recent call last):
+        cmr.errors.UserError: share: 2.0 is out of range; give 0 to 1
+    """
+
+    RANGES: ClassVar[dict[str, Range]] = {}
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -13,6 +13,14 @@ SUMS = ("double", "single")
 BRANCHES = ("x", "x_tilde", "mean")
 
 
+def conv_for_relu(channels: int, width: int, kernel: int = 3) -> nn.Conv2d:
+    """A convolution of odd side that keeps the maps' size, drawn for the ReLU that follows it."""
+    conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
+    return conv
+
+
 class Head(nn.Module):
     """Global average pooling, a linear classifier and the class maps it implies.
 
@@ -104,9 +112,7 @@ class Branch(nn.Module):
             return
         kernel = kernel or (3 if channels <= 512 else 1)
         width = width or channels
-        self.conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]  # it has a bias
+        self.conv = conv_for_relu(channels, width, kernel)
         self.head = Head(width, classes, pooling)
 
     def features(self, aggregated: Tensor) -> Tensor:

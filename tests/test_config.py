@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cmr.config import Config
+from cmr.config import Checked, Config
 from cmr.errors import UserError
 from cmr.methods import METHODS
-from cmr.presets import PRESETS, from_dict, make, preset_for
+from cmr.presets import PRESETS, converted, from_dict, make, preset_for
 from cmr.study.splits import splits
 from cmr.train import steps_of_epoch
 
@@ -98,9 +98,45 @@ def test_every_field_with_a_range_refuses_what_is_outside_and_what_is_not_finite
 
 
 def test_numbers_without_a_range_must_be_finite():
+    @dataclasses.dataclass(frozen=True)
+    class Plain(Checked):
+        number: float = 0.0
+
     for value in (math.nan, math.inf):
-        with pytest.raises(UserError, match="high_c: .* is out of range; give a finite number"):
-            make("tiny", method="spg", settings={"high_c": value})
+        with pytest.raises(UserError, match="number: .* is out of range; give a finite number"):
+            Plain(value)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        ("cutmix", {"beta": -1}, "beta: -1.0 is out of range; give a number above 0"),
+        ("cutmix", {"beta": 0}, "beta: 0.0 is out of range; give a number above 0"),
+        ("ccam", {"top_share": 0}, "top_share: 0.0 is out of range; give above 0 to 1"),
+        ("spg", {"high_c": 1.5}, "high_c: 1.5 is out of range; give 0 to 1"),
+        ("spg", {"low_b1": -0.1}, "low_b1: -0.1 is out of range; give 0 to 1"),
+        ("spg", {"low_b2": 0.9}, "low_b2: 0.9 is above high_b2 0.7 and leaves no band to ignore"),
+        ("spg", {"label_smoothing": 1.1}, "label_smoothing: 1.1 is out of range; give 0 to 1"),
+        ("cmr", {"fuse_kernel": 2}, "fuse_kernel: 2 is even, and maps would grow by a cell; give an odd side, or 0"),
+        ("tscam", {"width": 130}, "width: 130 is no multiple of 4 and of 2 heads; give one, such as 128"),
+        ("tscam", {"width": 20, "heads": 8}, "width: 20 is no multiple of 4 and of 8 heads; give one, such as 512"),
+    ],
+)
+def test_what_a_method_cannot_take_is_named_before_a_file_is_read_and_by_its_settings_themselves(
+    method, settings, message
+):
+    with pytest.raises(UserError, match=message):
+        make("tiny", settings, method=method)
+    kind = METHODS.settings(method)
+    with pytest.raises(UserError, match=message):
+        kind(**converted(kind, settings))
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_number_of_a_method_has_a_range(method):
+    kind = METHODS.settings(method)
+    numbers = {item.name for item in dataclasses.fields(kind) if type(item.default) in (int, float)}
+    assert numbers <= set(kind.RANGES) <= {item.name for item in dataclasses.fields(kind)}
 
 
 def test_a_share_that_holds_out_nothing_is_told_before_images_are_read():

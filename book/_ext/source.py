@@ -9,6 +9,7 @@ warning.
     ```{settings} cmr/methods/settings.py::CMRSettings
     ```
 makes a table of a dataclass, with its place as the caption: each field with a default, its comment, default and type.
+Fields of a class that it is built on are there too, if that stands in the same file.
 
     {mark}`paper`
 marks where a number comes from: paper, ours, other or not run.
@@ -91,6 +92,16 @@ def dataclass_fields(lines: list[str], node: ast.ClassDef) -> list[tuple[str, st
     return rows
 
 
+def all_fields(lines: list[str], node: ast.ClassDef) -> list[tuple[str, str, str, str]]:
+    """As `dataclass_fields`, and behind the class's own those of the classes of the same file that it is built on."""
+    rows = {row[0]: row for row in dataclass_fields(lines, node)}
+    tree = ast.parse("\n".join(lines))
+    for base in filter(None, (find(tree, ast.unparse(base)) for base in node.bases)):
+        for row in all_fields(lines, base):
+            rows.setdefault(row[0], row)
+    return list(rows.values())
+
+
 class FromSource(SphinxDirective, abc.ABC):
     """Finds `path::name` in the staged tree; what is made of it is for the subclasses."""
 
@@ -139,7 +150,7 @@ class Source(FromSource):
 
 class Settings(FromSource):
     def show(self, path: str, name: str, lines: list[str], node: ast.AST) -> list[nodes.Node]:
-        rows = [row for row in dataclass_fields(lines, node) if row[2]]
+        rows = [row for row in all_fields(lines, node) if row[2]]
         if not rows:
             raise self.warning(f"{self.name}: {path}::{name} has no field with a default")
         group = nodes.tgroup("", *(nodes.colspec("", colwidth=width) for width in (30, 70)), cols=2)

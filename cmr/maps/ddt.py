@@ -5,7 +5,7 @@ differ most, their first principal component, tells object from background: a ce
 the mean, along that direction, and what is above 0 is object.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -184,13 +184,8 @@ def features_at(backbone: Backbone, layers: Sequence[str] = (LAST,)) -> Callable
 
     @torch.no_grad()
     def look(images: Tensor) -> Tensor:
-        seen: dict[str, Tensor] = {}
-
-        def keep(layer: str) -> Callable[[Tensor], Tensor]:
-            return lambda output: seen.setdefault(layer, output)
-
-        at: Mapping[str, Callable[[Tensor], Tensor]] = {layer: keep(layer) for layer in inside}
-        seen[LAST] = backbone(images, at)
+        last, seen = backbone.look(images, inside)
+        seen[LAST] = last
         return _joined([seen[layer] for layer in layers])
 
     return look

@@ -6,18 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods.method import Method
 from cmr.methods.settings import ACoLSettings
 from cmr.nets.backbones import Backbone
-
-
-def conv3x3(channels: int, width: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size, drawn for the ReLU that follows it."""
-    conv = nn.Conv2d(channels, width, 3, padding=1)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
-    return conv
+from cmr.network import conv_for_relu
 
 
 def conv1x1(channels: int, width: int) -> nn.Conv2d:
@@ -73,19 +65,12 @@ class ACoL(Method):
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
         settings: see `ACoLSettings`.
-
-    Raises:
-        UserError: a threshold outside [0, 1], or heads without maps.
     """
 
     Settings = ACoLSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: ACoLSettings) -> None:
         super().__init__()
-        if not 0 <= settings.erase_threshold <= 1:
-            raise UserError(f"erase_threshold: {settings.erase_threshold} is outside [0, 1], where A's scaled map lies")
-        if settings.head_channels < 1:
-            raise UserError(f"head_channels: {settings.head_channels} is not a number of maps; give 1 or more")
         self.settings = settings
         self.backbone = backbone
         self.head_a = self._head(backbone.channels, classes)
@@ -95,9 +80,9 @@ class ACoL(Method):
         width = self.settings.head_channels
         return nn.Sequential(
             OrderedDict(
-                conv1=conv3x3(channels, width),
+                conv1=conv_for_relu(channels, width),
                 relu1=nn.ReLU(),
-                conv2=conv3x3(width, width),
+                conv2=conv_for_relu(width, width),
                 relu2=nn.ReLU(),
                 maps=conv1x1(width, classes),
             )

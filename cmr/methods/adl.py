@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.methods.settings import ADLSettings
 from cmr.nets.backbones import Backbone, places
@@ -62,16 +61,13 @@ class ADL(CAM):
         settings: see `ADLSettings`.
 
     Raises:
-        UserError: a threshold or rate outside [0, 1], or a backbone that is not in `LAYERS`.
+        UserError: a backbone that is not in `LAYERS`.
     """
 
     Settings = ADLSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: ADLSettings) -> None:
         super().__init__(backbone, classes, settings)
-        for name in ("drop_threshold", "drop_rate"):
-            if not 0 <= getattr(settings, name) <= 1:
-                raise UserError(f"method 'adl': {name} {getattr(settings, name)} is outside [0, 1]")
         self.settings = settings
         self.layers = places("adl", backbone, LAYERS)
 
@@ -93,18 +89,12 @@ class ADL(CAM):
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What the last of the layers sees and would do: (B, 3, H, W), (B,) -> named images and maps (B, h, w)."""
-        seen: list[Tensor] = []
-
-        def look(features: Tensor) -> Tensor:
-            seen.append(self_attention(features))
-            return features
-
-        features = self.conv(self.backbone(images, {self.layers[-1]: look}))
-        attention = seen[0]
+        last, seen = self.backbone.look(images, self.layers[-1:])
+        attention = self_attention(seen[self.layers[-1]])
         return {
             "image": images,
             "self-attention": attention[:, 0],
             "importance map": attention.sigmoid()[:, 0],
             "drop mask": drop_mask(attention, self.settings.drop_threshold)[:, 0],
-            "class map": self.head.class_map(features, labels),
+            "class map": self.head.class_map(self.conv(last), labels),
         }

@@ -145,7 +145,7 @@ class CCAM(CAM):
         settings: see `CCAMSettings`.
 
     Raises:
-        UserError: `top_share` out of range, or a backbone for which `LAYERS` says nothing.
+        UserError: a backbone for which `LAYERS` says nothing.
     """
 
     Settings = CCAMSettings
@@ -158,14 +158,8 @@ class CCAM(CAM):
         self.register_buffer("gamma", rank_weights(settings.gamma, classes, settings.top_share), persistent=False)
 
     def features(self, images: Tensor) -> Tensor:
-        """The last feature map, non-local blocks at work: (B, 3, H, W) -> (B, C, h, w)."""
+        """What the classifier sees, non-local blocks at work: (B, 3, H, W) -> (B, C, h, w)."""
         return self.conv(self.backbone(images, dict(zip(self.layers, self.blocks, strict=True))))
-
-    def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Cross-entropy of the image's class: (B, 3, H, W), (B,) -> scalars, of which "total" is minimised."""
-        logits = self.head.logits(self.features(images))
-        total = functional.cross_entropy(logits.float(), labels)
-        return {"total": total, "accuracy": (logits.argmax(1) == labels).float().mean()}
 
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and combinational maps (B, K, h, w), raw and signed."""

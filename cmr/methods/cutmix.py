@@ -5,7 +5,6 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.methods.settings import CutMixSettings
 from cmr.nets.backbones import Backbone
@@ -55,19 +54,12 @@ class CutMix(CAM):
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
         settings: see `CutMixSettings`.
-
-    Raises:
-        UserError: beta that is not positive, or a probability outside [0, 1].
     """
 
     Settings = CutMixSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: CutMixSettings) -> None:
         super().__init__(backbone, classes, settings)
-        if settings.beta <= 0:
-            raise UserError(f"method 'cutmix': beta {settings.beta} is not positive; 1 draws every share equally often")
-        if not 0 <= settings.probability <= 1:
-            raise UserError(f"method 'cutmix': probability {settings.probability} is outside [0, 1]")
         self.settings = settings
 
     def mix(self, images: Tensor) -> tuple[Tensor, Tensor, float]:
@@ -93,7 +85,7 @@ class CutMix(CAM):
         "ce_image" and "ce_pasted" are the two weighted summands of "total"; "accuracy" counts both labels likewise.
         """
         mixed, order, kept = self.mix(images)
-        logits = self.head.logits(self.conv(self.backbone(mixed)))
+        logits = self.head.logits(self.features(mixed))
         ce_image = kept * functional.cross_entropy(logits.float(), labels)
         ce_pasted = (1 - kept) * functional.cross_entropy(logits.float(), labels[order])
         found = logits.argmax(1)
@@ -108,7 +100,7 @@ class CutMix(CAM):
         """
         order = torch.arange(len(images), device=images.device).roll(1)
         mixed = _paste(images, order, images.shape[2] // 2, images.shape[2], images.shape[3] // 2, images.shape[3])
-        features = self.conv(self.backbone(mixed))
+        features = self.features(mixed)
         return {
             "image": images,
             "other image": images[order],

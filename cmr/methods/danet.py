@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError
 from cmr.methods.method import Method
 from cmr.methods.settings import DANetSettings
 from cmr.nets.backbones import Backbone, places
@@ -22,7 +22,6 @@ LAYERS = {
     "squeezenet1_1": ("features.5", "features.8"),
     "tiny": ("maxpool", "layer1"),
 }
-HIERARCHIES = ("none", "cub")
 
 
 def cub_hierarchy(classes: int) -> tuple[Tensor, Tensor]:
@@ -130,7 +129,7 @@ class DANet(Method):
         settings: see `DANetSettings`.
 
     Raises:
-        UserError: no map per class, more classes than the hierarchy has, or a backbone for which `LAYERS` says nothing.
+        UserError: more classes than the hierarchy has, or a backbone for which `LAYERS` says nothing.
     """
 
     Settings = DANetSettings
@@ -138,10 +137,6 @@ class DANet(Method):
     def __init__(self, backbone: Backbone, classes: int, settings: DANetSettings) -> None:
         super().__init__()
         s = self.settings = settings
-        if s.maps_per_class < 1:
-            raise UserError(f"maps_per_class: {s.maps_per_class} is not a number of maps; give 1 or more")
-        if s.hierarchy not in HIERARCHIES:
-            raise unknown("hierarchy", s.hierarchy, HIERARCHIES)
         self.backbone = backbone
         species = torch.arange(classes)
         self.levels: tuple[str, ...] = ("species",)  # from the last stage to the first
@@ -160,18 +155,9 @@ class DANet(Method):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """What each head's 1x1 convolution sees, species first: (B, 3, H, W) -> level to (B, C, h, w)."""
-        seen: dict[str, Tensor] = {}
-
-        def look(level: str, features: Tensor) -> Tensor:
-            seen[level] = features
-            return features
-
-        looks = {
-            layer: lambda features, level=level: look(level, features)
-            for layer, level in zip(self.layers, self.levels[1:], strict=True)
-        }
-        seen["species"] = self.backbone(images, looks)
-        return {level: head.convs(seen[level]) for level, head in self.heads.items()}
+        last, inner = self.backbone.look(images, self.layers)
+        seen = (last, *(inner[layer] for layer in self.layers))
+        return {level: self.heads[level].convs(f) for level, f in zip(self.levels, seen, strict=True)}
 
     def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Cross-entropy of each level and the similarity of the true classes' maps: -> scalars, "total" minimised."""

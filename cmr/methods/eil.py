@@ -1,14 +1,12 @@
 """EIL and MEIL: Erasing Integrated Learning, at one layer and at several (Mai, Yang and Luo, CVPR 2020)."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmr.errors import UserError
 from cmr.methods.adl import drop_mask, self_attention
 from cmr.methods.cam import CAM
 from cmr.methods.settings import EILSettings
@@ -45,7 +43,7 @@ class EIL(CAM):
         settings: see `EILSettings`.
 
     Raises:
-        UserError: a threshold outside [0, 1], a negative weight, or a backbone that is not in `LAYERS`.
+        UserError: a backbone that is not in `LAYERS`.
     """
 
     Settings = EILSettings
@@ -54,10 +52,6 @@ class EIL(CAM):
 
     def __init__(self, backbone: Backbone, classes: int, settings: EILSettings) -> None:
         super().__init__(backbone, classes, settings)
-        if not 0 <= settings.erase_threshold <= 1:
-            raise UserError(f"method '{self.name}': erase_threshold {settings.erase_threshold} is outside [0, 1]")
-        if settings.erased_weight < 0:
-            raise UserError(f"method '{self.name}': erased_weight {settings.erased_weight} is negative")
         self.settings = settings
         self.layers = places(self.name, backbone, self.known_layers)
 
@@ -99,13 +93,8 @@ class EIL(CAM):
     @torch.no_grad()
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What is kept at each layer, and the class maps without and with it: (B, 3, H, W), (B,) -> maps (B, h, w)."""
-        masks: dict[str, Tensor] = {}
-
-        def look(layer: str, features: Tensor) -> Tensor:
-            masks[f"kept at {layer}"] = self.kept(features)[:, 0]
-            return features
-
-        self.backbone(images, {layer: partial(look, layer) for layer in self.layers})
+        _, seen = self.backbone.look(images, self.layers)
+        masks = {f"kept at {layer}": self.kept(seen[layer])[:, 0] for layer in self.layers}
         unerased, *_, erased = (self.head.class_map(features, labels) for features in self.paths(images))
         return {"image": images, **masks, "unerased map": unerased, "erased map": erased}
 

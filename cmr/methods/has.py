@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from cmr.errors import UserError
 from cmr.methods.cam import CAM
 from cmr.methods.settings import HaSSettings
 from cmr.nets.backbones import Backbone
@@ -24,8 +23,6 @@ class HaS(CAM):
     def __init__(self, backbone: Backbone, classes: int, settings: HaSSettings) -> None:
         super().__init__(backbone, classes, settings)
         self.settings = settings
-        if settings.views < 1:
-            raise UserError(f"views: {settings.views} is below 1; give how often each image enters a step")
 
     def hide(self, images: Tensor) -> Tensor:
         """The images as training sees them: (B, 3, H, W) -> (B, 3, H, W)."""
@@ -47,5 +44,5 @@ class HaS(CAM):
     def steps(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What training sees, and the maps of the hidden and of the whole image."""
         hidden = self.hide(images)
-        maps = [self.head.class_map(self.conv(self.backbone(seen)), labels) for seen in (hidden, images)]
+        maps = [self.head.class_map(self.features(seen), labels) for seen in (hidden, images)]
         return {"image": images, "hidden": hidden, "map of hidden": maps[0], "map of whole": maps[1]}

@@ -13,7 +13,7 @@ class Method(nn.Module, ABC):
     """One paper's network with its losses and its maps, made as `Method(backbone, classes, settings)`.
 
     Attributes:
-        Settings: a frozen dataclass of plain types; its defaults are this study's.
+        Settings: a frozen dataclass of plain types that is `Checked`; its defaults are this study's.
         backbone: the part that starts from ImageNet weights; all else is new.
     """
 

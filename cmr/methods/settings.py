@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from cmr.config import COUNT, SHARE, Range
+from cmr.config import COUNT, SHARE, Checked, Range
+from cmr.errors import UserError
 
 
 @dataclass(frozen=True)
-class CAMSettings:
+class CAMSettings(Checked):
     """Settings of CAM."""
 
     RANGES: ClassVar[dict[str, Range]] = {"conv_channels": Range(-1, 10**6)}
@@ -17,14 +18,14 @@ class CAMSettings:
 
 
 @dataclass(frozen=True)
-class HaSSettings:
+class HaSSettings(CAMSettings):
     """Settings of HaS."""
 
     RANGES: ClassVar[dict[str, Range]] = {
+        **CAMSettings.RANGES,
         "sizes": Range(0, 10**9),
         "hide_probability": SHARE,
         "views": Range(1, 100),
-        "conv_channels": Range(-1, 10**6),
     }
 
     # sides of the hidden cells in pixels; one is drawn per image per step; 0 in the list shows the whole image
@@ -33,12 +34,10 @@ class HaSSettings:
     hide_probability: float = 0.5
     # views of each image per step, each with its own hidden cells; 1 in the paper
     views: int = 1
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
 
 
 @dataclass(frozen=True)
-class CMRSettings:
+class CMRSettings(Checked):
     """Every choice that the paper's text leaves open, with the default of this study."""
 
     RANGES: ClassVar[dict[str, Range]] = {
@@ -109,9 +108,16 @@ class CMRSettings:
     # the maps at test: raw (eq. 13), or less the mean over all classes' maps
     test_map: Literal["raw", "mean_free"] = "raw"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fuse_kernel and self.fuse_kernel % 2 == 0:
+            raise UserError(
+                f"fuse_kernel: {self.fuse_kernel} is even, and maps would grow by a cell; give an odd side, or 0"
+            )
+
 
 @dataclass(frozen=True)
-class ACoLSettings:
+class ACoLSettings(Checked):
     """Settings of ACoL."""
 
     RANGES: ClassVar[dict[str, Range]] = {"erase_threshold": SHARE, "head_channels": COUNT}
@@ -125,28 +131,22 @@ class ACoLSettings:
 
 
 @dataclass(frozen=True)
-class ADLSettings:
+class ADLSettings(CAMSettings):
     """Settings of ADL."""
 
-    RANGES: ClassVar[dict[str, Range]] = {
-        "drop_threshold": SHARE,
-        "drop_rate": SHARE,
-        "conv_channels": Range(-1, 10**6),
-    }
+    RANGES: ClassVar[dict[str, Range]] = {**CAMSettings.RANGES, "drop_threshold": SHARE, "drop_rate": SHARE}
 
     # the drop mask hides positions at or above this share of the self-attention's maximum
     drop_threshold: float = 0.9
     # probability that a layer uses the drop mask; otherwise the importance map
     drop_rate: float = 0.75
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
 
 
 @dataclass(frozen=True)
-class CCAMSettings:
+class CCAMSettings(CAMSettings):
     """Settings of CCAM."""
 
-    RANGES: ClassVar[dict[str, Range]] = {"top_share": SHARE, "conv_channels": Range(-1, 10**6)}
+    RANGES: ClassVar[dict[str, Range]] = {**CAMSettings.RANGES, "top_share": Range(0, 1, open_low=True)}
 
     # non-local blocks inside the backbone, the published network NL-CCAM; off: the network of CAM
     non_local: bool = True
@@ -159,21 +159,23 @@ class CCAMSettings:
 
 
 @dataclass(frozen=True)
-class CutMixSettings:
+class CutMixSettings(CAMSettings):
     """Settings of CutMix."""
 
-    RANGES: ClassVar[dict[str, Range]] = {"probability": SHARE, "conv_channels": Range(-1, 10**6)}
+    RANGES: ClassVar[dict[str, Range]] = {
+        **CAMSettings.RANGES,
+        "beta": Range(0, open_low=True),
+        "probability": SHARE,
+    }
 
     # the share of the image that is kept is drawn from Beta(beta, beta); 1: every share is equally likely
     beta: float = 1.0
     # probability that a step mixes its images at all
     probability: float = 1.0
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
 
 
 @dataclass(frozen=True)
-class DANetSettings:
+class DANetSettings(Checked):
     """Settings of DANet."""
 
     RANGES: ClassVar[dict[str, Range]] = {
@@ -197,31 +199,30 @@ class DANetSettings:
 
 
 @dataclass(frozen=True)
-class EILSettings:
+class EILSettings(CAMSettings):
     """Settings of EIL and MEIL."""
 
     RANGES: ClassVar[dict[str, Range]] = {
+        **CAMSettings.RANGES,
         "erase_threshold": SHARE,
         "erased_weight": Range(0),
-        "conv_channels": Range(-1, 10**6),
     }
 
     # positions at or above this share of the channel mean's maximum are erased
     erase_threshold: float = 0.7
     # weight of each erased path's cross-entropy beside that of the unerased path
     erased_weight: float = 1.0
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
 
 
 @dataclass(frozen=True)
-class SPGSettings:
+class SPGSettings(CAMSettings):
     """Settings of SPG."""
 
     RANGES: ClassVar[dict[str, Range]] = {
+        **CAMSettings.RANGES,
+        **dict.fromkeys(("high_b2", "low_b2", "high_b1", "low_b1", "high_c", "low_c", "label_smoothing"), SHARE),
         "min_pixels": Range(0, 10**9),
         "head_channels": COUNT,
-        "conv_channels": Range(-1, 10**6),
     }
 
     # B2 learns from the map of the true class: what is above this is object
@@ -240,14 +241,21 @@ class SPGSettings:
     min_pixels: int = 30
     # maps of the 3x3 convolutions of B1, B2 and C
     head_channels: int = 512
-    # as in CAM: maps of a convolution before the pooling
-    conv_channels: int = -1
     # share of the label given evenly to all classes
     label_smoothing: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for layer in ("b2", "b1", "c"):
+            low, high = getattr(self, f"low_{layer}"), getattr(self, f"high_{layer}")
+            if low > high:
+                raise UserError(
+                    f"low_{layer}: {low} is above high_{layer} {high} and leaves no band to ignore; give at most that"
+                )
+
 
 @dataclass(frozen=True)
-class TSCAMSettings:
+class TSCAMSettings(Checked):
     """Settings of TS-CAM."""
 
     RANGES: ClassVar[dict[str, Range]] = {
@@ -267,3 +275,11 @@ class TSCAMSettings:
     class_token_weight: float = 0.0
     # the map at test: the semantic map times the attention (coupled, the paper's), or one of the two alone
     test_map: Literal["coupled", "semantic", "attention"] = "coupled"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % 4 or self.width % self.heads:
+            good = 64 * self.heads
+            raise UserError(
+                f"width: {self.width} is no multiple of 4 and of {self.heads} heads; give one, such as {good}"
+            )

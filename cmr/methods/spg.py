@@ -1,16 +1,14 @@
 """SPG: Self-produced Guidance (Zhang et al., ECCV 2018)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import UserError
-from cmr.methods.acol import conv1x1, conv3x3, minmax
+from cmr.methods.acol import conv1x1, minmax
 from cmr.methods.cam import CAM
 from cmr.methods.settings import SPGSettings
 from cmr.nets.backbones import Backbone, places
+from cmr.network import conv_for_relu
 
 # Behind which layers B1 and B2 stand. InceptionV3 is the paper's; VGG16 and ResNet50 are the WSOL benchmark's; the
 # others by analogy: the last two sizes of feature maps before the classifier's own layers.
@@ -83,29 +81,21 @@ class SPG(CAM):
         settings: see `SPGSettings`.
 
     Raises:
-        UserError: no layers are known for this backbone, or thresholds that cannot be.
+        UserError: no layers are known for this backbone.
     """
 
     Settings = SPGSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: SPGSettings) -> None:
         super().__init__(backbone, classes, settings)
-        for name in ("b2", "b1", "c"):
-            low, high = getattr(settings, f"low_{name}"), getattr(settings, f"high_{name}")
-            if not 0 <= low <= high <= 1:
-                raise UserError(
-                    f"low_{name} {low} and high_{name} {high} leave no band to ignore: give 0 <= low <= high <= 1"
-                )
-        if settings.head_channels < 1:
-            raise UserError(f"head_channels: {settings.head_channels} is not a number of maps; give 1 or more")
         self.settings = settings
         self.layers = places("spg", backbone, LAYERS)
         width = settings.head_channels
         inner_1, inner_2 = (backbone.layer_channels(layer) for layer in self.layers)
-        self.b1 = nn.Sequential(conv3x3(inner_1, width), nn.ReLU())
-        self.b2 = nn.Sequential(conv3x3(inner_2, width), nn.ReLU())
-        self.b_shared = nn.Sequential(conv3x3(width, width), nn.ReLU(), conv1x1(width, 1))
-        self.c = nn.Sequential(conv3x3(self.head.weight.shape[1], width), nn.ReLU(), conv1x1(width, 1))
+        self.b1 = nn.Sequential(conv_for_relu(inner_1, width), nn.ReLU())
+        self.b2 = nn.Sequential(conv_for_relu(inner_2, width), nn.ReLU())
+        self.b_shared = nn.Sequential(conv_for_relu(width, width), nn.ReLU(), conv1x1(width, 1))
+        self.c = nn.Sequential(conv_for_relu(self.head.weight.shape[1], width), nn.ReLU(), conv1x1(width, 1))
 
     def look(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Everything that training compares, at the size of the images.
@@ -117,16 +107,13 @@ class SPG(CAM):
         Returns:
             The class logits (B, K); the attention M (B, H, W) in [0, 1]; what B2, B1 and C say, (B, H, W) logits.
         """
-        inner: dict[str, Tensor] = {}
-
-        def keep(layer: str) -> Callable[[Tensor], Tensor]:
-            return lambda features: inner.setdefault(layer, features)
 
         def at_image_size(maps: Tensor) -> Tensor:
             size = images.shape[2:]
             return functional.interpolate(maps.float(), size, mode="bilinear", align_corners=False)[:, 0]  # (B, H, W)
 
-        features = self.conv(self.backbone(images, {layer: keep(layer) for layer in self.layers}))
+        last, inner = self.backbone.look(images, self.layers)
+        features = self.conv(last)
         attention = minmax(at_image_size(self.head.class_map(features, labels).detach()[:, None]))
         layer_1, layer_2 = self.layers
         said = {

@@ -6,13 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import require_known
 from cmr.methods.method import Method
 from cmr.methods.settings import TSCAMSettings
 from cmr.nets.backbones import Backbone
 from cmr.nets.transformer import Transformer
-
-TEST_MAPS = ("coupled", "semantic", "attention")
 
 
 def couple(semantic: Tensor, attention: Tensor) -> Tensor:
@@ -45,16 +42,12 @@ class TSCAM(Method):
         backbone: gives the last feature map, (B, C, h, w).
         classes: K.
         settings: see `TSCAMSettings`.
-
-    Raises:
-        UserError: a width that heads and positions cannot share evenly, no block or head, or an unknown map.
     """
 
     Settings: ClassVar[type] = TSCAMSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: TSCAMSettings) -> None:
         super().__init__()
-        require_known(settings.test_map, "test_map", TEST_MAPS)
         self.test_map = settings.test_map
         self.backbone = backbone
         self.transformer = Transformer(backbone.channels, settings.width, settings.depth, settings.heads)

@@ -43,7 +43,7 @@ class Backbone(nn.Module):
             images: (B, 3, H, W) float, ImageNet's mean and standard deviation taken out; H and W multiples of `stride`.
             at: what a method does inside the network: layer name (torchvision's, as `layer3.0` or `features.16`) to a
                 function of that layer's output, whose result takes its place. It may change the batch size, as
-                erasing beside not erasing does, and may just look.
+                erasing beside not erasing does. To just look there is `look`.
 
         Returns:
             (B, C, H / stride, W / stride), never negative.
@@ -65,19 +65,28 @@ class Backbone(nn.Module):
             for hook in hooks:
                 hook.remove()
 
+    def look(self, images: Tensor, layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The feature map as of `forward`, and by layer what these layers gave on the way, not copied.
+
+        Example:
+            >>> features, seen = build_backbone("tiny").look(torch.zeros(2, 3, 64, 64), ["layer1"])
+            >>> tuple(features.shape), tuple(seen["layer1"].shape)
+            ((2, 128, 8, 8), (2, 32, 16, 16))
+        """
+        seen: dict[str, Tensor] = {}
+
+        def keep(layer: str) -> Callable[[Tensor], Tensor]:
+            return lambda output: seen.setdefault(layer, output)
+
+        return self(images, {layer: keep(layer) for layer in layers}), seen
+
     def layer_channels(self, layer: str) -> int:
         """Number of feature maps behind a layer, found by one pass of a small image (no random state is touched)."""
-        seen: list[int] = []
-
-        def look(features: Tensor) -> Tensor:
-            seen.append(features.shape[1])
-            return features
-
         training = self.training
         with torch.no_grad():
-            self.eval()(torch.zeros(1, 3, 64, 64), {layer: look})
+            _, seen = self.eval().look(torch.zeros(1, 3, 64, 64), [layer])
         self.train(training)
-        return seen[0]
+        return seen[layer].shape[1]
 
 
 def places(method: str, backbone: Backbone, known: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

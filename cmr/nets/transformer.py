@@ -7,8 +7,6 @@ from timm.layers.pos_embed_sincos import build_sincos2d_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from cmr.errors import UserError
-
 
 class Transformer(nn.Module):
     """Transformer blocks on the cells of a feature map, which are its patches, and on a class token.
@@ -23,9 +21,6 @@ class Transformer(nn.Module):
         depth: L, the number of blocks.
         heads: of the attention in each block.
 
-    Raises:
-        UserError: no block, no head, or a width that heads and positions cannot share evenly.
-
     Example:
         >>> net = Transformer(channels=8, width=16, depth=2, heads=2)
         >>> tokens, attention = net.look(torch.rand(3, 8, 4, 5))
@@ -35,10 +30,6 @@ class Transformer(nn.Module):
 
     def __init__(self, channels: int, width: int, depth: int, heads: int) -> None:
         super().__init__()
-        if depth < 1 or heads < 1:
-            raise UserError(f"depth, heads: {depth} blocks of {heads} heads attend to nothing; give 1 or more of each")
-        if width % 4 or width % heads:
-            raise UserError(f"width: {width} is no multiple of 4 and of {heads} heads; give one, such as {64 * heads}")
         self.embed = nn.Conv2d(channels, width, 1)
         self.class_token = nn.Parameter(torch.empty(1, 1, width).normal_(std=0.02))
         self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True) for _ in range(depth))

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from cmr.config import COUNT, Config, Normaliser, Range, check
+from cmr.config import COUNT, Checked, Config, Normaliser, Range
 from cmr.errors import UserError
 
 
 @dataclass(frozen=True)
-class DDT:
+class DDT(Checked):
     """What determines a measurement of DDT, and where it runs."""
 
     RANGES: ClassVar[dict[str, Range]] = {
@@ -53,7 +53,7 @@ class DDT:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         if self.images and self.component == "image":
             raise UserError(f"images: {self.images} has no meaning where each test image has a component of its own")
 

@@ -47,8 +47,8 @@ def test_it_erases_one_square_and_nothing_else(cutout):
 
 
 def test_a_side_that_cannot_be_is_named(cutout):
-    with pytest.raises(UserError, match="side: 2.0 is outside"):
-        cutout(build_backbone("tiny"), 3, cutout.Settings(side=2.0))
+    with pytest.raises(UserError, match="side: 2.0 is out of range; give 0 to 1"):
+        cutout.Settings(side=2.0)
 
 
 def test_unknown_setting_is_named(cutout):

@@ -1,15 +1,17 @@
 """ACoL: what B loses sight of, what teaches whom, and the two heads' common map."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from cmr.errors import UserError
-from cmr.methods.acol import ACoL, erased_region, minmax
-from cmr.nets.backbones import build_backbone
+from cmr.methods.acol import erased_region, minmax
+from tests.methods import small
+from tests.methods.small import LABELS, images
 
-LABELS = torch.tensor([0, 2, 1])
+build = functools.partial(small.build, "acol")
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 
 
@@ -22,15 +24,6 @@ class Fixed(nn.Module):
 
     def forward(self, features):
         return self.maps
-
-
-def images(batch=3):
-    return torch.randn(batch, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-
-
-def build(**changes):
-    torch.manual_seed(0)
-    return ACoL(build_backbone("tiny"), 3, ACoL.Settings(**{"head_channels": 16, **changes}))
 
 
 def hand_maps():
@@ -71,10 +64,10 @@ def test_minmax_against_numpy(dtype):
 @torch.no_grad()
 def test_b_sees_the_features_without_the_region_and_nothing_else_is_gone(smooth):
     method = build(smooth=smooth).eval()
-    features = method.backbone(images(1)) + 0.1  # nowhere 0, so that a zero means erased
+    features = method.backbone(images(batch=1)) + 0.1  # nowhere 0, so that a zero means erased
     method.backbone.forward = lambda _images: features
     method.head_a, method.head_b = Fixed(hand_maps()), nn.Identity()
-    _, region, seen = method.look(images(1), torch.tensor([0]))
+    _, region, seen = method.look(images(batch=1), torch.tensor([0]))
     corner = torch.zeros(8, 8, dtype=torch.bool)
     corner[:2, :2] = True
     assert torch.equal(region[0], corner)
@@ -91,7 +84,7 @@ def test_smoothing_is_a_mean_over_nine_cells_with_zeros_outside():
     method.head_a = Fixed(hand_maps())
     method.head_a.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     method.head_b = nn.Identity()
-    method.look(images(1))
+    method.look(images(batch=1))
     corner, edge, inside = seen[0][0, 0, 0, 0], seen[0][0, 0, 0, 3], seen[0][0, 0, 3, 3]
     torch.testing.assert_close(torch.stack((corner, edge, inside)), torch.tensor([4 / 9, 6 / 9, 1.0]))
 
@@ -99,10 +92,10 @@ def test_smoothing_is_a_mean_over_nine_cells_with_zeros_outside():
 def test_training_erases_by_the_label_and_test_by_the_highest_score():
     method = build(smooth=False)
     method.head_a, method.head_b = Fixed(hand_maps()), nn.Identity()
-    by_label = method.look(images(1), torch.tensor([2]))[1][0]
+    by_label = method.look(images(batch=1), torch.tensor([2]))[1][0]
     assert by_label.nonzero()[:, 0].unique().tolist() == [0, 1, 2, 3, 4, 5, 6, 7]  # all but the low end of the row
     assert by_label[3].tolist() == [False] * 5 + [True] * 3  # -7 .. 0: from 0.7 * 7 - 7 = -2.1 on
-    by_score = method.look(images(1))[1][0]
+    by_score = method.look(images(batch=1))[1][0]
     assert by_score.nonzero().amin(0).tolist() == [5, 4]
     assert by_score.sum() == 12
 
@@ -152,7 +145,7 @@ def test_erased_features_get_no_gradient_from_b():
     features = torch.rand(1, 128, 8, 8, requires_grad=True)
     method.backbone.forward = lambda _images: features
     method.head_a = Fixed(hand_maps())
-    _, region, maps_b = method.look(images(1), torch.tensor([1]))
+    _, region, maps_b = method.look(images(batch=1), torch.tensor([1]))
     maps_b[:, 1].mean().backward()
     assert (features.grad[0, :, region[0]] == 0).all()
     assert (features.grad[0, :, ~region[0]].abs().sum(0) > 0).all()
@@ -172,7 +165,7 @@ def test_localize_by_hand():
     maps_b = torch.tensor([[[[5.0, 5.0], [5.0, 9.0]], [[1.0, 0.0], [-1.0, -3.0]]]])
     method.head_a, method.head_b = Fixed(maps_a), Fixed(maps_b)
     method.backbone.forward = lambda _images: torch.ones(1, 128, 2, 2)
-    logits, maps = method.localize(images(1))
+    logits, maps = method.localize(images(batch=1))
     assert logits.tolist() == [[1.75, 6.0]]  # A's means; B has no vote
     want = [[[[0.0, 1.0], [0.5, 1.0]], [[1.0, 1.0], [0.5, 1.0]]]]
     assert maps.tolist() == want
@@ -210,16 +203,3 @@ def test_steps_show_what_training_does():
     assert torch.equal(steps["both"], torch.stack((steps["map of A"], steps["map of B"])).amax(0))
     again = method.steps(images(), LABELS)
     assert all(torch.equal(steps[name], again[name]) for name in steps)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"erase_threshold": 1.2}, "erase_threshold: 1.2 is outside"),
-        ({"erase_threshold": -0.1}, "erase_threshold: -0.1 is outside"),
-        ({"head_channels": 0}, "head_channels: 0 is not a number of maps"),
-    ],
-)
-def test_settings_that_cannot_be(changes, message):
-    with pytest.raises(UserError, match=message):
-        build(**changes)

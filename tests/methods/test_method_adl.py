@@ -1,25 +1,18 @@
 """ADL: the drop mask and the importance map by hand, the draw between them, where they act, and that test has none."""
 
+import functools
+
 import pytest
 import torch
 from torch.nn import functional
 
-from cmr.errors import UserError
-from cmr.methods.adl import ADL, LAYERS, ADLSettings, drop_mask, self_attention
-from cmr.methods.cam import CAM
+from cmr.methods.adl import LAYERS, drop_mask, self_attention
 from cmr.nets import BACKBONES
 from cmr.nets.backbones import build_backbone
+from tests.methods import small
+from tests.methods.small import LABELS, images
 
-LABELS = torch.tensor([0, 2, 1])
-
-
-def images(side=64):
-    return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(1))
-
-
-def build(method=ADL, **settings):
-    torch.manual_seed(0)
-    return method(build_backbone("tiny"), 3, method.Settings(**settings))
+build = functools.partial(small.build, "adl")
 
 
 def features():
@@ -121,27 +114,12 @@ def test_loss_is_that_of_the_network_written_out(rate):
     assert losses["accuracy"].item() == pytest.approx((logits.argmax(1) == LABELS).float().mean().item())
 
 
-def test_at_test_it_is_cam():
-    method, cam = build(), build(CAM).eval()
-    assert method.state_dict().keys() == cam.state_dict().keys()  # no parameters of its own
-    method.eval().load_state_dict(cam.state_dict())
-    for ours, theirs in zip(method.localize(images()), cam.localize(images()), strict=True):
-        assert ours.equal(theirs)
-    assert method.losses(images(), LABELS)["total"] != cam.losses(images(), LABELS)["total"]
-
-
 def test_bfloat16_drops_the_same_positions():
     x = torch.rand(4, 64, 8, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
     method = build(drop_rate=1.0, drop_threshold=0.95)
     out = method.drop(x)
     assert out.dtype == torch.bfloat16
     assert ((out == 0) == (method.drop(x.float()) == 0)).all()
-
-
-def test_losses_never_look_at_values():
-    # The meta device has shapes and no values: reading one, as .item() does, would raise.
-    losses = build().to("meta").losses(images().to("meta"), LABELS.to("meta"))
-    assert losses["total"].shape == ()
 
 
 def test_positions_of_vgg_and_resnet_are_the_published_ones():
@@ -156,7 +134,7 @@ def test_positions_of_vgg_and_resnet_are_the_published_ones():
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_acts_in_every_backbone(name):
-    method = ADL(build_backbone(name), 3, ADLSettings(drop_rate=1.0))
+    method = build(name, drop_rate=1.0)
     changed = []
     drop = method.drop
     method.drop = lambda x: (changed.append(not x.equal(drop(x))), drop(x))[1]
@@ -173,9 +151,3 @@ def test_steps_show_what_the_last_layer_would_do():
     assert shown["drop mask"].equal(a < 0.8 * a.flatten(1).max(1).values[:, None, None])
     maps = method.localize(images())[1]
     torch.testing.assert_close(shown["class map"], maps[torch.arange(3), LABELS])
-
-
-@pytest.mark.parametrize(("name", "value"), [("drop_threshold", 1.5), ("drop_rate", -0.1)])
-def test_settings_that_cannot_be(name, value):
-    with pytest.raises(UserError, match=rf"method 'adl': {name} {value} is outside \[0, 1\]"):
-        build(**{name: value})

@@ -1,30 +1,22 @@
 """CCAM: the weights of the ranks, the maps they make for every class, the non-local blocks."""
 
-import dataclasses
+import functools
 
 import pytest
 import torch
 from torch.nn import functional
 
 from cmr.errors import UserError
-from cmr.methods.ccam import CCAM, LAYERS, CCAMSettings, NonLocal, combine, rank_weights
+from cmr.methods.ccam import LAYERS, NonLocal, combine, rank_weights
 from cmr.nets import BACKBONES
-from cmr.nets.backbones import build_backbone
 from cmr.optim import make_optimizer
 from cmr.presets import make
+from tests.methods import small
+from tests.methods.small import LABELS, images
 
-LABELS = torch.tensor([0, 2, 1])
+build = functools.partial(small.build, "ccam")
 # Number of cells of each block's map at 64 px: strides 4, 8, 16, 16, and 4, 8 for tiny.
 CELLS = {name: [256, 64, 16, 16] for name in BACKBONES} | {"tiny": [256, 64]}
-
-
-def images(side=64):
-    return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(1))
-
-
-def build(backbone="tiny", classes=3, **changes):
-    torch.manual_seed(0)
-    return CCAM(build_backbone(backbone), classes, dataclasses.replace(CCAMSettings(), **changes))
 
 
 def wake(method):
@@ -83,8 +75,6 @@ def test_weights_refuse_what_they_cannot_be():
         rank_weights("quadratic", 4, 0)
     with pytest.raises(UserError, match="unknown gamma 'quadratik': did you mean 'quadratic'"):
         rank_weights("quadratik", 4)
-    with pytest.raises(UserError, match=r"top_share: 1\.5"):
-        build(top_share=1.5)
 
 
 def by_loop(maps, logits, weights):
@@ -198,12 +188,7 @@ def test_blocks_sit_at_the_published_strides(backbone):
     assert maps.isfinite().all()
 
 
-def test_a_backbone_without_layers_is_refused_with_blocks_only():
-    backbone = build_backbone("tiny")
-    backbone.name = "other"
-    with pytest.raises(UserError, match="method 'ccam' says no layers for backbone 'other'; it is defined for vgg16"):
-        CCAM(backbone, 3, CCAMSettings())
-    CCAM(backbone, 3, CCAMSettings(non_local=False))
+def test_every_backbone_has_its_layers():
     assert set(LAYERS) == set(BACKBONES)
     assert LAYERS["resnet50"] == LAYERS["resnet18"]
 

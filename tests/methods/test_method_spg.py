@@ -1,28 +1,22 @@
 """SPG: what counts as object and background, who teaches whom, and that the test is CAM's."""
 
+import functools
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from cmr.errors import UserError
 from cmr.methods.cam import CAM
-from cmr.methods.spg import IGNORED, LAYERS, SPG, guidance, guided_loss
+from cmr.methods.spg import IGNORED, LAYERS, guidance, guided_loss
 from cmr.nets import BACKBONES
 from cmr.nets.backbones import build_backbone
+from tests.methods import small
+from tests.methods.small import LABELS, images
 
-LABELS = torch.tensor([0, 2, 1])
+build = functools.partial(small.build, "spg")
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 NOTHING_COUNTS = {"high_b2": 1.0, "low_b2": 0.0, "high_b1": 1.0, "low_b1": 0.0, "high_c": 1.0, "low_c": 0.0}
-
-
-def images(batch=3):
-    return torch.randn(batch, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-
-
-def build(**changes):
-    torch.manual_seed(0)
-    return SPG(build_backbone("tiny"), 3, SPG.Settings(**{"head_channels": 16, **changes}))
 
 
 def reference(attention, high, low, min_pixels):
@@ -215,24 +209,3 @@ def test_every_backbone_has_its_layers():
         "squeezenet1_1": (256, 384),
         "tiny": (32, 128),
     }
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"high_b2": 0.02}, "low_b2 0.05 and high_b2 0.02 leave no band"),
-        ({"low_b1": -0.1}, "low_b1 -0.1"),
-        ({"high_c": 1.5}, "high_c 1.5"),
-        ({"head_channels": 0}, "head_channels: 0 is not a number of maps"),
-    ],
-)
-def test_settings_that_cannot_be(changes, message):
-    with pytest.raises(UserError, match=message):
-        build(**changes)
-
-
-def test_a_backbone_without_known_layers():
-    backbone = build_backbone("tiny")
-    backbone.name = "alexnet"
-    with pytest.raises(UserError, match="method 'spg' says no layers for backbone 'alexnet'; it is defined for"):
-        SPG(backbone, 3, SPG.Settings())

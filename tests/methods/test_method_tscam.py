@@ -1,6 +1,6 @@
 """TS-CAM: the coupled map by hand and against numpy, what trains and what does not, the three maps at test."""
 
-import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -10,23 +10,14 @@ from scipy.ndimage import correlate
 from torch import nn
 from torch.nn import functional
 
-from cmr.errors import UserError
-from cmr.methods.settings import TSCAMSettings
-from cmr.methods.tscam import TEST_MAPS, TSCAM, couple
-from cmr.nets.backbones import Backbone, build_backbone
+from cmr.methods.tscam import couple
+from cmr.nets.backbones import Backbone
 from cmr.optim import make_optimizer
 from cmr.presets import make
+from tests.methods import small
+from tests.methods.small import LABELS, images
 
-LABELS = torch.tensor([0, 2, 1])
-
-
-def images(side=64):
-    return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(1))
-
-
-def build(backbone=None, classes=3, **changes):
-    torch.manual_seed(0)
-    return TSCAM(backbone or build_backbone("tiny"), classes, dataclasses.replace(TSCAMSettings(), **changes))
+build = functools.partial(small.build, "tscam")
 
 
 def woken(**changes):
@@ -91,7 +82,7 @@ def test_training_is_the_cross_entropy_of_the_mean_semantic_map():
 
 def test_maps_at_test_are_the_product_and_its_two_factors():
     found = {}
-    for name in TEST_MAPS:
+    for name in ("coupled", "semantic", "attention"):
         method = woken(test_map=name)
         with torch.no_grad():
             logits, found[name] = method.localize(images())
@@ -150,12 +141,3 @@ def test_steps_multiply():
     assert list(shown) == ["image", "semantic map", "attention", "coupled"]
     torch.testing.assert_close(shown["semantic map"] * shown["attention"], shown["coupled"])
     torch.testing.assert_close(shown["coupled"], method.localize(images())[1][torch.arange(3), LABELS])
-
-
-def test_settings_that_cannot_be_are_named():
-    with pytest.raises(UserError, match="unknown test_map 'copled': did you mean 'coupled'"):
-        build(test_map="copled")
-    with pytest.raises(UserError, match="width: 130 is no multiple of 4 and of 2 heads; give one, such as 128"):
-        build(width=130)
-    with pytest.raises(UserError, match="depth, heads: 0 blocks of 2 heads"):
-        build(depth=0)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.special import erf
 
-from cmr.errors import UserError
 from cmr.nets.transformer import Transformer, class_attention
 
 
@@ -133,12 +132,3 @@ def test_every_parameter_learns():
     net(features())[0].square().sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
     assert net.class_token.grad.abs().sum() > 0  # the patches read it, though nothing else does
-
-
-def test_what_cannot_be_shared_evenly_is_refused():
-    for width, heads in ((6, 2), (8, 3), (20, 8)):
-        with pytest.raises(UserError, match=rf"width: {width} is no multiple of 4 and of {heads} heads; give one"):
-            Transformer(6, width, 1, heads)
-    for depth, heads in ((0, 1), (1, 0)):
-        with pytest.raises(UserError, match=f"depth, heads: {depth} blocks of {heads} heads attend to nothing"):
-            Transformer(6, 8, depth, heads)
