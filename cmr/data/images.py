@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from cmr.data.boxes import centre_offset
 from cmr.data.split import Split
 from cmr.errors import UserError
 
@@ -134,32 +133,6 @@ def random_crop_flip(images: Tensor, crop: int, generator: torch.Generator | Non
     pixels = (rows[:, :, None] * width + columns[:, None, :]).view(b, 1, crop * crop)  # (B, 1, crop * crop)
     # (B, 3, H, W) -> (B, 3, H * W) -> (B, 3, crop * crop) -> (B, 3, crop, crop)
     return images.flatten(2).gather(2, pixels.expand(-1, 3, -1)).unflatten(2, (crop, crop))
-
-
-def centre_crop(images: Tensor, crop: int) -> Tensor:
-    """Cuts the middle out of each image, as torchvision's CenterCrop does.
-
-    Args:
-        images: (B, 3, H, W).
-        crop: side of the square crop, at most H and W.
-
-    Returns:
-        (B, 3, crop, crop), a view.
-
-    Raises:
-        UserError: when the crop is larger than the images.
-
-    Example:
-        >>> centre_crop(torch.arange(16).view(1, 1, 4, 4), 2).flatten().tolist()
-        [5, 6, 9, 10]
-    """
-    height, width = images.shape[-2:]
-    if crop < 1 or crop > min(height, width):
-        raise UserError(
-            f"crop {crop} does not fit into images of {width}x{height} pixels; give 1 to {min(height, width)}"
-        )
-    y, x = centre_offset(height, crop), centre_offset(width, crop)
-    return images[..., y : y + crop, x : x + crop]
 
 
 def normalise(images: Tensor) -> Tensor:
