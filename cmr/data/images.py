@@ -6,9 +6,9 @@ resized to 256x256 (aspect not kept) and cropped to 224x224 at random, test imag
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cmr.data.split import Split
+from cmr.data.threaded import in_threads
 from cmr.errors import UserError
 
 #: ImageNet's mean and standard deviation of RGB in [0, 1].
@@ -224,35 +225,18 @@ class Batches:
                 chosen = index.to(self.device)
                 yield self._images[chosen], self._labels[chosen], index
             return
-        for index, images in _ahead(self._decode, parts, self.workers):
+        wanted = order.tolist()
+
+        def decode(place: int) -> np.ndarray:
+            return resize_image(self.split.read(wanted[place]), self.size)
+
+        # Two batches ahead of the one in use.
+        decoded = in_threads(decode, len(wanted), self.workers, piece=1, ahead=2 * self.batch_size)
+        for index in parts:
+            images = torch.from_numpy(np.stack([*islice(decoded, len(index))]))  # (B, size, size, 3)
             # (B, size, size, 3) -> (B, 3, size, size), turned on the device
             images = images.to(self.device).permute(0, 3, 1, 2).contiguous()
             yield images, self._labels[index.to(self.device)], index
-
-    def _decode(self, i: int) -> np.ndarray:
-        return resize_image(self.split.read(i), self.size)
-
-
-def _ahead(
-    decode: Callable[[int], np.ndarray], parts: Sequence[Tensor], workers: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Decodes batches in threads while earlier ones are used; two batches ahead, in order."""
-    pool = ThreadPoolExecutor(workers)
-    queue: deque[tuple[Tensor, list[Future[np.ndarray]]]] = deque()
-    try:
-        for index in parts:
-            queue.append((index, [pool.submit(decode, i) for i in index.tolist()]))
-            if len(queue) > 2:
-                yield _collect(*queue.popleft())
-        while queue:
-            yield _collect(*queue.popleft())
-    finally:
-        # An epoch that is left half way, or a broken image, must not wait for work nobody wants.
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _collect(index: Tensor, futures: list[Future[np.ndarray]]) -> tuple[Tensor, Tensor]:
-    return index, torch.from_numpy(np.stack([future.result() for future in futures]))  # (B, size, size, 3)
 
 
 def fits(count: int, device: torch.device | str) -> bool:
