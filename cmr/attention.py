@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 
 AXES = ("column", "row", "cross")
 SCALES = ("none", "sqrt_n", "n", "cosine")
@@ -113,8 +113,7 @@ class CAAM(nn.Module):
     ) -> None:
         super().__init__()
         for what, name, known in (("axis", axis, AXES), ("scale", scale, SCALES), ("kernel", kernel, KERNELS)):
-            if name not in known:
-                raise unknown(f"CAAM {what}", name, known)
+            require_known(name, f"CAAM {what}", known)
         possible = axis != "row" and not share_q
         if kernel == "fused" and not possible:
             reading = "share_q" if share_q else "axis 'row'"

@@ -145,7 +145,7 @@ class Config(Generic[MethodSettings, DataSettings]):
     device: str = "auto"
     # keep the images on the device as uint8: auto (when they fit), yes or no
     resident: Literal["auto", "yes", "no"] = "auto"
-    # processes that read images when they are not resident
+    # threads that read images when they are not resident
     workers: int = 2
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from cmr.config import Config
 from cmr.data.boxes import classic_boxes
-from cmr.data.images import Batches, centre_crop, normalise
+from cmr.data.images import Batches, normalise
 from cmr.data.split import Split
 from cmr.maps import LocalizeLabels, locate
 from cmr.metrics import PxAP, Result, WSOLMetrics, gt_boxes, resize_masks
@@ -67,9 +67,7 @@ def evaluate(
         localize(*_first(batches, config))
     total, hidden = -(-len(mine) // batches.batch_size), not progress or rank > 0
     for images, labels, places in tqdm(batches.epoch(mine), total=total, desc="test", disable=hidden, leave=False):
-        if config.test_crop == "classic":
-            images = centre_crop(images, config.image_size)
-        logits, maps = localize(normalise(images), labels)
+        logits, maps = localize(_seen(images, config), labels)
         scores.update(maps[:, 0], logits, labels, places.numpy())  # (B, 1, h, w) -> (B, h, w)
     return scores.compute(), scores.outcomes(world)
 
@@ -122,8 +120,16 @@ class Scores:
 def _first(batches: Batches, config: Config) -> tuple[Tensor, Tensor]:
     """The first image and its label, as the method wants them."""
     images, labels, _ = next(iter(batches.epoch(torch.zeros(1, dtype=torch.long))))
-    images = centre_crop(images, config.image_size) if config.test_crop == "classic" else images
-    return normalise(images), labels
+    return _seen(images, config), labels
+
+
+def _seen(images: Tensor, config: Config) -> Tensor:
+    """What the network sees of a batch under the test crop: (B, 3, H, W) uint8 -> normalised, `image_size` wide."""
+    if config.test_crop == "classic":
+        from torchvision.transforms.v2.functional import center_crop  # here: it takes a second to load
+
+        images = center_crop(images, [config.image_size])
+    return normalise(images)
 
 
 class _Areas:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 
 REDUCTIONS = ("mean", "sum")
 _EPS = 1e-12  # a map with a smaller norm has no direction
@@ -46,8 +46,7 @@ def fusion_loss(a_x: Tensor, a_xt: Tensor, reduction: str = "mean") -> Tensor:
     """
     if a_x.shape != a_xt.shape or a_x.ndim != 3:
         raise UserError(f"fusion loss: maps {tuple(a_x.shape)} and {tuple(a_xt.shape)} must both be (B, H, W)")
-    if reduction not in REDUCTIONS:
-        raise unknown("fusion reduction", reduction, REDUCTIONS)
+    require_known(reduction, "fusion reduction", REDUCTIONS)
     gap = (_direction(a_x) - _direction(a_xt)).square()  # (B, N)
     return gap.mean() if reduction == "mean" else gap.sum(dim=1).mean()
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from cmr.attention import CAAM, SSAM
-from cmr.errors import UserError, require_known, unknown
+from cmr.errors import UserError, require_known
 from cmr.nets.backbones import Backbone
 
 POOLINGS = ("mean", "sum")
@@ -44,8 +44,7 @@ class Head(nn.Module):
 
     def __init__(self, channels: int, classes: int, pooling: str = "mean") -> None:
         super().__init__()
-        if pooling not in POOLINGS:
-            raise unknown("pooling", pooling, POOLINGS)
+        require_known(pooling, "pooling", POOLINGS)
         self.pooling = pooling
         self.weight = nn.Parameter(torch.empty(classes, channels).normal_(std=0.01))
         self.bias = nn.Parameter(torch.zeros(classes))

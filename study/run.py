@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from cmr import cli
 from cmr.errors import UserError, require_known
-from cmr.maps.posthoc import KINDS
+from cmr.maps.layers import KINDS
 from cmr.methods import METHODS
 from cmr.presets import make
 from cmr.study import ddt, frozen, regressor, runs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cmr import __version__
-from cmr.errors import UserError, shown, unknown
+from cmr.errors import UserError, require_known, shown
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 COMMANDS = {
@@ -106,8 +106,7 @@ def run(arguments: list[str]) -> None:
     if arguments[0] == "--version":
         print(f"cmr {__version__}")
         return
-    if arguments[0] not in COMMANDS:
-        raise unknown("command", arguments[0], COMMANDS)
+    require_known(arguments[0], "command", COMMANDS)
     for word in arguments:
         if CONTROL.search(word) and "=" not in word:  # a text that a notebook gets may have several lines
             raise UserError(f"{arguments[0]}: {shown(word)} holds a line break or another control character; rename it")

@@ -25,7 +25,7 @@ class Evaluate:
     # another setting of the test, NAME=VALUE, as often as needed: test_scales=[1.0,1.5], test_flip=true,
     # precise_bn=true, test_crop=classic, and the method's own that begin with test_, as test_modules=on
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    # gradcam, gradcam++ or layercam in place of the method's own maps; needs the extra `posthoc`
+    # gradcam, gradcam++ or layercam in place of the method's own maps
     maps: str = ""
     # folder in which this test gets a run's folder of its own, with record and outcomes
     record: str = ""

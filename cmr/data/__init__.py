@@ -5,7 +5,7 @@ from types import ModuleType
 
 from cmr.data import cub, folder, ilsvrc, openimages, toybirds
 from cmr.data.split import SPLITS, Split, fingerprint
-from cmr.errors import unknown
+from cmr.errors import require_known
 
 DATASETS: dict[str, ModuleType] = {
     "toybirds": toybirds,
@@ -33,9 +33,7 @@ def load(name: str, root: str | Path | None, split: str, settings: object | None
     Raises:
         UserError: for an unknown name or split, and for a list that is missing, empty or wrong.
     """
-    if name not in DATASETS:
-        raise unknown("data set", name, DATASETS)
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+    require_known(name, "data set", DATASETS)
+    require_known(split, "split", SPLITS)
     module = DATASETS[name]
     return module.load(root, split, module.Settings() if settings is None else settings)

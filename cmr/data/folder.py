@@ -31,9 +31,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
+from cmr.config import Range, check
 from cmr.data.annotations import COCO, coco_boxes, voc_boxes
 from cmr.data.lists import check_box, cut, file_bytes, headers, hidden, inside, lines, reals, repeated
 from cmr.data.pictures import suffixes
@@ -47,8 +49,13 @@ SIDES = ("x0", "y0", "x1", "y1")
 class Settings:
     """Which list is read, and how it is divided."""
 
+    RANGES: ClassVar[dict[str, Range]] = {"test_percent": Range(0, 100)}
+
     csv: str = "images.csv"  # the list, relative to the root
     test_percent: int = 20  # share of test images where the list has no column `split`; 100 to test on all
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass
@@ -77,8 +84,6 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
             outside its image, naming file and line.
     """
     named, root, settings = str(root), Path(root), settings or Settings()
-    if not 0 <= settings.test_percent <= 100:
-        raise UserError(f"test_percent: {settings.test_percent} is not a percentage; give 0 to 100")
     path = root / settings.csv
     notes: list[str] = []
     by_folder = settings.csv == Settings.csv and not path.exists()

@@ -6,9 +6,9 @@ resized to 256x256 (aspect not kept) and cropped to 224x224 at random, test imag
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from cmr.data.boxes import centre_offset
 from cmr.data.split import Split
+from cmr.data.threaded import in_threads
 from cmr.errors import UserError
 
 #: ImageNet's mean and standard deviation of RGB in [0, 1].
@@ -136,32 +136,6 @@ def random_crop_flip(images: Tensor, crop: int, generator: torch.Generator | Non
     return images.flatten(2).gather(2, pixels.expand(-1, 3, -1)).unflatten(2, (crop, crop))
 
 
-def centre_crop(images: Tensor, crop: int) -> Tensor:
-    """Cuts the middle out of each image, as torchvision's CenterCrop does.
-
-    Args:
-        images: (B, 3, H, W).
-        crop: side of the square crop, at most H and W.
-
-    Returns:
-        (B, 3, crop, crop), a view.
-
-    Raises:
-        UserError: when the crop is larger than the images.
-
-    Example:
-        >>> centre_crop(torch.arange(16).view(1, 1, 4, 4), 2).flatten().tolist()
-        [5, 6, 9, 10]
-    """
-    height, width = images.shape[-2:]
-    if crop < 1 or crop > min(height, width):
-        raise UserError(
-            f"crop {crop} does not fit into images of {width}x{height} pixels; give 1 to {min(height, width)}"
-        )
-    y, x = centre_offset(height, crop), centre_offset(width, crop)
-    return images[..., y : y + crop, x : x + crop]
-
-
 def normalise(images: Tensor) -> Tensor:
     """Turns uint8 pixels into what ImageNet's networks expect: (x / 255 - mean) / std per channel.
 
@@ -251,35 +225,18 @@ class Batches:
                 chosen = index.to(self.device)
                 yield self._images[chosen], self._labels[chosen], index
             return
-        for index, images in _ahead(self._decode, parts, self.workers):
+        wanted = order.tolist()
+
+        def decode(place: int) -> np.ndarray:
+            return resize_image(self.split.read(wanted[place]), self.size)
+
+        # Two batches ahead of the one in use.
+        decoded = in_threads(decode, len(wanted), self.workers, piece=1, ahead=2 * self.batch_size)
+        for index in parts:
+            images = torch.from_numpy(np.stack([*islice(decoded, len(index))]))  # (B, size, size, 3)
             # (B, size, size, 3) -> (B, 3, size, size), turned on the device
             images = images.to(self.device).permute(0, 3, 1, 2).contiguous()
             yield images, self._labels[index.to(self.device)], index
-
-    def _decode(self, i: int) -> np.ndarray:
-        return resize_image(self.split.read(i), self.size)
-
-
-def _ahead(
-    decode: Callable[[int], np.ndarray], parts: Sequence[Tensor], workers: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Decodes batches in threads while earlier ones are used; two batches ahead, in order."""
-    pool = ThreadPoolExecutor(workers)
-    queue: deque[tuple[Tensor, list[Future[np.ndarray]]]] = deque()
-    try:
-        for index in parts:
-            queue.append((index, [pool.submit(decode, i) for i in index.tolist()]))
-            if len(queue) > 2:
-                yield _collect(*queue.popleft())
-        while queue:
-            yield _collect(*queue.popleft())
-    finally:
-        # An epoch that is left half way, or a broken image, must not wait for work nobody wants.
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _collect(index: Tensor, futures: list[Future[np.ndarray]]) -> tuple[Tensor, Tensor]:
-    return index, torch.from_numpy(np.stack([future.result() for future in futures]))  # (B, size, size, 3)
 
 
 def fits(count: int, device: torch.device | str) -> bool:

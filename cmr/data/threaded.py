@@ -10,7 +10,9 @@ Result = TypeVar("Result")
 PIECE = 64  # images in one job: a job of its own for each would cost ten times what asking for a file's size does
 
 
-def in_threads(function: Callable[[int], Result], n: int, workers: int, piece: int = PIECE) -> Iterator[Result]:
+def in_threads(
+    function: Callable[[int], Result], n: int, workers: int, piece: int = PIECE, ahead: int | None = None
+) -> Iterator[Result]:
     """Calls a function with 0 to n - 1, a few pieces ahead of whoever takes the results.
 
     Args:
@@ -18,6 +20,7 @@ def in_threads(function: Callable[[int], Result], n: int, workers: int, piece: i
         n: how often.
         workers: threads.
         piece: calls in one job; 1 where a call is large.
+        ahead: jobs begun before their results are asked for; None: four for each thread.
 
     Yields:
         The results, in order. An error of the function is raised in its place, and what was not begun is not done.
@@ -31,14 +34,15 @@ def in_threads(function: Callable[[int], Result], n: int, workers: int, piece: i
         return [function(i) for i in range(start, min(start + piece, n))]
 
     pool = ThreadPoolExecutor(workers)
-    ahead: deque[Future[list[Result]]] = deque()
+    most, begun = 4 * workers if ahead is None else ahead, deque[Future[list[Result]]]()
     try:
         for start in range(0, n, piece):
             # All of a million at once would take a gigabyte.
-            if len(ahead) == 4 * workers:
-                yield from ahead.popleft().result()
-            ahead.append(pool.submit(work, start))
-        while ahead:
-            yield from ahead.popleft().result()
+            if len(begun) == most:
+                yield from begun.popleft().result()
+            begun.append(pool.submit(work, start))
+        while begun:
+            yield from begun.popleft().result()
     finally:
+        # Whoever leaves half way, or meets an error, must not wait for work that nobody wants.
         pool.shutdown(wait=True, cancel_futures=True)

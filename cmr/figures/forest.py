@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 from cmr.figures.draw import grid_lines, need
 from cmr.figures.style import INK, MUTED, WIDTH, Card, themed
 
@@ -46,8 +46,7 @@ def forest(
     panels = list(dict.fromkeys(row["panel"] for row in rows))
     conditions = list(conditions or dict.fromkeys(row["condition"] for row in rows))
     for row in rows:
-        if row["condition"] not in conditions:
-            raise unknown("condition of a forest", row["condition"], conditions)
+        require_known(row["condition"], "condition of a forest", conditions)
     across = min(columns, len(panels))
     down = -(-len(panels) // across)
     figure = Card(figsize=(WIDTH, down * (0.9 + 0.22 * len(conditions)) + 0.3), layout="constrained")

@@ -108,7 +108,6 @@ def contact_sheet(
     images: Sequence[np.ndarray],
     boxes: Sequence[np.ndarray] | None = None,
     labels: Sequence[str] | None = None,
-    columns: int = 5,
 ) -> Figure:
     """Many small images with what is known of them: a page of a data set.
 
@@ -116,10 +115,9 @@ def contact_sheet(
         images: n arrays (H, W, 3) uint8.
         boxes: n arrays (k, 4), xyxy, pixels of the image, half-open; drawn red.
         labels: n short texts.
-        columns: images per row.
 
     Returns:
-        The figure, one axes per image.
+        The figure, one axes per image, five in a row.
 
     Raises:
         UserError: no image, wrong shapes, lists of different lengths.
@@ -135,6 +133,7 @@ def contact_sheet(
     for name, given in (("boxes", boxes), ("labels", labels)):
         if given is not None and len(given) != len(images):
             raise UserError(f"contact sheet: {len(given)} {name} for {len(images)} images; give one per image")
+    columns = 5
     rows = -(-len(images) // columns)
     names = [wrapped(text, WIDTH / columns, 10) for text in labels or []]
     lines = max((name.count("\n") + 1 for name in names), default=0)

@@ -79,8 +79,7 @@ def reader(module: nn.Module, side: int, layer: str = "", positive: bool = True)
     head = None if layer else _linear_head(module, outputs, place, logits)
     if head is None:
         return _by_gradient(module, place)
-    weight, bias = head
-    return _by_head(module, place, weight.clamp(min=0) if positive else weight)
+    return _by_head(module, place, head.clamp(min=0) if positive else head)
 
 
 def _outputs(module: nn.Module, noise: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -148,10 +147,8 @@ def _laid_out(name: str, output: Tensor, prefix: int | None) -> Layer | None:
     return None
 
 
-def _linear_head(
-    module: nn.Module, outputs: dict[str, Tensor], place: Layer, logits: Tensor
-) -> tuple[Tensor, Tensor | None] | None:
-    """Weight (K, C) and bias of a linear layer behind the mean of the features, if the logits are just that."""
+def _linear_head(module: nn.Module, outputs: dict[str, Tensor], place: Layer, logits: Tensor) -> Tensor | None:
+    """The weight (K, C) of a linear layer behind the mean of the features, if the logits are just that."""
     parts = dict(module.named_modules())
     mean = place.grid(outputs[place.name]).mean((2, 3))
     for name in reversed(list(outputs)):
@@ -162,7 +159,7 @@ def _linear_head(
                 continue
             same = functional.linear(mean, weight, part.bias)
             # noise may give logits that hardly differ, so they are compared on their own scale
-            return (weight, part.bias) if (same - logits).abs().max() <= 1e-3 * logits.abs().max() else None
+            return weight if (same - logits).abs().max() <= 1e-3 * logits.abs().max() else None
     return None
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cmr.errors import UserError, shown
+from cmr.metrics.contours.levels import quantise
 
 EIGHT = np.ones((3, 3), int)  # a pixel touches all eight around it, as in the benchmark
 
@@ -34,7 +35,7 @@ def component_boxes(scoremap: np.ndarray, threshold: float, smallest: float = 0.
 
     if not 0 <= threshold <= 1:
         raise UserError(f"component_boxes: threshold is {shown(threshold)}; expected a number in [0, 1]")
-    levels = _levels(np.asarray(scoremap))
+    levels = quantise(np.asarray(scoremap)[None])[0]
     labels, count = ndimage.label(levels > int(threshold * levels.max(initial=0)), EIGHT)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     ranked = np.argsort(-sizes, kind="stable").tolist()
@@ -42,15 +43,3 @@ def component_boxes(scoremap: np.ndarray, threshold: float, smallest: float = 0.
     found = ndimage.find_objects(labels)
     boxes = [(found[i][1].start, found[i][0].start, found[i][1].stop, found[i][0].stop) for i in order]
     return np.array(boxes, np.int64).reshape(-1, 4)
-
-
-def _levels(scoremap: np.ndarray) -> np.ndarray:
-    """floor(255 * score), as `cmr.metrics.contours.levels.quantise`, which takes seconds to load."""
-    if scoremap.dtype == np.uint8:
-        return scoremap
-    if scoremap.size and not (scoremap.min() >= 0 and scoremap.max() <= 1):  # False for NaN
-        raise UserError(
-            f"component_boxes: the map lies between {scoremap.min():.9g} and {scoremap.max():.9g}; expected numbers in "
-            "[0, 1] (see cmr.maps.locate.normalise)"
-        )
-    return (scoremap * (np.float32(255) if scoremap.dtype == np.float16 else 255)).astype(np.uint8)

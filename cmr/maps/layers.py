@@ -1,6 +1,6 @@
 """Maps at any layer of a network, from one pass forward and one back: Grad-CAM, Grad-CAM++ and LayerCAM.
 
-`cmr.maps.posthoc` makes the same maps at the last layer, by the library torchcam.
+`cmr.maps.posthoc` makes of them a call that the evaluator takes.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cmr.errors import UserError, unknown
-from cmr.maps.posthoc import KINDS, plus_plus_weights
+from cmr.errors import UserError, require_known, unknown
 from cmr.nets.backbones import Backbone
+
+KINDS = ("gradcam", "gradcam++", "layercam")
+LAST = ""  # the end of the backbone, behind whatever a method does at its last stage
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def look(
         classify: the network, in evaluation mode: normalised images (B, 3, H, W) -> logits (B, K).
         backbone: the part of it that has the layers.
         images: (B, 3, H, W) float.
-        layers: names of layers, in the order in which the network passes them (`layer3`, `features.22`).
+        layers: names of layers, in the order in which the network passes them (`layer3`, `features.22`); `LAST` is the
+            end of the backbone.
         classes: (B,) int64; None: the likeliest of each image.
 
     Returns:
@@ -64,7 +67,7 @@ def look(
     """
     known = dict(backbone.body.named_modules())
     for layer in layers:
-        if layer not in known or not layer:
+        if layer not in known:
             raise unknown(f"layer of {backbone.name}", layer, [name for name in known if name])
     if not layers:
         raise UserError("layers: none is named; give one or more")
@@ -121,13 +124,26 @@ def gradient_map(kind: str, features: Tensor, gradients: Tensor) -> Tensor:
         >>> [gradient_map(kind, features, gradients).flatten().tolist() for kind in ("gradcam", "layercam")]
         [[0.0, 6.0], [2.0, 6.0]]
     """
+    require_known(kind, "maps", KINDS)
     features, gradients = features.float(), gradients.float()
     if kind == "gradcam":
         weights = gradients.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
     elif kind == "gradcam++":
         weights = plus_plus_weights(features, gradients)[:, :, None, None]
-    elif kind == "layercam":
-        weights = gradients.relu()  # (B, C, h, w)
     else:
-        raise unknown("maps", kind, KINDS)
+        weights = gradients.relu()  # (B, C, h, w)
     return (weights * features).sum(1).relu()
+
+
+def plus_plus_weights(features: Tensor, gradients: Tensor) -> Tensor:
+    """Grad-CAM++'s weight of each feature map: features behind a ReLU and gradients (B, C, h, w) -> (B, C).
+
+    Example:
+        >>> plus_plus_weights(torch.tensor([[[[1.0, 3.0]]]]), torch.tensor([[[[2.0, 2.0]]]])).tolist()
+        [[0.4000000059604645]]
+    """
+    # The coefficient g^2 / (2 g^2 + sum(A) g^3) with g^2 cancelled: squares of small gradients are lost in a constant
+    # against division by 0. None is needed: pixels with g <= 0 do not count, and where g > 0 features behind a ReLU
+    # keep the divisor at 2 or above.
+    positive = gradients.relu()
+    return (positive / (2 + positive * features.sum((2, 3), keepdim=True))).sum((2, 3))

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from cmr.config import Normaliser
 from cmr.data.arrays import as_maps, as_tensor, two_sides
-from cmr.errors import UserError, shown, unknown
+from cmr.errors import UserError, require_known, shown
+from cmr.metrics.contours.levels import quantise, score_levels
 
 NORMALISERS: tuple[str, ...] = get_args(Normaliser)
 PAS_PERCENTILE = 0.9
@@ -72,8 +73,7 @@ def normalise(maps: Tensor | np.ndarray, how: str = "minmax") -> Tensor:
         >>> normalise(torch.tensor([[[-1.0, 0.0, 3.0]]]), "max")
         tensor([[[0., 0., 1.]]])
     """
-    if how not in NORMALISERS:
-        raise unknown("normaliser", how, NORMALISERS)
+    require_known(how, "normaliser", NORMALISERS)
     maps = as_maps(maps, "normalise: maps")
     maps = maps if maps.dtype == torch.float64 else maps.float()
     if not maps.numel():
@@ -123,8 +123,6 @@ def largest_box(scoremaps: Tensor | np.ndarray, threshold: float) -> Tensor:
         >>> largest_box(maps, 0.2).tolist(), largest_box(maps, 0.5).tolist()
         ([[1, 1, 3, 3]], [[2, 2, 3, 3]])
     """
-    from cmr.metrics.contours.levels import quantise, score_levels  # numba is loaded on the first call only
-
     tau = as_tensor(threshold, "largest_box: threshold")
     if tau.numel() != 1 or not 0 <= float(tau) <= 1:
         raise UserError(f"largest_box: threshold is {shown(threshold)}; expected a number in [0, 1]")

@@ -160,13 +160,13 @@ def percentages(protocol: Protocol, counts: dict[str, np.ndarray]) -> Result:
         iou_histogram=counts["histogram"].tolist(),
         curves=Curves(
             tau=taus.tolist(),
-            all_contours=_by_iou(protocol, share_all),
-            largest_contour=_by_iou(protocol, share_largest),
+            all_contours=_by_iou(share_all),
+            largest_contour=_by_iou(share_largest),
             mean_iou_all=iou_all[:-1].tolist(),
             mean_iou_largest=iou_largest[:-1].tolist(),
         ),
     )
 
 
-def _by_iou(protocol: Protocol, share: np.ndarray) -> dict[int, list[float]]:
+def _by_iou(share: np.ndarray) -> dict[int, list[float]]:
     return {delta: share[row, :-1].tolist() for row, delta in enumerate(IOU_THRESHOLDS)}

@@ -1,4 +1,4 @@
-"""Where a localizer fails: by size of the object, by kind of error, and by the parts it leaves out."""
+"""Where a localizer fails: by size of the object and by kind of error."""
 
 from collections.abc import Sequence
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from cmr.data.arrays import as_maps, as_tensor
 from cmr.errors import UserError
@@ -18,8 +17,10 @@ from cmr.errors import UserError
 # normalised images (n, 3, H, W) -> logits (n, K)
 Classify = Callable[[Tensor], Tensor]
 
+BATCH = 64  # images that the network sees at a time
 
-def pixel_ranks(maps: Tensor, seed: int = 0) -> Tensor:
+
+def pixel_ranks(maps: Tensor) -> Tensor:
     """The place of each pixel when a map's pixels are taken from the highest to the lowest.
 
     Equal pixels are taken in a random order, the same for all images and maps: in raster order, an empty map would
@@ -27,7 +28,6 @@ def pixel_ranks(maps: Tensor, seed: int = 0) -> Tensor:
 
     Args:
         maps: (B, H, W), numbers of any scale; only their order counts.
-        seed: of the order of equal pixels.
 
     Returns:
         (B, H * W) int64, 0 for the highest pixel, on the device of the maps.
@@ -46,7 +46,7 @@ def pixel_ranks(maps: Tensor, seed: int = 0) -> Tensor:
     if flat.isnan().any():
         wrong = int(flat.isnan().any(1).nonzero()[0])
         raise UserError(f"pixel_ranks: map {wrong} holds NaN, which has no place in an order; mend the map")
-    shuffled = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(seed)).to(flat.device)
+    shuffled = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(0)).to(flat.device)
     order = shuffled[flat[:, shuffled].argsort(dim=1, descending=True, stable=True)]  # (B, N) pixels, highest first
     places = torch.arange(flat.shape[1], device=flat.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, places)
@@ -67,36 +67,30 @@ def pixel_counts(pixels: int, steps: int) -> Tensor:
     return (torch.arange(steps + 1) * pixels + steps // 2) // steps
 
 
-def blurred(images: Tensor, kernel: int = 11, sigma: float = 5.0) -> Tensor:
+def blurred(images: Tensor) -> Tensor:
     """What insertion begins with: the image out of focus, whose colours are there and whose details are not.
 
+    Petsiuk et al. 2018 blur images of 224 pixels with a Gaussian of standard deviation 5 on 11 x 11 pixels.
+
     Args:
-        images: (B, 3, H, W) float.
-        kernel: side of the kernel in pixels, odd; published: 11, for images of 224 pixels.
-        sigma: of the Gaussian, in pixels; published: 5.
+        images: (B, 3, H, W) float, H and W 6 or more.
 
     Returns:
         (B, 3, H, W); beyond the border the image is mirrored.
 
     Raises:
-        UserError: a kernel that is even, below 1, or wider than the image can mirror; a sigma that is not above 0.
+        UserError: images too small to be mirrored.
 
     Example:
         >>> grey = torch.full((1, 3, 16, 16), 0.5)
         >>> torch.allclose(blurred(grey), grey)
         True
     """
-    widest = 2 * min(images.shape[2:]) - 1
-    if kernel % 2 == 0 or not 1 <= kernel <= widest or not sigma > 0:
-        given = f"kernel {kernel}, sigma {sigma:g} for images of {min(images.shape[2:])} pixels"
-        raise UserError(f"blurred: {given}; give an odd kernel from 1 to {widest}, and a sigma above 0")
-    at = torch.arange(kernel, dtype=torch.float32, device=images.device) - kernel // 2
-    weights = (-(at**2) / (2 * sigma**2)).exp()
-    weights = (weights / weights.sum()).to(images.dtype).expand(images.shape[1], 1, 1, -1)  # (C, 1, 1, kernel)
-    half = kernel // 2
-    wide = functional.pad(images, (half, half, half, half), mode="reflect")
-    rows = functional.conv2d(wide, weights, groups=images.shape[1])
-    return functional.conv2d(rows, weights.mT, groups=images.shape[1])
+    from torchvision.transforms.v2.functional import gaussian_blur  # here: it takes a second to load
+
+    if min(images.shape[2:]) < 6:
+        raise UserError(f"blurred: images of {min(images.shape[2:])} pixels; give images of 6 or more")
+    return gaussian_blur(images, [11, 11], [5.0, 5.0])
 
 
 def deletion(
@@ -106,7 +100,6 @@ def deletion(
     maps: Tensor,
     baseline: Tensor | None = None,
     steps: int = 16,
-    batch: int = 64,
     ends: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """The score of a class while the map's highest pixels go, until none is left.
@@ -121,7 +114,6 @@ def deletion(
         maps: (B, H, W), of the images' size (`cmr.maps.locate.resize`); only their order counts.
         baseline: (B, 3, H, W), what takes a pixel's place; None: 0, which is the mean colour of ImageNet. Published.
         steps: T, into which the pixels are divided evenly.
-        batch: images that the network sees at a time.
         ends: scores (B,) of the images and of the baseline, where they are known from another map (`scores_of`).
 
     Returns:
@@ -137,7 +129,7 @@ def deletion(
         [1.0, 0.5, 0.5, 0.5, 0.5]
     """
     other = torch.zeros_like(images) if baseline is None else baseline
-    return _followed(classify, images, classes, maps, (images, other), steps, batch, ends)
+    return _followed(classify, images, classes, maps, (images, other), steps, ends)
 
 
 def insertion(
@@ -147,7 +139,6 @@ def insertion(
     maps: Tensor,
     baseline: Tensor | None = None,
     steps: int = 16,
-    batch: int = 64,
     ends: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """The score of a class while the map's highest pixels come, until all are there.
@@ -156,7 +147,7 @@ def insertion(
     that much area lies under the curve (`area`).
 
     Args:
-        classify, images, classes, maps, steps, batch: as in `deletion`.
+        classify, images, classes, maps, steps: as in `deletion`.
         baseline: (B, 3, H, W), the image that it begins with; None: `blurred` as published.
         ends: scores (B,) of the baseline and of the images, where they are known.
 
@@ -174,7 +165,7 @@ def insertion(
         [0.5, 1.0, 1.0, 1.0, 1.0]
     """
     first = blurred(images) if baseline is None else baseline
-    return _followed(classify, images, classes, maps, (first, images), steps, batch, ends)
+    return _followed(classify, images, classes, maps, (first, images), steps, ends)
 
 
 @torch.no_grad()
@@ -185,7 +176,6 @@ def _followed(
     maps: Tensor,
     way: tuple[Tensor, Tensor],
     steps: int,
-    batch: int,
     ends: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
     """Scores (B, T + 1) on the way from one image to another, pixel by pixel in the order of the map."""
@@ -195,10 +185,10 @@ def _followed(
         raise UserError(f"baseline: has shape {given} for images of {tuple(images.shape)}; give as many pixels")
     ranks = pixel_ranks(maps).view(len(images), 1, *images.shape[2:])  # (B, 1, H, W)
     inner = pixel_counts(ranks[0].numel(), steps)[1:-1].to(ranks.device)
-    first, last = (scores_of(classify, end, classes, batch) for end in way) if ends is None else ends
+    first, last = (scores_of(classify, end, classes) for end in way) if ends is None else ends
     scores = []
     between = torch.arange(len(images) * len(inner), device=ranks.device)
-    for part in between.split(batch) if len(inner) else ():
+    for part in between.split(BATCH) if len(inner) else ():
         i, step = part // len(inner), part % len(inner)
         taken = ranks[i] < inner[step].view(-1, 1, 1, 1)
         scores.append(class_score(classify(torch.where(taken, way[1][i], way[0][i])), classes[i]))
@@ -207,9 +197,9 @@ def _followed(
 
 
 @torch.no_grad()
-def scores_of(classify: Classify, images: Tensor, classes: Tensor, batch: int = 64) -> Tensor:
+def scores_of(classify: Classify, images: Tensor, classes: Tensor) -> Tensor:
     """The softmax of one class per image, a batch at a time: arguments as in `deletion` -> (B,) float32."""
-    pairs = zip(images.split(batch), classes.split(batch), strict=True)
+    pairs = zip(images.split(BATCH), classes.split(BATCH), strict=True)
     return torch.cat([class_score(classify(part), those) for part, those in pairs])
 
 
@@ -256,14 +246,14 @@ class Confidence:
     increase: float
 
 
-def masked_scores(classify: Classify, images: Tensor, classes: Tensor, scoremaps: Tensor, batch: int = 64) -> Tensor:
+def masked_scores(classify: Classify, images: Tensor, classes: Tensor, scoremaps: Tensor) -> Tensor:
     """The score of a class for each image times its map.
 
     Chattopadhay et al. 2018, section 4.1. The product is of normalised pixels, so what a map leaves out takes the mean
     colour of ImageNet.
 
     Args:
-        classify, images, classes, batch: as in `deletion`.
+        classify, images, classes: as in `deletion`.
         scoremaps: (B, H, W) in [0, 1], of the images' size (`cmr.maps.locate.normalise`).
 
     Returns:
@@ -280,7 +270,7 @@ def masked_scores(classify: Classify, images: Tensor, classes: Tensor, scoremaps
     _check(images, classes, scoremaps)
     if not bool(((scoremaps >= 0) & (scoremaps <= 1)).all()):
         raise UserError("masked_scores: maps hold NaN or values outside [0, 1]; normalise them first")
-    return scores_of(classify, images * scoremaps[:, None].to(images.dtype), classes, batch)
+    return scores_of(classify, images * scoremaps[:, None].to(images.dtype), classes)
 
 
 def confidence(before: Tensor, after: Tensor) -> Confidence:

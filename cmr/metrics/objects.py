@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmr.data.arrays import as_array
 from cmr.errors import UserError
 from cmr.metrics.boxes import box_arrays, check_boxes
 
@@ -27,20 +26,15 @@ class ObjectScores:
     boxes: float
 
 
-def object_scores(
-    found: Sequence[np.ndarray], truth: Sequence[np.ndarray], iou: float = 0.5, classes: Sequence | None = None
-) -> ObjectScores:
+def object_scores(found: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> ObjectScores:
     """Scores boxes against all objects of each picture.
 
-    A box finds an object at an IoU of `iou` or more. Boxes and objects are paired one to one, and of all ways to pair
-    them the one with the most pairs counts, so that no order of the boxes matters.
+    A box finds an object at an IoU of one half or more, whatever its class. Boxes and objects are paired one to one,
+    and of all ways to pair them the one with the most pairs counts, so that no order of the boxes matters.
 
     Args:
         found: per picture an array (k, 4) of boxes, xyxy, half-open, pixels of the picture; k may be 0.
         truth: per picture an array (m, 4) of true boxes, m 1 or more.
-        iou: in (0, 1].
-        classes: per picture a pair: classes of the boxes (k,) and of the objects (m,), any integers; a box then finds
-            objects of its class only. None: the class does not matter.
 
     Returns:
         Recall, precision, CorLoc and boxes per picture.
@@ -56,12 +50,6 @@ def object_scores(
     """
     if len(found) != len(truth) or not len(truth):
         raise UserError(f"object_scores: boxes of {len(found)} pictures and truth of {len(truth)}; give one of each")
-    if not 0 < iou <= 1:
-        raise UserError(f"object_scores: iou is {iou!r}; expected a number above 0, at most 1")
-    if classes is not None and len(classes) != len(truth):
-        raise UserError(
-            f"object_scores: classes of {len(classes)} pictures and truth of {len(truth)}; give one of each"
-        )
     pairs = np.zeros(len(truth), int)
     boxes, objects = (box_arrays(arrays, "object_scores") for arrays in (found, truth))
     for i, (ours, theirs) in enumerate(zip(boxes, objects, strict=True)):
@@ -69,16 +57,7 @@ def object_scores(
             raise UserError(f"object_scores: picture {i} has no object; leave it out")
         for array in (ours, theirs):
             check_boxes(array, "object_scores", [f"a box of picture {i}"] * len(array))
-        fits = overlaps(ours, theirs) >= iou
-        if classes is not None:
-            a, b = (as_array(given, "object_scores: classes") for given in classes[i])
-            if (len(a), len(b)) != fits.shape:
-                raise UserError(
-                    f"object_scores: picture {i} has {len(ours)} boxes and {len(theirs)} objects, but {len(a)} and "
-                    f"{len(b)} classes"
-                )
-            fits &= a[:, None] == b[None, :]
-        pairs[i] = most_pairs(fits)
+        pairs[i] = most_pairs(overlaps(ours, theirs) >= 0.5)
     made, there = sum(map(len, boxes)), sum(map(len, objects))
     return ObjectScores(
         recall=100 * float(pairs.sum() / there),
@@ -106,26 +85,3 @@ def most_pairs(fits: np.ndarray) -> int:
 
     rows, columns = linear_sum_assignment(fits.astype(int), maximize=True)
     return int(fits[rows, columns].sum())
-
-
-def suppressed(boxes: np.ndarray, scores: np.ndarray, iou: float = 0.5) -> np.ndarray:
-    """Which boxes stay when each one removes those that overlap it and score less (non-maximum suppression).
-
-    Args:
-        boxes: (n, 4) xyxy, half-open.
-        scores: (n,) higher is kept first; of equal ones, the earlier.
-        iou: overlap above which a box is removed.
-
-    Returns:
-        Positions of the boxes that stay, the best first.
-
-    Example:
-        >>> suppressed(np.array([[0, 0, 9, 10], [0, 0, 10, 10], [20, 0, 30, 10]]), np.array([0.5, 0.9, 0.4])).tolist()
-        [1, 2]
-    """
-    table = overlaps(boxes, boxes)
-    kept: list[int] = []
-    for i in np.argsort(-np.asarray(scores), kind="stable").tolist():
-        if not any(table[i, other] > iou for other in kept):
-            kept.append(i)
-    return np.array(kept, int)

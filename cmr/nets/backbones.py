@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 from cmr.nets import BACKBONES
 from cmr.nets.weights import load_weights, state_of
 
@@ -256,8 +256,7 @@ def build_backbone(
         >>> backbone(torch.zeros(2, 3, 128, 128)).shape, backbone.channels, backbone.stride
         (torch.Size([2, 512, 8, 8]), 512, 16)
     """
-    if name not in BACKBONES:
-        raise unknown("backbone", name, BACKBONES)
+    require_known(name, "backbone", BACKBONES)
     architecture = BACKBONES[name]
     stride = architecture.strides[0] if stride is None else stride
     if stride not in architecture.strides:

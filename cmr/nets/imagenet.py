@@ -5,7 +5,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 from cmr.nets import BACKBONES
 from cmr.nets.backbones import Backbone, build_backbone
 from cmr.nets.weights import load_weights, state_of
@@ -70,8 +70,7 @@ def build_classifier(name: str, weights: str | Path) -> Classifier:
     Raises:
         UserError: a network without such a head, or weights that are missing or do not fit.
     """
-    if name not in BACKBONES:
-        raise unknown("backbone", name, BACKBONES)
+    require_known(name, "backbone", BACKBONES)
     if name not in CLASSIFIERS:
         known = ", ".join(CLASSIFIERS)
         raise UserError(

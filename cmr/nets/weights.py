@@ -232,5 +232,5 @@ def load_weights(
     module.load_state_dict({n: t for n, t in state.items() if n.rpartition(".")[0] not in broken}, strict=False)
 
 
-def _some(names: list[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

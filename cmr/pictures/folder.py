@@ -3,9 +3,8 @@
 import errno
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from cmr.data.images import threads
 from cmr.data.pictures import READ_ERRORS, read_rgb
 from cmr.data.split import reason
+from cmr.data.threaded import in_threads
 from cmr.errors import UserError, require_known
 from cmr.files import alone, write_aside
 from cmr.pictures import formats, sheet
@@ -182,7 +182,7 @@ def _work_off(
     written = time.monotonic()
     bar = tqdm(total=len(work), desc="localize", unit=" pictures", disable=len(work) < 2)
     with bar, ThreadPoolExecutor(threads()) as pool:
-        for batch in _batches(localizer, work, pool, bad, bar):
+        for batch in _batches(localizer, work, bad, bar):
             items, pictures, images = zip(*batch, strict=True)
             named = [(item.name, picture) for item, picture in zip(items, pictures, strict=True)]
             results = localizer.batch(named, torch.stack(images))
@@ -205,28 +205,25 @@ def _work_off(
 
 
 def _batches(
-    localizer: Localizer, work: list[_Work], pool: ThreadPoolExecutor, bad: dict[str, str], bar: Any
+    localizer: Localizer, work: list[_Work], bad: dict[str, str], bar: Any
 ) -> Iterator[list[tuple[_Work, Image.Image, Tensor]]]:
     """Batches of decoded pictures; threads decode ahead of the network."""
 
-    def decode(item: _Work) -> tuple[Image.Image, Tensor]:
-        picture = read_rgb(item.file)
-        return picture, localizer.seen(picture)
-
-    waiting = iter(work)
-    ahead: deque[tuple[_Work, Future]] = deque()
-    batch: list[tuple[_Work, Image.Image, Tensor]] = []
-    while True:
-        while len(ahead) < AHEAD and (item := next(waiting, None)):
-            ahead.append((item, pool.submit(decode, item)))
-        if not ahead:
-            break
-        item, decoded = ahead.popleft()
+    def decode(i: int) -> tuple[Image.Image, Tensor] | Exception:
         try:
-            batch.append((item, *decoded.result()))
+            picture = read_rgb(work[i].file)
+            return picture, localizer.seen(picture)
         except READ_ERRORS as error:
-            bad[item.path] = f"{item.file}: cannot be read as a picture ({reason(error)})"
+            return error
+
+    batch: list[tuple[_Work, Image.Image, Tensor]] = []
+    decoded = in_threads(decode, len(work), threads(), piece=1, ahead=AHEAD)
+    for item, found in zip(work, decoded, strict=True):
+        if isinstance(found, Exception):
+            bad[item.path] = f"{item.file}: cannot be read as a picture ({reason(found)})"
             bar.update()
+        else:
+            batch.append((item, *found))
         if len(batch) == BATCH:
             yield batch
             batch = []

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cmr.assemble import device_of
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known, unknown
 from cmr.maps.components import component_boxes
 from cmr.maps.locate import normalise, resize
 from cmr.pictures.inputs import as_pictures, is_one
@@ -73,8 +73,7 @@ class Localizer:
         image_size: int = 0,
         device: str = "auto",
     ) -> None:
-        if objects not in ("one", "all"):
-            raise unknown("objects", objects, ["one", "all"])
+        require_known(objects, "objects", ["one", "all"])
         if top < 1:
             raise UserError(f"top: {top} is not a number of classes; give 1 or more")
         self.device = device_of(device)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cmr.config import Range
 from cmr.data.images import MEAN, STD
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 from cmr.maps import Localize
 from cmr.maps.anynet import Read, mirrored, of_all, reader
 from cmr.maps.multiscale import at_scales
@@ -152,8 +152,7 @@ def _names(given: Sequence[str], count: int) -> tuple[str, ...]:
 def _timm(name: str, weights: str) -> Any:
     import timm
 
-    if name not in timm.list_models():
-        raise unknown("backbone", name, timm.list_models())
+    require_known(name, "backbone", timm.list_models())
     if weights == "imagenet":
         return _with_head(name, _fetched(name, lambda: timm.create_model(name, pretrained=True)))
     state = read_weights(weights)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 from cmr.maps.locate import NORMALISERS
 
 
@@ -51,8 +51,7 @@ def rule_of(name: str, normalise: str | None = None, threshold: float | None = N
 
 def require_rule(name: str) -> None:
     """Raises `UserError` for a name that is no rule's."""
-    if name not in RULES and name != RUN:
-        raise unknown("rule", name, [*RULES, RUN])
+    require_known(name, "rule", [*RULES, RUN])
 
 
 def changed(rule: Rule, normalise: str | None = None, threshold: float | None = None) -> Rule:
@@ -61,8 +60,8 @@ def changed(rule: Rule, normalise: str | None = None, threshold: float | None = 
     Raises:
         UserError: an unknown normaliser, or a threshold outside [0, 1).
     """
-    if normalise is not None and normalise not in NORMALISERS:
-        raise unknown("normaliser", normalise, NORMALISERS)
+    if normalise is not None:
+        require_known(normalise, "normaliser", NORMALISERS)
     if threshold is not None and not 0 <= threshold < 1:
         raise UserError(f"threshold: {threshold} is outside [0, 1)")
     return replace(

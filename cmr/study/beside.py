@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pandas
 
-from cmr.errors import unknown
+from cmr.errors import require_known
 from cmr.metrics.result import TITLES
 from cmr.study.compare import PER_IMAGE, difference
 from cmr.study.groups import INTERPRETATIONS, Group, pick
@@ -118,8 +118,7 @@ def leads(name: str, ours: Mapping[str, Recorded]) -> pandas.DataFrame:
         >>> leads("3", {}).loc["table 3, VGG16: Top-1 Clas", "paper"]
         '+4.6'
     """
-    if name not in TABLES[:3]:
-        raise unknown("table of the paper with CAM and its own method", name, TABLES[:3])
+    require_known(name, "table of the paper with CAM and its own method", TABLES[:3])
     lines = {}
     for network, title in NETWORKS.items():
         recorded = ours.get(network, NOTHING)
@@ -137,8 +136,7 @@ def leads(name: str, ours: Mapping[str, Recorded]) -> pandas.DataFrame:
 
 def _of(name: str) -> list[dict[str, str]]:
     """The rows of a table."""
-    if name not in TABLES:
-        raise unknown("table of the paper", name, TABLES)
+    require_known(name, "table of the paper", TABLES)
     rows: list[dict[str, str]] = printed()[printed()["table"] == name].to_dict("records")  # type: ignore[assignment]
     return rows
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pandas
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 from cmr.metrics.result import TITLES
 from cmr.study.groups import Group
 from cmr.study.runs import Run
@@ -48,8 +48,7 @@ def right(run: Run, metric: str) -> np.ndarray:
     Raises:
         UserError: another metric, or none of the images has what it asks for.
     """
-    if metric not in PER_IMAGE:
-        raise unknown("metric of single images", metric, PER_IMAGE)
+    require_known(metric, "metric of single images", PER_IMAGE)
     outcomes = run.outcomes()
     if metric != LOC and "top5" not in outcomes:
         raise UserError(f"{run.id}: it names no classes, so there is no {metric}")
@@ -147,8 +146,7 @@ def against(
     Returns:
         Printed cells "+1.2 [-0.4, +2.7]"; those whose interval holds 0 end in " (no difference found)".
     """
-    if reference not in groups:
-        raise unknown("reference", reference, groups)
+    require_known(reference, "reference", groups)
     base = groups[reference].runs
     rows = {}
     for key, group in groups.items():

@@ -15,6 +15,7 @@ from cmr.config import Config
 from cmr.data.content import content_fingerprint
 from cmr.data.split import Split
 from cmr.errors import UserError
+from cmr.evaluate import Scores
 from cmr.files import alone, require_room
 from cmr.maps.ddt import Component, Descriptors, features_at, image_maps
 from cmr.nets.backbones import build_backbone
@@ -51,7 +52,6 @@ def measure(
         UserError: settings that do not fit together, data or weights that cannot be read, a class of test images of
             which there is no training image.
     """
-    from cmr.evaluate import Scores  # torchmetrics takes seconds to load, and --help does not wait for it
 
     def work(sources: Sources) -> Work:
         components = components_of(settings, sources)

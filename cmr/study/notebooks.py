@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import cmr
-from cmr.errors import UserError, first_line, shown, unknown
+from cmr.errors import UserError, first_line, require_known, shown
 from cmr.files import write_aside
 from cmr.study.parameters import plain
 
@@ -101,8 +101,7 @@ def check_parameters(path: str | Path, parameters: Mapping[str, Any]) -> None:
             f"{path}: takes no parameters (it has no cell tagged 'parameters'); got {', '.join(parameters)}"
         )
     for name, value in parameters.items():
-        if name not in defaults:
-            raise unknown(f"parameter of {Path(path).name}", name, defaults)
+        require_known(name, f"parameter of {Path(path).name}", defaults)
         default = defaults[name]
         if not _fits(value, default):
             want = type(default).__name__

@@ -17,6 +17,7 @@ from torch import Tensor
 from cmr.data.split import Split
 from cmr.errors import UserError
 from cmr.maps import locate
+from cmr.metrics.boxes import box_iou, gt_boxes
 from cmr.metrics.result import IOU_THRESHOLDS, Result
 from cmr.study import frozen
 from cmr.study.ddt import Sources, Work, components_of, maps_of, recorded
@@ -150,8 +151,6 @@ def drawn(split: Split, settings: Regressor) -> np.ndarray:
 
 def training_boxes(settings: Regressor, sources: Sources) -> Tensor:
     """What the regressor is told of every training image: (n, 4) xyxy, inclusive grid pixels."""
-    from cmr.metrics import gt_boxes  # here and below: torchmetrics takes seconds to load, and --help does not wait
-
     split, side = sources.train, settings.image_size
     if settings.truth == "true":
         boxes = gt_boxes(split.boxes, split.sizes, side)
@@ -207,20 +206,11 @@ def best_iou(boxes: np.ndarray, true: Sequence[np.ndarray]) -> np.ndarray:
         >>> best_iou(np.array([[0, 0, 1, 1]]), [np.array([[0, 0, 1, 0], [5, 5, 6, 6]])])
         array([0.5])
     """
-    from cmr.metrics.boxes import box_area
-
-    counts = np.array([len(of_image) for of_image in true])
-    flat, own = np.concatenate(true), np.repeat(boxes, counts, axis=0)  # (sum of k, 4) each
-    sides = np.minimum(flat[:, 2:], own[:, 2:]) - np.maximum(flat[:, :2], own[:, :2]) + 1
-    shared = sides.clip(min=0).prod(1)
-    iou = shared / (box_area(flat) + box_area(own) - shared)
-    return np.maximum.reduceat(iou, np.cumsum([0, *counts[:-1]]))
+    return np.array([box_iou(box[None], of_image).max() for box, of_image in zip(boxes, true, strict=True)])
 
 
 def scored(boxes: np.ndarray, split: Split, side: int) -> tuple[Result, np.ndarray]:
     """The metrics of one box per image, in percent, and each image's best IoU, (n,) float32."""
-    from cmr.metrics import gt_boxes
-
     iou = best_iou(boxes, gt_boxes(split.boxes, split.sizes, side))
     share = {percent: 100 * float((iou >= percent / 100).mean()) for percent in IOU_THRESHOLDS}
     result = Result(

@@ -23,6 +23,8 @@ from cmr.views import complementary_views, hide_masks
 
 Read = Callable[[int], np.ndarray]
 
+SIDE = 256  # of the pictures, pixels
+
 
 def configuration(
     variant: str,
@@ -59,25 +61,23 @@ def configuration(
     )
 
 
-def drawn_large(settings: toybirds.Settings, i: int, side: int = 256) -> np.ndarray:
-    """A test image of ToyBirds drawn again with more detail: (side, side, 3) uint8."""
-    return toybirds.render(settings, "test", int(i), side).image
+def drawn_large(settings: toybirds.Settings, i: int) -> np.ndarray:
+    """A test image of ToyBirds drawn again with more detail: (256, 256, 3) uint8."""
+    return toybirds.render(settings, "test", int(i), SIDE).image
 
 
-def recorded_items(
-    run: Run, split: Split, positions: Sequence[int], side: int = 256, read: Read | None = None
-) -> list[dict[str, Any]]:
+def recorded_items(run: Run, split: Split, positions: Sequence[int], read: Read | None = None) -> list[dict[str, Any]]:
     """Gallery items of test images whose maps the run's record holds; no model is needed.
 
     Args:
         run: a finished run.
         split: the test split it was scored on.
         positions: of the images in the split; the record must hold their maps (`map_index`).
-        side: of the pictures, pixels.
         read: gives picture i where a larger one than the split's own is at hand.
 
     Returns:
-        Items for `cmr.figures.gallery`: image, scoremap, gt_boxes, box (xyxy, half-open, pixels of the picture), iou.
+        Items for `cmr.figures.gallery`, of 256 pixels: image, scoremap, gt_boxes, box (xyxy, half-open, pixels of the
+        picture), iou.
 
     Raises:
         UserError: the split is not the one of the record, or holds no map of that image.
@@ -93,8 +93,8 @@ def recorded_items(
         if position not in held:
             raise UserError(f"{run.path}: holds no map of test image {position}; it holds those of {sorted(held)}")
         maps = torch.from_numpy(outcomes["maps"][held[position]])[None]  # (1, h, w)
-        scoremap = locate.normalise(locate.resize(maps, side), config.normalise)[0].numpy()
-        items.append(outcome_item(run, split, position, side, read) | {"scoremap": scoremap})
+        scoremap = locate.normalise(locate.resize(maps, SIDE), config.normalise)[0].numpy()
+        items.append(outcome_item(run, split, position, SIDE, read) | {"scoremap": scoremap})
     return items
 
 
@@ -155,11 +155,11 @@ def scoremaps(method: Method, images: Tensor, labels: Tensor, config: Config, si
 
 
 def side_by_side(
-    found: Mapping[str, Run], split: Split, positions: Sequence[int], side: int = 256, read: Read | None = None
+    found: Mapping[str, Run], split: Split, positions: Sequence[int], read: Read | None = None
 ) -> list[list[dict[str, Any]]]:
     """Rows for `cmr.figures.gallery`: a row per image, a column per run under its title; else as `recorded_items`."""
     columns = [
-        [item | {"title": title} for item in recorded_items(run, split, positions, side, read)]
+        [item | {"title": title} for item in recorded_items(run, split, positions, read)]
         for title, run in found.items()
     ]
     return [list(row) for row in zip(*columns, strict=True)]

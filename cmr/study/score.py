@@ -17,7 +17,7 @@ from cmr.data.check import fractions
 from cmr.data.lists import hidden
 from cmr.data.split import fingerprint
 from cmr.data.threaded import in_threads
-from cmr.errors import UserError, first_line, unknown
+from cmr.errors import UserError, first_line, require_known
 from cmr.files import read_regular, write_json
 from cmr.maps import locate
 from cmr.metrics import WSOLMetrics, gt_boxes
@@ -226,8 +226,7 @@ def evaluate_folder(
     Raises:
         UserError: maps and lists do not fit, or a setting is out of range.
     """
-    if normalise not in NORMALISERS:
-        raise unknown("normaliser", normalise, NORMALISERS)
+    require_known(normalise, "normaliser", NORMALISERS)
     if size < 0 or (size and normalise == "none"):
         raise UserError(
             f"--size {size} with --normalise {normalise}: enlarging overshoots [0, 1], so normalise afterwards "

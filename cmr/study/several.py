@@ -1,15 +1,13 @@
-"""From one picture's class maps to several boxes, in three ways, and what each is worth."""
-
-from collections.abc import Sequence
+"""From one picture's class maps to several boxes, in three ways."""
 
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.ops import nms
 
 from cmr.errors import require_known
 from cmr.maps.components import component_boxes
 from cmr.maps.locate import normalise, resize
-from cmr.metrics.objects import suppressed
 
 WAYS = ("one box", "every component", "two classes")
 SMALLEST = 0.01  # of the picture; what is smaller is a speck of the map and not an object
@@ -17,7 +15,7 @@ SMALLEST = 0.01  # of the picture; what is smaller is a speck of the map and not
 
 def several_boxes(
     maps: Tensor, logits: Tensor, side: int, way: str, how: str = "minmax", threshold: float = 0.2
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> list[np.ndarray]:
     """Boxes of each picture, by one of `WAYS`.
 
     "one box" is what every table of this study has: the largest component of the likeliest class's map. "every
@@ -33,7 +31,7 @@ def several_boxes(
         how, threshold: from raw map to mask, as in `cmr.maps.locate`.
 
     Returns:
-        For each picture boxes (k, 4), xyxy, half-open, and their classes (k,).
+        For each picture boxes (k, 4), xyxy, half-open.
 
     Raises:
         UserError: an unknown way, normaliser or threshold.
@@ -41,7 +39,7 @@ def several_boxes(
     Example:
         >>> maps = torch.zeros(1, 2, 4, 4)
         >>> maps[0, 0, 0, 0], maps[0, 0, 3, 3], maps[0, 1, 0, 3] = 1.0, 0.9, 1.0
-        >>> [len(several_boxes(maps, torch.tensor([[1.0, 0.0]]), 32, way)[0][0]) for way in WAYS]
+        >>> [len(several_boxes(maps, torch.tensor([[1.0, 0.0]]), 32, way)[0]) for way in WAYS]
         [1, 2, 3]
     """
     require_known(way, "way", WAYS)
@@ -50,24 +48,19 @@ def several_boxes(
     chosen = maps[torch.arange(len(maps))[:, None], classes]  # (B, M, h, w)
     fine = normalise(resize(chosen.flatten(0, 1), side), how).unflatten(0, chosen.shape[:2]).numpy()
     found = []
-    for scoremaps, kinds, shares in zip(fine, classes.tolist(), chances.tolist(), strict=True):
+    for scoremaps, shares in zip(fine, chances.tolist(), strict=True):
         per_class = [component_boxes(scoremap, threshold, SMALLEST) for scoremap in scoremaps]
         boxes = np.concatenate(per_class)
-        owners = np.repeat(kinds, [len(part) for part in per_class])
         if way == "one box":
-            boxes, owners = boxes[:1], owners[:1]
+            boxes = boxes[:1]
         if way == "two classes":
             scores = [
                 share * scoremap[y0:y1, x0:x1].max()
                 for scoremap, share, part in zip(scoremaps, shares, per_class, strict=True)
                 for x0, y0, x1, y1 in part
             ]
-            kept = suppressed(boxes, np.array(scores))
-            boxes, owners = boxes[kept], owners[kept]
-        found.append((boxes, owners))
+            # in float64, where an overlap of exactly one half is one half
+            kept = nms(torch.from_numpy(boxes).double(), torch.tensor(scores, dtype=torch.float64), 0.5)
+            boxes = boxes[kept.numpy()]
+        found.append(boxes)
     return found
-
-
-def split_up(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Boxes and classes of `several_boxes` as two lists."""
-    return [boxes for boxes, _ in found], [classes for _, classes in found]

@@ -210,7 +210,7 @@ def test_other_mistakes(root):
         folder.load(root, "train", folder.Settings(csv="list.csv"))
     with pytest.raises(UserError, match="images.csv: the list has no image of split val"):
         folder.load(root, "val")
-    with pytest.raises(UserError, match="test_percent: 101 is not a percentage; give 0 to 100"):
+    with pytest.raises(UserError, match="test_percent: 101 is out of range; give 0 to 100"):
         folder.load(root, "train", folder.Settings(test_percent=101))
     (root / "images.csv").write_bytes(b"path,label\n\xff\xfe,heron\n")
     with pytest.raises(UserError, match="images.csv: cannot be read as UTF-8 text"):

@@ -333,7 +333,7 @@ def test_a_box_covers_exactly_its_pixels():
     """A green box (4..16) x (3..22) half-open: the row of pixels just inside is not the row just outside."""
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
     image[3:22, 4:16] = 255
-    figure = figures.contact_sheet([image], columns=1)
+    figure = figures.gallery([{"image": image}])
     pixels = pixels_of(figure)[::-1]  # rows from the bottom
     ax = figure.axes[0]
     edge = ax.transData.transform([(4, 3), (16, 22)])

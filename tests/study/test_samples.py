@@ -19,22 +19,22 @@ def test_split(tiny_run):
 def test_recorded_items_agree_with_the_outcomes(tiny_run, test_split):
     outcomes = tiny_run.outcomes()
     positions = outcomes["map_index"][:3]
-    items = samples.recorded_items(tiny_run, test_split, positions, side=64)
+    items = samples.recorded_items(tiny_run, test_split, positions)
     for item, i in zip(items, positions, strict=True):
-        assert item["image"].shape == (64, 64, 3)
+        assert item["image"].shape == (256, 256, 3)
         assert item["scoremap"].min() == 0
         assert item["scoremap"].max() == 1
-        scale = 64 / tiny_run.config.image_size
+        scale = 256 / tiny_run.config.image_size
         np.testing.assert_allclose(item["box"], (outcomes["box"][i] + np.array([0, 0, 1, 1])) * scale)
-        np.testing.assert_allclose(item["gt_boxes"], test_split.boxes[i] * (64 / 36))
+        np.testing.assert_allclose(item["gt_boxes"], test_split.boxes[i] * (256 / 36))
 
 
 def test_the_map_of_the_model_is_the_map_of_the_record(tiny_run, test_split):
     method = models.load_method(tiny_run, 4)
     i = int(tiny_run.outcomes()["map_index"][1])
     images = samples.network_images(test_split, [i], tiny_run.config)
-    now = samples.scoremaps(method, images, torch.from_numpy(test_split.labels[[i]]), tiny_run.config, side=64)
-    then = samples.recorded_items(tiny_run, test_split, [i], side=64)[0]["scoremap"]
+    now = samples.scoremaps(method, images, torch.from_numpy(test_split.labels[[i]]), tiny_run.config, side=256)
+    then = samples.recorded_items(tiny_run, test_split, [i])[0]["scoremap"]
     np.testing.assert_allclose(now[0].numpy(), then, atol=1e-4)
 
 

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import tyro
 from tqdm import tqdm
 
+from cmr.config import SHARE, Range, check
 from cmr.data.split import Split, fingerprint
 from cmr.data.toybirds.bird import draw_bird
 from cmr.data.toybirds.brush import Canvas
@@ -24,7 +25,7 @@ from cmr.data.toybirds.others import others
 from cmr.data.toybirds.pose import PARTS, draw_pose
 from cmr.data.toybirds.scene import draw_background, draw_foreground
 from cmr.data.toybirds.species import SPECIES, Species
-from cmr.errors import UserError, shown, unknown
+from cmr.errors import UserError, require_known, shown
 
 #: Goes up whenever the same settings give other pixels.
 VERSION = 1
@@ -44,12 +45,20 @@ class Settings:
     Turning a dial changes looks only: pose, place and background of every image stay.
 
     Raises:
-        UserError: for a value out of range.
+        UserError: for a value out of range or of another type.
 
     Example:
         >>> Settings(train=40, test=20, head=0.5).head
         0.5
     """
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        "train": Range(1, 10**7),
+        "test": Range(1, 10**7),
+        "size": Range(16, 4096),
+        "seed": Range(0, 2**63 - 1),
+        **dict.fromkeys(PARTS, SHARE),
+    }
 
     train: int = 1500  # images to learn from
     test: int = 500  # images to score
@@ -66,22 +75,9 @@ class Settings:
     flock: Literal["twenty", "others"] = "twenty"  # the species; others: those that the ToyBirds start learnt from
 
     def __post_init__(self) -> None:
-        if self.flock not in FLOCKS:
-            raise unknown("ToyBirds flock", self.flock, FLOCKS)
-        most = len(FLOCKS[self.flock]())
-        ranges = {"train": (1, 10**7), "test": (1, 10**7), "classes": (2, most), "size": (16, 4096)}
-        for name, (low, high) in {**ranges, "seed": (0, 2**63 - 1)}.items():
-            value = getattr(self, name)
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not whole or not low <= value <= high:
-                raise UserError(
-                    f"ToyBirds {name}: {shown(value)} is not a whole number in range; give {low} to {high:,}"
-                )
-        for name in PARTS:
-            value = getattr(self, name)
-            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-            if not number or not 0.0 <= value <= 1.0:
-                raise UserError(f"ToyBirds {name}: {value!r} is out of range; give 0 to 1")
+        check(self)
+        if self.classes not in (possible := Range(2, len(FLOCKS[self.flock]()))):
+            raise UserError(f"classes: {shown(self.classes)} is out of range; give {possible}")
 
 
 @dataclass(frozen=True)
@@ -192,8 +188,7 @@ def load(root: str | Path | None, split: str, settings: Settings | None = None) 
         >>> split.read(0).shape, split.part_names
         ((64, 64, 3), ('head', 'beak', 'body', 'wing', 'tail', 'legs'))
     """
-    if split not in SPLITS:
-        raise unknown("split of ToyBirds", split, SPLITS)
+    require_known(split, "split of ToyBirds", SPLITS)
     return _generate(settings or Settings(), split)
 
 
@@ -270,6 +265,5 @@ def _tight(owners: np.ndarray) -> np.ndarray:
 
 def _chance(settings: Settings, split: str, index: int, purpose: int) -> np.random.Generator:
     """Own numbers for each image and purpose, so that turning a dial or adding images moves nothing else."""
-    if split not in SPLITS:
-        raise unknown("split of ToyBirds", split, SPLITS)
+    require_known(split, "split of ToyBirds", SPLITS)
     return np.random.default_rng([settings.seed, SPLITS.index(split), index, purpose])

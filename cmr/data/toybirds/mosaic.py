@@ -26,20 +26,19 @@ class Mosaic:
     labels: tuple[int, ...]
 
 
-def mosaic(settings: Settings, index: int, species: Sequence[int], split: str = "test") -> Mosaic:
-    """Puts pictures of one size together, two by two; each bird is as large as in the data set.
+def mosaic(settings: Settings, index: int, species: Sequence[int]) -> Mosaic:
+    """Puts test pictures of one size together, two by two; each bird is as large as in the data set.
 
     Args:
         settings: of ToyBirds; the mosaic has twice the side.
         index: another one gives other birds of these species, places and backgrounds.
         species: class index of each bird, one to four; the other places show no bird.
-        split: whose birds: "train" or "test".
 
     Returns:
         Image, boxes and labels, the birds in the order given.
 
     Raises:
-        UserError: another number of birds, a class that is none, or an unknown split.
+        UserError: another number of birds, or a class that is none.
 
     Example:
         >>> made = mosaic(Settings(), 0, [3, 3, 7])
@@ -57,9 +56,10 @@ def mosaic(settings: Settings, index: int, species: Sequence[int], split: str = 
     for n, place in enumerate(places):
         top, left = size * np.array(divmod(int(place), 2))
         at = first + n * settings.classes
-        picture: Picture = render(settings, split, at + species[n]) if n < len(species) else empty(settings, split, at)
+        shown = n < len(species)
+        picture: Picture = render(settings, "test", at + species[n]) if shown else empty(settings, "test", at)
         image[top : top + size, left : left + size] = picture.image
-        if n < len(species):
+        if shown:
             rows, columns = np.nonzero(picture.owner)
             boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
             boxes[-1] = [side + shift for side, shift in zip(boxes[-1], (left, top) * 2, strict=True)]
