@@ -188,10 +188,11 @@ def check(settings: Any) -> None:
         value = getattr(settings, name)
         if origin is Literal and value not in args:
             raise UserError(f"{name}: {shown(value)} is not one of {', '.join(map(str, args))}")
-        if origin is tuple and not isinstance(value, tuple):
-            raise UserError(f"{name}: {shown(value)} is not a list; give [{shown(value)}]")
-        if value == ():
-            raise UserError(f"{name}: the list is empty; give at least one value")
+        if origin is tuple:
+            if not isinstance(value, tuple):
+                raise UserError(f"{name}: {shown(value)} is not a list; give [{shown(value)}]")
+            if not value:
+                raise UserError(f"{name}: the list is empty; give at least one value")
         kind = args[0] if origin is tuple else hint
         for item in value if origin is tuple else (value,):
             if kind in (int, float, str, bool):
