@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from small import build
+from minibook import build
 
 PAGE = f"""\
 # A page

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from minibook import build
 from prose import ENDS
-from small import build
 
 from book.build import pages, source
 

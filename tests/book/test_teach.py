@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from minibook import build
 from prose import Page, faults, read_page, read_text
-from small import build
 
 from book.build import pages, source
 

@@ -265,7 +265,7 @@ def test_maps_are_read_by_score(capsys, asked, tmp_path):
         (["a.png", "--out", "b.png"], "b.png is a file; name a folder for what is drawn"),
         (["a.png", "--out", "b.png/c"], "b.png is a file; name a folder for what is drawn"),
         (["a.png", "--out", "."], "out: . is the folder of the pictures; name another"),
-        (["a.png", "--device", "tpu"], "device: 'tpu' is not one of auto, cpu, cuda, cuda:N, mps"),
+        (["a.png", "--device", "tpu"], "device: 'tpu' is not one of auto, cpu, cuda, cuda:N"),
         (["a.png", "--device", "cuda:x"], "device: 'cuda:x' is not one of"),
         (["a.png", "--device", "cuda:99"], "device: cuda:99 was asked for, but torch sees"),
         ([], "no picture was named; give pictures or folders"),
