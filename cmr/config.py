@@ -186,7 +186,7 @@ def check(settings: Any) -> None:
     ranges: dict[str, Range] = getattr(settings, "RANGES", {})
     for name, (hint, origin, args) in _hints(settings.__class__).items():
         value = getattr(settings, name)
-        if origin is Literal and value not in args:
+        if origin is Literal and (not isinstance(value, str) or value not in args):
             raise UserError(f"{name}: {shown(value)} is not one of {', '.join(map(str, args))}")
         if origin is tuple:
             if not isinstance(value, tuple):

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import CenterCrop
 
 from cmr.assemble import batches_for_test
-from cmr.data.images import Batches
-from cmr.evaluate import Scores, evaluate, target_boxes
+from cmr.data.images import Batches, normalise
+from cmr.evaluate import Scores, _seen, evaluate, target_boxes
 from cmr.maps import of_labels
 from cmr.presets import make
 from cmr.study.splits import splits
@@ -87,6 +88,13 @@ def test_target_boxes_of_both_crops(split):
     classic = target_boxes(split, dataclasses.replace(CONFIG, test_crop="classic"))
     x0 = split.boxes[0][0, 0]  # images of 36 px: nothing is resized, two pixels are cut on each side
     assert classic[0][0, 0] == max(0, int(x0 - 2))
+
+
+@pytest.mark.parametrize(("side", "crop"), [(36, 32), (37, 32), (36, 31), (32, 32)])
+def test_the_network_sees_the_middle_of_an_image_under_the_classic_crop(side, crop):
+    images = torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8)
+    config = make("tiny", image_size=crop, resize=max(side, crop), test_crop="classic")
+    assert torch.equal(_seen(images, config), normalise(CenterCrop(crop)(images)))
 
 
 def test_classic_crop_is_evaluated_without_masks(split):

@@ -35,7 +35,10 @@ def component_boxes(scoremap: np.ndarray, threshold: float, smallest: float = 0.
 
     if not 0 <= threshold <= 1:
         raise UserError(f"component_boxes: threshold is {shown(threshold)}; expected a number in [0, 1]")
-    levels = quantise(np.asarray(scoremap)[None])[0]
+    scoremap = np.asarray(scoremap)
+    if scoremap.ndim != 2 or not scoremap.size:
+        raise UserError(f"component_boxes: the map has shape {scoremap.shape}; expected one map, (H, W)")
+    levels = quantise(scoremap[None])[0]
     labels, count = ndimage.label(levels > int(threshold * levels.max(initial=0)), EIGHT)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     ranked = np.argsort(-sizes, kind="stable").tolist()

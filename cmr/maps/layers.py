@@ -93,12 +93,12 @@ def look(
     finally:
         for hook in hooks:
             hook.remove()
-    try:
-        gradients = torch.autograd.grad(chosen, list(kept.values()))
-    except RuntimeError:
-        raise UserError(f"layers: from {', '.join(layers)} nothing leads to the logits; name others") from None
-    features = {layer: output.detach() for layer, output in kept.items()}
-    return Seen(logits.detach(), classes, features, dict(zip(kept, gradients, strict=True)))
+    wanted = list(kept.values())
+    gradients = torch.autograd.grad(chosen, wanted, allow_unused=True) if chosen.requires_grad else [None] * len(wanted)
+    used = {layer: gradient for layer, gradient in zip(kept, gradients, strict=True) if gradient is not None}
+    if lost := [layer or "the last feature map" for layer in layers if layer not in used]:
+        raise UserError(f"layers: from {', '.join(lost)} nothing leads to the logits; name others")
+    return Seen(logits.detach(), classes, {layer: output.detach() for layer, output in kept.items()}, used)
 
 
 def gradient_map(kind: str, features: Tensor, gradients: Tensor) -> Tensor:

@@ -212,7 +212,7 @@ def test_other_sizes_show_the_same_picture(size):
         ({"classes": 61, "flock": "others"}, "classes: 61 is out of range; give 2 to 60"),
         ({"flock": "other"}, "flock: 'other' is not one of twenty, others"),
         ({"train": np.int64(4)}, "train: np.int64(4) is not of type int"),  # which JSON cannot hold
-        ({"seed": -1}, "seed: -1 is out of range; give 0 to 9,223,372,036,854,775,807"),
+        ({"seed": -1}, "ToyBirds seed: -1 is out of range; give 0 to 9,223,372,036,854,775,807"),
         ({"train": 10**30}, "train: 1000000000000000000000000000000 is out of range"),
         ({"test": 10**5000}, "test: a number of thousands of digits is out of range"),
     ],

@@ -75,9 +75,12 @@ class Settings:
     flock: Literal["twenty", "others"] = "twenty"  # the species; others: those that the ToyBirds start learnt from
 
     def __post_init__(self) -> None:
-        check(self)
+        try:
+            check(self)
+        except UserError as error:  # a run has a seed, too
+            raise UserError(f"ToyBirds {error}") from None
         if self.classes not in (possible := Range(2, len(FLOCKS[self.flock]()))):
-            raise UserError(f"classes: {shown(self.classes)} is out of range; give {possible}")
+            raise UserError(f"ToyBirds classes: {shown(self.classes)} is out of range; give {possible}")
 
 
 @dataclass(frozen=True)
