@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cmr.config import Checked, Config
@@ -59,6 +60,8 @@ def test_own_preset_is_a_pretrained_network_with_steps_for_few_pictures():
         ({"settings": {"pooling": "max"}}, "pooling: 'max' is not one of mean, sum"),
         ({"settings": {"beta": "much"}}, "beta: 'much' is not of type float"),
         ({"schedule": "cosine"}, "schedule: 'cosine' is not one of onecycle, step"),
+        ({"normalise": np.array(["max", "minmax"])}, "normalise: array.* is not one of minmax"),
+        ({"normalise": np.array("max")}, "normalise: array.* is not one of minmax"),  # which JSON cannot hold
         ({"epochs": 0}, "epochs: 0 is out of range; give 1 to 1,000,000,000"),
         ({"epochs": 1.5}, "epochs: 1.5 is not of type int"),
         ({"threshold": 1.0}, "threshold: 1.0 is out of range; give 0 to below 1"),

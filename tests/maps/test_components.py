@@ -49,6 +49,9 @@ def test_nothing_above_gives_no_box_and_mistakes_are_told():
         component_boxes(np.zeros((4, 4)), 1.5)
     with pytest.raises(UserError, match="expected numbers in"):
         component_boxes(np.full((4, 4), 2.0), 0.5)
+    for shape in ((1, 4, 4), (4,), (0, 4)):
+        with pytest.raises(UserError, match=r"component_boxes: the map has shape \(.*\); expected one map, \(H, W\)"):
+            component_boxes(np.zeros(shape), 0.5)
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -175,3 +175,26 @@ def test_sizes_and_mirror_image_reach_maps_from_gradients(tiny_run):
     once = reevaluate(tiny_run, tiny_run.config, progress=False, maps="layercam")
     often = reevaluate(tiny_run, config, progress=False, maps="layercam")
     assert often.pxap != pytest.approx(once.pxap, abs=1e-3)
+
+
+class Broken(torch.autograd.Function):
+    @staticmethod
+    def forward(_, logits):
+        return logits.clone()
+
+    @staticmethod
+    def backward(_, gradient):
+        raise torch.OutOfMemoryError("no room")
+
+
+def test_a_way_back_that_fails_says_why(monkeypatch):
+    method = build()
+    localize = method.localize
+
+    def broken(seen):
+        logits, maps = localize(seen)
+        return Broken.apply(logits), maps
+
+    monkeypatch.setattr(method, "localize", broken)
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        posthoc_call(method, "gradcam")(images(), LABELS)
