@@ -45,10 +45,27 @@ def weights_fingerprint(weights: str | Path, name: str = "") -> str:
         )
         return f"imagenet:{tag}" if tag else "imagenet"
     path = TOYBIRDS if weights == "toybirds" else Path(weights)
-    if not path.is_file():
-        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
+    require_file(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def require_file(path: Path, others: str = "imagenet, toybirds or none") -> None:
+    """Raises `UserError` where weights are not a file.
+
+    Args:
+        path: what was given in place of one of the words.
+        others: these words, for the message.
+
+    Example:
+        >>> require_file(Path("gone.pth"))
+        Traceback (most recent call last):
+        ...
+        cmr.errors.UserError: weights: there is no file 'gone.pth'; give an existing file, imagenet, toybirds or none
+    """
+    if not path.is_file():
+        what = f"'{path}' is a folder" if path.is_dir() else f"there is no file '{path}'"
+        raise UserError(f"weights: {what}; give an existing file, {others}")
 
 
 def imagenet_classes() -> tuple[str, ...]:

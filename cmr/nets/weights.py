@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cmr.errors import UserError, first_line
-from cmr.nets.published import HUB_MODELS, TORCHVISION_MODELS, TOYBIRDS
+from cmr.nets.published import HUB_MODELS, TORCHVISION_MODELS, TOYBIRDS, require_file
 
 TORCH_SUFFIXES = (".pth", ".pt", ".pth.tar", ".ckpt", ".bin")  # what torch.save's files are called
 SUFFIXES = (".safetensors", ".safetensors.xz", *TORCH_SUFFIXES)
@@ -51,8 +51,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise UserError(
             f"weights: '{path}' ends in none of {', '.join(SUFFIXES)}; give such a file, imagenet, toybirds or none"
         )
-    if not path.is_file():
-        raise UserError(f"weights: there is no file '{path}'; give an existing file, imagenet, toybirds or none")
+    require_file(path)
     try:
         if name.endswith(TORCH_SUFFIXES):
             with warnings.catch_warnings(action="ignore"):  # of what is odd in the file; below it is told in our words

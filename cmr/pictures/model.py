@@ -16,7 +16,7 @@ from cmr.maps import Localize
 from cmr.maps.anynet import Read, mirrored, of_all, reader
 from cmr.maps.multiscale import at_scales
 from cmr.nets.imagenet import CLASSIFIERS, build_classifier
-from cmr.nets.published import imagenet_classes
+from cmr.nets.published import imagenet_classes, require_file
 from cmr.nets.weights import load_weights, read_weights
 from cmr.pictures.rule import RULES, RUN, Rule, changed, require_rule
 
@@ -107,8 +107,8 @@ def of_classifier(
         raise UserError(f"image_size: {side} is out of range; give {SIDES}")
     if weights == "none":
         raise UserError("weights: a classifier needs weights; give imagenet or a file")
-    if weights != WEIGHTS and not Path(weights).is_file():
-        raise UserError(f"weights: there is no file '{weights}'; give a file, or imagenet")
+    if weights != WEIGHTS:
+        require_file(Path(weights), "or imagenet")
     if backbone in CLASSIFIERS and not layer:
         net = build_classifier(backbone, weights).to(memory_format=torch.channels_last)  # a fifth faster on a CPU
         side = side or SIDE
