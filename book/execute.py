@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,18 +28,16 @@ def run_notebooks(
     paths: Sequence[str | Path],
     out: str | Path,
     sources: Iterable[str | Path] = (),
-    parameters: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Runs notebooks, leaving out those whose executed copy is current.
 
-    A copy is current when notebook, parameters, Python's version and `sources` are as they were when it was made.
+    A copy is current when notebook, Python's version and `sources` are as they were when it was made.
 
     Args:
         paths: the notebooks. Those that train run in this order; the others beside them.
         out: folder for the executed copies, and beside each a JSON file: the fingerprint, when it began, the seconds it
             took, how many trainings it left, the call that it belongs to, and the environment.
         sources: what the notebooks read, such as the library and run records: files, and folders with all they hold.
-        parameters: the same for all of them.
 
     Returns:
         The executed copies, in the order of `paths`.
@@ -52,7 +50,7 @@ def run_notebooks(
     for path in map(Path, paths):
         read_notebook(path)
         state = read_state(out / f"{path.stem}.json")
-        key = fingerprint(path, parameters or {}, known)
+        key = fingerprint(path, known)
         current = state.get("fingerprint") == key and (out / path.name).is_file()
         jobs.append(Job(path, key, current, state.get("seconds")))
     todo = [job for job in jobs if not job.current]
@@ -71,10 +69,10 @@ def run_notebooks(
                     return
                 expected = f", about {job.seconds:.0f} s" if job.seconds else ""
                 print(f"{job.path.name} begins{expected}", flush=True)
-                began, before = now(), finished_runs(job.path, parameters)
-                seconds = apart(beside, job.path, out / job.path.name, parameters)
+                began, before = now(), finished_runs(job.path)
+                seconds = apart(beside, job.path, out / job.path.name)
                 print(f"{job.path.name} took {seconds:.0f} s", flush=True)
-                trained = len(finished_runs(job.path, parameters) - before)
+                trained = len(finished_runs(job.path) - before)
                 state = {"fingerprint": job.key, "seconds": round(seconds, 1), "began": began, "trained": trained}
                 state |= {"call": call, "environment": environment.result()}
                 write_aside(out / f"{job.path.stem}.json", (json.dumps(state) + "\n").encode())
@@ -101,9 +99,9 @@ def process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, get_context("spawn"))
 
 
-def apart(beside: Executor, path: Path, out: Path, parameters: Mapping[str, Any] | None) -> float:
+def apart(beside: Executor, path: Path, out: Path) -> float:
     """Runs a notebook from another process, since the libraries that run one leave things open in a thread."""
-    return beside.submit(run_notebook, path, out, parameters, progress=False).result()
+    return beside.submit(run_notebook, path, out, progress=False).result()
 
 
 def elsewhere(function: Callable[[], T]) -> T:
@@ -121,9 +119,9 @@ def circumstances() -> dict[str, Any]:
     return to_plain(environment(torch.device("cpu")))
 
 
-def finished_runs(path: Path, parameters: Mapping[str, Any] | None) -> set[Path]:
+def finished_runs(path: Path) -> set[Path]:
     """The records of finished runs in the folder to which a notebook's trainings go; none where it does not train."""
-    out = {**notebook_parameters(path), **(parameters or {})}.get("out")
+    out = notebook_parameters(path).get("out")
     return set((path.parent / out).glob("*/record.json")) if isinstance(out, str) else set()
 
 
@@ -167,19 +165,18 @@ def one_thread() -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
 
 
-def fingerprint(path: str | Path, parameters: Mapping[str, Any], sources: str = "") -> str:
+def fingerprint(path: str | Path, sources: str = "") -> str:
     """A hash of what an executed notebook depends on.
 
     Args:
         path: the notebook; its cells count, stored outputs and other metadata do not.
-        parameters: as for `run_notebook`.
         sources: what is known of the files that it reads, by `book.seen.contents`.
 
     Returns:
-        16 hex digits of SHA-256 over the cells, the parameters, Python's version and `sources`.
+        16 hex digits of SHA-256 over the cells, Python's version and `sources`.
     """
     cells = [(cell.cell_type, cell.source, cell.metadata) for cell in read_notebook(path).cells]
-    content = [cells, dict(parameters), sys.version, sources]
+    content = [cells, sys.version, sources]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

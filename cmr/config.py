@@ -36,10 +36,9 @@ class Range:
         return above and (value < self.high if self.open_high else value <= self.high)
 
     def __str__(self) -> str:
-        bounded = self.high < LARGEST
         if self.low == -LARGEST:
-            return f"{self.high:g} or less" if bounded else "a finite number"
-        if not bounded:
+            return "a finite number"
+        if self.high == LARGEST:
             return f"a number above {self.low:g}" if self.open_low else f"{self.low:g} or more"
         high = f"{self.high:,}" if isinstance(self.high, int) else f"{self.high:g}"
         return f"{'above ' * self.open_low}{self.low:g} to {'below ' * self.open_high}{high}"

@@ -43,21 +43,19 @@ def write_aside(path: str | Path, content: bytes | memoryview | Callable[[Binary
         ...     write_aside(Path(folder, "a", "b.txt"), b"c").read_bytes()
         b'c'
     """
+    fill = content if callable(content) else lambda file: file.write(content)
     path = Path(os.path.realpath(path))  # where a link leads, the file is replaced and not the link
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():  # a device or a pipe takes what is written; a folder says that it is one
         with open(path, "wb", opener=_without_waiting) as file:
-            file.write(content) if not callable(content) else content(file)
+            fill(file)
         return path
     _sweep(path.parent)
     # Two processes do not write into one another's, and a name as long as a name may be leaves room for no ending.
     aside = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{_HERE}{os.getpid()}.part")
     try:
         with open(aside, "wb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         if path.is_file():
@@ -261,16 +259,12 @@ def _opened(path: Path, folder: Path) -> Iterator[tuple[TextIO, bool]]:
 
 def _flush_folder(folder: Path) -> None:
     """Brings a rename to the disk, where the system can open a folder."""
-    try:
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_json(path: str | Path, values: dict[str, Any]) -> Path:

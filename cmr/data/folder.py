@@ -27,7 +27,6 @@ classes are right.
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ import numpy as np
 
 from cmr.config import Range, check
 from cmr.data.annotations import COCO, coco_boxes, voc_boxes
-from cmr.data.lists import check_box, cut, file_bytes, headers, hidden, inside, lines, reals, repeated
+from cmr.data.lists import below, check_box, cut, file_bytes, headers, hidden, inside, lines, reals, repeated
 from cmr.data.pictures import suffixes
 from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, split_of_files
 from cmr.errors import UserError, shown, unknown
@@ -146,9 +145,8 @@ def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str,
     """Takes classes, and splits where there are any, from the names of folders; in the order of the paths."""
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder; give the folder that holds your pictures (data_root)")
-    files = [path for path in sorted(_below(root)) if path.suffix.lower() in suffixes() and path.is_file()]
-    below = [parts for path in files if not any(map(hidden, parts := path.relative_to(root).parts))]
-    found = [parts for parts in below if len(parts) > 1]
+    files = [path for path in sorted(below(root)) if path.suffix.lower() in suffixes() and path.is_file()]
+    found = [parts for path in files if len(parts := path.relative_to(root).parts) > 1]
     if not found:
         raise UserError(
             f"{root}: there is neither a list {Settings.csv} nor a folder with pictures; write the list, or put the "
@@ -159,7 +157,7 @@ def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str,
     empty = [folder.name for folder in classes if not any(parts[0] == folder.name for parts in held)]
     if empty:
         notes.append(f"{root}: no picture in {', '.join(empty)}, which makes no class")
-    if aside := len(below) - len(found):
+    if aside := len(files) - len(found):
         notes.append(f"{root}: {aside} picture{'s' * (aside > 1)} beside the class folders, left out")
     split = int({parts[0] for parts in found} <= set(SPLITS))
     if loose := next((parts for parts in found if len(parts) < 2 + split), None):
@@ -172,15 +170,6 @@ def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str,
         _divide(entries, test_percent)
     _annotate(root, entries)
     return entries
-
-
-def _below(root: Path) -> Iterator[Path]:
-    """All files below a folder, also of folders that are links; one that leads back up is not followed."""
-    for folder, inner, names in os.walk(root, followlinks=True):
-        here = Path(folder)
-        above = {place.resolve() for place in (here, *here.parents)}
-        inner[:] = [name for name in inner if (here / name).resolve() not in above]
-        yield from (here / name for name in names)
 
 
 def _annotate(root: Path, entries: dict[str, _Entry]) -> None:

@@ -7,7 +7,6 @@ resized to 256x256 (aspect not kept) and cropped to 224x224 at random, test imag
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -79,21 +78,13 @@ def load_images(split: Split, size: int, device: torch.device | str = "cpu", pro
     """
     n = len(split)
     out = torch.empty((n, 3, size, size), dtype=torch.uint8, device=device)
-    buffer = np.empty((min(n, CHUNK), size, size, 3), np.uint8)
-
-    def fill(slot: int, i: int) -> None:
-        buffer[slot] = resize_image(split.read(i), size)
-
-    with (
-        ThreadPoolExecutor(threads()) as pool,
-        tqdm(total=n, desc=f"reading {split.dataset} {split.split}", unit="image", disable=not progress) as bar,
-    ):
-        for start in range(0, n, CHUNK):
-            stop = min(start + CHUNK, n)
-            for _ in pool.map(fill, range(stop - start), range(start, stop)):
-                bar.update()
+    decoded = in_threads(lambda i: resize_image(split.read(i), size), n, threads(), piece=1, ahead=CHUNK)
+    with tqdm(total=n, desc=f"reading {split.dataset} {split.split}", unit="image", disable=not progress) as bar:
+        for part in out.split(CHUNK) if n else ():
+            chunk = torch.from_numpy(np.stack([*islice(decoded, len(part))]))
             # (b, size, size, 3) -> (b, 3, size, size), turned on the device
-            out[start:stop] = torch.from_numpy(buffer[: stop - start]).to(device).permute(0, 3, 1, 2)
+            part.copy_(chunk.to(device).permute(0, 3, 1, 2))
+            bar.update(len(part))
     return out
 
 

@@ -207,10 +207,9 @@ def box_legend(figure: Figure, predicted: bool = True) -> None:
     figure.legend(handles=handles[: 1 + predicted], loc="lower center", ncols=2, handlelength=3.4, borderaxespad=0.3)
 
 
-def badge(ax: Axes, text: str, good: bool | None = None) -> None:
+def badge(ax: Axes, text: str, good: bool) -> None:
     """Writes a short remark on the lower left corner of an image; good or bad shows in mark and colour."""
-    face = {True: "#0b5d34", False: "#8d1011", None: "#23272e"}[good]
-    mark = {True: "✓ ", False: "✗ ", None: ""}[good]
+    mark, face = ("✓ ", "#0b5d34") if good else ("✗ ", "#8d1011")
     ax.text(
         0.03,
         0.03,

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmr.errors import UserError, first_line, unknown
+from cmr.maps.layers import gradient_map
+from cmr.nets.backbones import hooked
 
 # logits (B, K) -> classes (B, M) int64, those whose maps are wanted
 Choose = Callable[[Tensor], Tensor]
@@ -86,26 +88,22 @@ def _outputs(module: nn.Module, noise: Tensor) -> tuple[dict[str, Tensor], Tenso
     """The outputs of all layers for two images, in the order in which they end, and the logits."""
     seen: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _args: tuple, output: object) -> None:
+    def keep(name: str) -> Callable[[object], None]:
+        def act(output: object) -> None:
             if isinstance(output, Tensor):
                 seen.pop(name, None)
                 seen[name] = output
 
-        return hook
+        return act
 
-    hooks = [part.register_forward_hook(keep(name)) for name, part in module.named_modules() if name]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), hooked(module, {name: keep(name) for name, _ in module.named_modules() if name}):
             logits = module(noise)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         reason = first_line(error)
         raise UserError(
             f"network: it cannot take images of {noise.shape[2]} pixels ({reason}); give the size that it was made for"
         ) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"network: it gives {got} for two images; expected logits of shape (2, classes)")
@@ -187,8 +185,7 @@ def _by_gradient(module: nn.Module, place: Layer) -> Read:
                 gradient = torch.autograd.grad(chosen, kept[0], retain_graph=True)[0]
             except RuntimeError as error:
                 raise UserError(f"layer: the classes do not depend on '{place.name}'; name another") from error
-            weights = place.grid(gradient).mean((2, 3), keepdim=True)
-            maps.append((place.grid(kept[0].detach()) * weights).sum(1).relu())
+            maps.append(gradient_map("gradcam", place.grid(kept[0].detach()), place.grid(gradient)))
         return logits.detach(), classes, torch.stack(maps, 1)
 
     return read
@@ -199,7 +196,7 @@ def _caught(module: nn.Module, place: Layer, leaf: bool) -> Iterator[list[Tensor
     """Keeps the features of the passes inside the block; as a leaf, the graph begins with them."""
     kept: list[Tensor] = []
 
-    def hook(_module: nn.Module, _args: tuple, output: Tensor) -> Tensor | None:
+    def keep(output: Tensor) -> Tensor | None:
         if not leaf:
             kept[:] = [output]
             return None
@@ -207,11 +204,8 @@ def _caught(module: nn.Module, place: Layer, leaf: bool) -> Iterator[list[Tensor
         kept[:] = [output.detach().requires_grad_()]
         return kept[0].clone()  # a layer behind may work in place, which a leaf does not allow
 
-    handle = module.get_submodule(place.name).register_forward_hook(hook)
-    try:
+    with hooked(module, {place.name: keep}):
         yield kept
-    finally:
-        handle.remove()
 
 
 def mirrored(read: Read) -> Read:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cmr.errors import UserError, require_known, unknown
-from cmr.nets.backbones import Backbone
+from cmr.nets.backbones import Backbone, hooked
 
 KINDS = ("gradcam", "gradcam++", "layercam")
 LAST = ""  # the end of the backbone, behind whatever a method does at its last stage
@@ -73,26 +73,21 @@ def look(
         raise UserError("layers: none is named; give one or more")
     kept: dict[str, Tensor] = {}
 
-    def keep(layer: str) -> Callable[[nn.Module, tuple, Tensor], Tensor]:
-        def hook(_module: nn.Module, _args: tuple, output: Tensor) -> Tensor:
+    def keep(layer: str) -> Callable[[Tensor], Tensor]:
+        def act(output: Tensor) -> Tensor:
             if not kept:  # the graph begins here
                 torch.set_grad_enabled(True)
                 output = output.detach().requires_grad_()
             kept[layer] = output
             return output.clone()  # a layer behind may work in place, which a leaf does not allow
 
-        return hook
+        return act
 
-    hooks = [known[layer].register_forward_hook(keep(layer)) for layer in layers]
-    try:
-        with torch.no_grad():
-            logits = classify(images)
-            classes = logits.argmax(1) if classes is None else classes
-            with torch.enable_grad():
-                chosen = logits.gather(1, classes[:, None]).sum()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.no_grad(), hooked(backbone.body, {layer: keep(layer) for layer in layers}):
+        logits = classify(images)
+    classes = logits.argmax(1) if classes is None else classes
+    with torch.enable_grad():
+        chosen = logits.gather(1, classes[:, None]).sum()
     wanted = list(kept.values())
     gradients = torch.autograd.grad(chosen, wanted, allow_unused=True) if chosen.requires_grad else [None] * len(wanted)
     used = {layer: gradient for layer, gradient in zip(kept, gradients, strict=True) if gradient is not None}

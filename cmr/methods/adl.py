@@ -65,10 +65,10 @@ class ADL(CAM):
     """
 
     Settings = ADLSettings
+    settings: ADLSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: ADLSettings) -> None:
         super().__init__(backbone, classes, settings)
-        self.settings = settings
         self.layers = places("adl", backbone, LAYERS)
 
     def drop(self, features: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ class CAM(Method):
 
     def __init__(self, backbone: Backbone, classes: int, settings: CAMSettings) -> None:
         super().__init__()
+        self.settings = settings
         width = settings.conv_channels
         if width < 0:
             width = 1024 if backbone.name == "vgg16" else 0

@@ -7,7 +7,6 @@ from torch.nn import functional
 
 from cmr.methods.cam import CAM
 from cmr.methods.settings import CutMixSettings
-from cmr.nets.backbones import Backbone
 
 Box = tuple[int, int, int, int]  # rows y0 to y1 and columns x0 to x1, the ends not included
 
@@ -57,10 +56,7 @@ class CutMix(CAM):
     """
 
     Settings = CutMixSettings
-
-    def __init__(self, backbone: Backbone, classes: int, settings: CutMixSettings) -> None:
-        super().__init__(backbone, classes, settings)
-        self.settings = settings
+    settings: CutMixSettings
 
     def mix(self, images: Tensor) -> tuple[Tensor, Tensor, float]:
         """Pastes one box, the same place for all, from a permuted batch.

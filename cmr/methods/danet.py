@@ -1,8 +1,8 @@
 """DANet: Divergent Activation for Weakly Supervised Object Localization (Xue et al., ICCV 2019)."""
 
-import csv
 from importlib import resources
 
+import pandas
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,18 +41,14 @@ def cub_hierarchy(classes: int) -> tuple[Tensor, Tensor]:
         >>> family.tolist(), order.tolist()
         ([0, 0, 0, 1, 2], [0, 0, 0, 1, 2])
     """
-    text = (resources.files("cmr.data") / "cub_taxonomy.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    with (resources.files("cmr.data") / "cub_taxonomy.csv").open(encoding="utf-8") as text:
+        rows = pandas.read_csv(text, comment="#")
     if classes > len(rows):
         raise UserError(
             f"hierarchy: 'cub' knows the {len(rows)} classes of CUB-200-2011, and the data has {classes}; take none"
         )
-    numbered = []
-    for level in ("family", "order"):
-        names = [row[level] for row in rows[:classes]]
-        number = {name: i for i, name in enumerate(dict.fromkeys(names))}
-        numbered.append(torch.tensor([number[name] for name in names]))
-    return numbered[0], numbered[1]
+    family, order = (torch.from_numpy(pandas.factorize(rows[level][:classes])[0]) for level in ("family", "order"))
+    return family, order
 
 
 def similarity(maps: Tensor, draws: int) -> Tensor:

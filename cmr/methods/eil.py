@@ -47,12 +47,12 @@ class EIL(CAM):
     """
 
     Settings = EILSettings
+    settings: EILSettings
     name: ClassVar[str] = "eil"
     known_layers: ClassVar[Mapping[str, Sequence[str]]] = LAYERS
 
     def __init__(self, backbone: Backbone, classes: int, settings: EILSettings) -> None:
         super().__init__(backbone, classes, settings)
-        self.settings = settings
         self.layers = places(self.name, backbone, self.known_layers)
 
     def kept(self, features: Tensor) -> Tensor:

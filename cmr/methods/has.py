@@ -5,7 +5,6 @@ from torch import Tensor
 
 from cmr.methods.cam import CAM
 from cmr.methods.settings import HaSSettings
-from cmr.nets.backbones import Backbone
 from cmr.views import complementary_views, hide_masks
 
 
@@ -19,10 +18,7 @@ class HaS(CAM):
     """
 
     Settings = HaSSettings
-
-    def __init__(self, backbone: Backbone, classes: int, settings: HaSSettings) -> None:
-        super().__init__(backbone, classes, settings)
-        self.settings = settings
+    settings: HaSSettings
 
     def hide(self, images: Tensor) -> Tensor:
         """The images as training sees them: (B, 3, H, W) -> (B, 3, H, W)."""

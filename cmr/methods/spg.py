@@ -85,10 +85,10 @@ class SPG(CAM):
     """
 
     Settings = SPGSettings
+    settings: SPGSettings
 
     def __init__(self, backbone: Backbone, classes: int, settings: SPGSettings) -> None:
         super().__init__(backbone, classes, settings)
-        self.settings = settings
         self.layers = places("spg", backbone, LAYERS)
         width = settings.head_channels
         inner_1, inner_2 = (backbone.layer_channels(layer) for layer in self.layers)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torchvision import ops
 
 from cmr.errors import UserError
 from cmr.metrics.boxes import box_arrays, check_boxes
@@ -68,15 +70,9 @@ def object_scores(found: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> O
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of each half-open box of `a` (n, 4) with each of `b` (m, 4): (n, m) float64."""
-    a, b = (
-        np.asarray(boxes, np.float64) for boxes in (a, b)
-    )  # whole numbers without a sign, or halves, would overflow
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])  # (n, m, 2)
-    shared = sides.clip(min=0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
-    total = areas[0][:, None] + areas[1][None, :] - shared
-    return np.divide(shared, total, out=np.zeros(shared.shape), where=total > 0)
+    """IoU of each half-open box of `a` (n, 4) with each of `b` (m, 4): (n, m) float64; NaN of two without an area."""
+    # Whole numbers without a sign, or halves, would overflow.
+    return ops.box_iou(*(torch.tensor(np.asarray(boxes, np.float64)) for boxes in (a, b))).numpy()
 
 
 def most_pairs(fits: np.ndarray) -> int:

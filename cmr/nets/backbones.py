@@ -6,7 +6,8 @@ and a method can reach a stage (`backbone.body.layer3`). The cuts are those of t
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,31 @@ from torch import Tensor, nn
 from cmr.errors import UserError, require_known
 from cmr.nets import BACKBONES
 from cmr.nets.weights import load_weights, state_of
+
+
+@contextmanager
+def hooked(module: nn.Module, acts: Mapping[str, Callable[[Any], Any]]) -> Iterator[None]:
+    """Calls functions on what layers give, as long as the block lasts.
+
+    Args:
+        module: a network.
+        acts: name of a layer to a function of its output; what it returns takes the output's place, unless it is None.
+
+    Example:
+        >>> net = nn.Sequential(nn.ReLU(), nn.Flatten())
+        >>> with hooked(net, {"0": lambda output: output + 1}):
+        ...     net(torch.tensor([[-1.0, 2.0]]))
+        tensor([[1., 3.]])
+    """
+    hooks = [
+        module.get_submodule(layer).register_forward_hook(lambda _module, _args, output, act=act: act(output))
+        for layer, act in acts.items()
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class Backbone(nn.Module):
@@ -55,15 +81,8 @@ class Backbone(nn.Module):
             >>> tuple(backbone(torch.zeros(2, 3, 64, 64), {"layer1": double}).shape), seen
             ((4, 128, 8, 8), [(2, 32, 16, 16)])
         """
-        hooks = [
-            self.body.get_submodule(layer).register_forward_hook(lambda _module, _args, output, act=act: act(output))
-            for layer, act in (at or {}).items()
-        ]
-        try:
+        with hooked(self.body, at or {}):
             return self.body(images)
-        finally:
-            for hook in hooks:
-                hook.remove()
 
     def look(self, images: Tensor, layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """The feature map as of `forward`, and by layer what these layers gave on the way, not copied.

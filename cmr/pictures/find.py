@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from cmr.data.lists import below
 from cmr.data.pictures import suffixes
 from cmr.errors import UserError
 
@@ -40,10 +41,9 @@ def picture_files(given: Sequence[Path], out: Path) -> dict[Path, str]:
 
 
 def _inside(folder: Path, out: Path) -> list[Path]:
-    below = [f for f in sorted(folder.rglob("*")) if f.is_file()]
-    results = {f.parent for f in below if f.name == ROWS or f.parent.resolve() == out.resolve()} - {folder}
-    below = [f for f in below if not results.intersection(f.parents)]
-    inside = [f for f in below if not any(part.startswith(".") for part in f.relative_to(folder).parts)]
+    inside = [f for f in sorted(below(folder)) if f.is_file()]
+    results = {f.parent for f in inside if f.name == ROWS or f.parent.resolve() == out.resolve()} - {folder}
+    inside = [f for f in inside if not results.intersection(f.parents)]
     files = [f for f in inside if f.suffix.lower() in suffixes() and not f.name.endswith(DRAWN)]
     if not files:
         raise UserError(f"{folder}: no picture there (looked for all that Pillow reads, such as .jpg and .png)")

@@ -86,6 +86,7 @@ def localize_pictures(
     files = picture_files(given, out)
     check_out(out, [*given, *(file.parent for file in files)])
     localizer = Localizer(**options)
+    there = out.exists()
     try:
         with alone(out / "localizations"):
             return _localized(files, out, localizer, maps, contact_sheet, format)
@@ -94,8 +95,9 @@ def localize_pictures(
             error.filename = str(out)
         raise
     finally:
-        with suppress(OSError):  # it holds something
-            out.rmdir()
+        if not there:
+            with suppress(OSError):  # it holds something
+                out.rmdir()
 
 
 def _localized(

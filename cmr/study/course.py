@@ -1,11 +1,10 @@
 """What a training leaves for a person to look at: its history as a table and as curves, its best and worst boxes."""
 
-import csv
-import io
 import shlex
 from pathlib import Path
 
 import numpy as np
+import pandas
 import torch
 
 from cmr import figures
@@ -46,12 +45,7 @@ def write_course(run: Run) -> list[Path]:
         ...     [path.name for path in paths], paths[0].read_text().split()
         (['history.csv', 'curves.png'], ['epoch,total', '1,2.5', '2,0.5'])
     """
-    names = list(dict.fromkeys(name for row in run.history for name in row))
-    text = io.StringIO()
-    table = csv.DictWriter(text, names, lineterminator="\n")
-    table.writeheader()
-    table.writerows(run.history)
-    write_aside(run.path / TABLE, text.getvalue().encode())
+    write_aside(run.path / TABLE, pandas.DataFrame(run.history).to_csv(index=False, lineterminator="\n").encode())
     figures.save(figures.curves(run.history), run.path / PICTURE)
     return [run.path / TABLE, run.path / PICTURE]
 

@@ -25,7 +25,7 @@ from cmr.study.features import Features
 from cmr.study.identity import fingerprints
 from cmr.study.record import FrozenRecord, configuration
 from cmr.study.records import ROOM
-from cmr.study.runs import data_of
+from cmr.study.runs import data_of, portable
 from cmr.study.settings import DDT
 from cmr.study.splits import splits
 
@@ -34,7 +34,7 @@ Work = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 def measure(
-    settings: DDT, out: str | Path = "", features: str | Path = "", rerun: bool = False, progress: bool = True
+    settings: DDT, out: str | Path, features: str | Path = "", rerun: bool = False, progress: bool = True
 ) -> frozen.Measurement:
     """Makes the component on training images and scores the maps of the test images.
 
@@ -106,7 +106,7 @@ def recorded(
         record = FrozenRecord(
             id=folder.name,
             kind=kind,
-            settings=frozen.settings_of(settings),
+            settings=dataclasses.asdict(portable(settings)),
             data=data_of(sources.train, sources.test),
             content=sources.prints["content"],
             weights=sources.prints["weights"],
@@ -155,9 +155,10 @@ class Sources:
 
     def features(self, split: Split, mirrored: bool = False) -> Features:
         """The features of one of the splits, or of its mirrored images."""
-        pixels = content_fingerprint(split)  # the list alone would take changed pictures for the same
-        file = f"{split.fingerprint}-{pixels}-{self.name}{'-mirrored' * mirrored}.npy"
-        store = self.folder / file if self.folder else None
+        store = None
+        if self.folder:
+            pixels = content_fingerprint(split)  # the list alone would take changed pictures for the same
+            store = self.folder / f"{split.fingerprint}-{pixels}-{self.name}{'-mirrored' * mirrored}.npy"
         return Features(split, self.look, self.side, self.batch_size, self.device, store, mirrored, self.progress)
 
 
@@ -187,7 +188,7 @@ def command(settings: DDT, out: str | Path, name: str = "ddt") -> str:
     """
     words = ["cmr", name]
     for item in dataclasses.fields(settings):
-        value = frozen.settings_of(settings)[item.name]
+        value = getattr(settings, item.name)
         if value != item.default:
             flag = f"--{item.name.replace('_', '-')}"
             words += [flag] if value is True else [flag, *map(str, value if isinstance(value, tuple) else (value,))]

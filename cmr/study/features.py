@@ -1,8 +1,8 @@
 """Features of a frozen network: made as they are asked for, or kept in a file, where many measurements share them."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from tqdm import tqdm
 from cmr.data.images import Batches, normalise
 from cmr.data.split import Split
 from cmr.errors import UserError
+from cmr.files import write_aside
 
 Look = Callable[[Tensor], Tensor]  # normalised images (B, 3, H, W) -> features (B, C, h, w)
 
@@ -95,21 +96,16 @@ class Features:
         return kept
 
     def _make(self, store: Path) -> None:
-        """Writes the file beside its place and renames it, so that half a file is never taken for a whole one."""
-        store.parent.mkdir(parents=True, exist_ok=True)
-        aside = store.with_name(f".{store.name}.{os.getpid()}.part")
-        out = None
-        try:
-            for features, _labels, index in self._made(np.arange(len(self.split))):
+
+        def fill(file: BinaryIO) -> None:
+            for features, _labels, _index in self._made(np.arange(len(self.split))):
                 rows = features.movedim(1, -1).half().cpu().numpy()  # (B, C, h, w) -> (B, h, w, C)
-                if out is None:
+                if not file.tell():
                     shape = (len(self.split), *rows.shape[1:])
-                    out = np.lib.format.open_memmap(aside, "w+", np.float16, shape)
-                out[index] = rows
-            if out is None:
+                    about = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, about)
+                file.write(rows.tobytes())
+            if not file.tell():
                 raise UserError(f"{self.split.dataset} {self.split.split}: there are no images")
-            out.flush()
-            aside.replace(store)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+
+        write_aside(store, fill)

@@ -46,13 +46,6 @@ def identity(kind: str, settings: Any, prints: Mapping[str, str]) -> str:
     return f"{settings.data}-{kind}-{settings.backbone}-s{settings.seed}-{digest}"
 
 
-def settings_of(settings: Any) -> dict[str, Any]:
-    """Settings for a record: of an absolute path only the last part is kept."""
-    values = asdict(settings)
-    short = {name: Path(values[name]).name for name in ("data_root", "weights") if Path(values[name]).is_absolute()}
-    return values | short
-
-
 @dataclass(frozen=True)
 class Measurement(Run):
     """What was measured on a frozen network, read from its folder; a run without a training."""

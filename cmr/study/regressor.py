@@ -90,7 +90,7 @@ def ridge(features: Tensor, targets: Tensor) -> Ridge:
 
 
 def measure(
-    settings: Regressor, out: str | Path = "", features: str | Path = "", rerun: bool = False, progress: bool = True
+    settings: Regressor, out: str | Path, features: str | Path = "", rerun: bool = False, progress: bool = True
 ) -> frozen.Measurement:
     """Fits the regressor on training images and scores its boxes on the test images.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from cmr.presets import make
 from cmr.study import records
 from cmr.study.record import Record, SplitRecord
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
 RECORD = "record.json"
 DIVERGED = "diverged.json"  # in place of a record: the training has an outcome, and it is not a model
 CHECKPOINT = "checkpoint.pt"
@@ -118,14 +122,11 @@ def data_of(*parts: Split) -> dict[str, SplitRecord]:
     return {part.split: SplitRecord(part.dataset, len(part), len(part.classes), part.fingerprint) for part in parts}
 
 
-def portable(config: Config) -> Config:
-    """The configuration without this machine's paths: of an absolute path only the last part is kept."""
-    short: dict[str, Any] = {
-        name: Path(getattr(config, name)).name
-        for name in ("data_root", "weights")
-        if Path(getattr(config, name)).is_absolute()
-    }
-    return replace(config, **short)
+def portable(settings: S) -> S:
+    """Settings without this machine's paths: of an absolute `data_root` or `weights` the last part is kept."""
+    paths = {name: Path(getattr(settings, name)) for name in ("data_root", "weights")}
+    short: dict[str, Any] = {name: path.name for name, path in paths.items() if path.is_absolute()}
+    return replace(settings, **short)
 
 
 def write(folder: Path, record: Record, outcomes: dict[str, np.ndarray]) -> Run:

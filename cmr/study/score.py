@@ -1,7 +1,6 @@
 """A folder of score maps, whoever made them, scored against the benchmark's list files."""
 
 import io
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from cmr.data import benchmark
 from cmr.data.check import fractions
-from cmr.data.lists import hidden
+from cmr.data.lists import below
 from cmr.data.split import fingerprint
 from cmr.data.threaded import in_threads
 from cmr.errors import UserError, first_line, require_known
@@ -117,7 +116,7 @@ def find_maps(folder: str | Path, ids: Sequence[str]) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder of score maps")
-    left = set(_arrays(folder))
+    left = {path.relative_to(folder).as_posix() for path in below(folder) if path.name.endswith(ENDINGS)}
     total, paths = len(left), []
     for image in ids:
         stems = (image, PurePosixPath(image).with_suffix("").as_posix())
@@ -136,20 +135,6 @@ def find_maps(folder: str | Path, ids: Sequence[str]) -> list[Path]:
             "move it away, or give the lists of its split"
         )
     return paths
-
-
-def _arrays(folder: Path) -> Iterator[str]:
-    """Paths of all maps below a folder, relative to it; a link that leads back to a folder above it is not followed."""
-
-    def leads_back(link: Path) -> bool:
-        above = (place for place in link.parents if place.is_relative_to(folder))
-        return link.is_symlink() and any(place.resolve().is_relative_to(link.resolve()) for place in above)
-
-    for parent, below, names in os.walk(folder, followlinks=True):
-        below[:] = [name for name in below if not hidden(name) and not leads_back(Path(parent, name))]
-        for name in names:
-            if name.endswith(ENDINGS) and not hidden(name):
-                yield Path(parent, name).relative_to(folder).as_posix()
 
 
 def load_map(path: Path, image: str, in_range: bool = True) -> np.ndarray:
@@ -293,15 +278,10 @@ def write(scored: Scored, out: str | Path) -> tuple[Path, Path]:
 
     Returns:
         Both paths.
-
-    Raises:
-        UserError: `out` does not end in .json.
     """
     from cmr import figures
 
     out = Path(out)
-    if out.suffix != ".json":
-        raise UserError(f"--out {out}: give a name that ends in .json; the picture goes beside it as .png")
     write_json(out, vars(scored) | {"result": scored.result.to_dict()})
     curves = known(scored.result.curves)
     rules = {TITLES["all_contours"]: curves.all_contours, TITLES["largest_contour"]: curves.largest_contour}

@@ -56,11 +56,24 @@ def test_pictures_of_any_shape_get_boxes_in_their_own_pixels(capsys, tiny_run, a
             assert drawn.size == (width, height)
 
 
+def test_folders_that_are_links_are_looked_into_and_none_leads_in_circles(capsys, asked, tmp_path):
+    noise(tmp_path / "elsewhere" / "a.jpg", 60, 40)
+    noise(tmp_path / "in" / "b.jpg", 60, 40)
+    noise(tmp_path / "in" / ".hidden" / "c.jpg", 60, 40)
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "round").symlink_to(tmp_path / "in")
+    call(capsys, "localize", tmp_path / "in", *asked, "--out", tmp_path / "out")
+    assert [row["image"] for row in rows(tmp_path / "out")] == ["b.jpg", "linked/a.jpg"]
+
+
 def test_what_is_no_picture_is_refused(capsys, asked, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"not a picture")
     said = fail(capsys, "localize", tmp_path / "broken.jpg", *asked, "--out", tmp_path / "out")
     assert "broken.jpg: cannot be read as a picture" in said
     assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    fail(capsys, "localize", tmp_path / "broken.jpg", *asked, "--out", tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()  # it was there before the call
     (tmp_path / "empty").mkdir()
     assert "no picture there" in fail(capsys, "localize", tmp_path / "empty", *asked)
 

@@ -1,7 +1,7 @@
 """Measurements on frozen networks: their records are read, named and put into rows, and their grid files expand."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from cmr.errors import UserError
 from cmr.metrics.result import Result
 from cmr.study import frozen, provenance, tables
 from cmr.study.record import FrozenRecord, SplitRecord
+from cmr.study.runs import portable
 from cmr.study.settings import DDT
 from tests.study.records import ENVIRONMENT
 
@@ -21,7 +22,7 @@ def written(folder, settings, loc, **more):
     record = FrozenRecord(
         id=frozen.identity("ddt", settings, PRINTS),
         kind="ddt",
-        settings=frozen.settings_of(settings),
+        settings=asdict(portable(settings)),
         data={"test": SplitRecord("Toy", 2, 2, "b")},
         weights="d",
         seeds={"seed": settings.seed},
@@ -54,8 +55,8 @@ def test_the_id_says_what_and_not_where(tmp_path):
     assert one != frozen.identity("ddt", DDT(images=5), PRINTS)
     assert one != frozen.identity("boxes", DDT(), PRINTS)
     assert one != frozen.identity("ddt", DDT(), PRINTS | {"weights": "e"})
-    kept = frozen.settings_of(DDT(data_root=str(tmp_path / "birds"), weights=str(tmp_path / "a.pth")))
-    assert (kept["data_root"], kept["weights"]) == ("birds", "a.pth")
+    kept = portable(DDT(data_root=str(tmp_path / "birds"), weights=str(tmp_path / "a.pth")))
+    assert (kept.data_root, kept.weights) == ("birds", "a.pth")
 
 
 def test_measurements_are_found_by_their_settings(tmp_path):

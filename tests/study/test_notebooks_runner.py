@@ -285,7 +285,7 @@ def test_a_notebook_whose_process_dies_is_named(tmp_path):
 def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys, monkeypatch):
     ran = []
 
-    def fake(_, path, out, parameters):
+    def fake(_, path, out):
         if path.stem == failing:
             raise UserError(f"{path}: fails")
         ran.append(path.stem)
@@ -303,9 +303,9 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     paths = [write(tmp_path / name, "1", parameters=chain) for name in ("b.ipynb", "a.ipynb")]
     out = tmp_path / "executed"
 
-    def names(**changes):
+    def names():
         ran.clear()
-        done = run_notebooks(paths, out, [record.parent], **changes)
+        done = run_notebooks(paths, out, [record.parent])
         assert done == [out / "b.ipynb", out / "a.ipynb"]
         return list(ran)
 
@@ -322,12 +322,12 @@ def test_notebooks_run_in_order_and_what_is_current_is_skipped(tmp_path, capsys,
     assert "a.ipynb begins, about 2 s" in capsys.readouterr().out
     record.write_text("2")
     assert names() == ["b", "a"]
-    assert names(parameters={"epochs": 3}) == ["b", "a"]
     (out / "b.ipynb").unlink()
-    assert names(parameters={"epochs": 3}) == ["b"]
+    assert names() == ["b"]
     (out / "b.json").write_text("{")
-    assert names(parameters={"epochs": 3}) == ["b"]
+    assert names() == ["b"]
 
+    record.write_text("3")
     failing = "a"
     with pytest.raises(UserError, match="a.ipynb: fails"):
         names()
@@ -345,13 +345,11 @@ def test_what_is_noted_of_the_machine_is_what_records_have():
 
 def test_trainings_that_a_notebook_leaves_are_counted_where_it_says(tmp_path):
     path = write(tmp_path / "notebooks" / "a.ipynb", parameters="out: str = '../runs'  # where runs go")
-    for place in ("runs", "mine"):
-        (tmp_path / place / "one").mkdir(parents=True)
-        (tmp_path / place / "one" / "record.json").write_text("{}")
-    (tmp_path / "mine" / "unfinished").mkdir()
-    assert [p.parent.name for p in execute.finished_runs(path, None)] == ["one"]
-    assert len(execute.finished_runs(path, {"out": str(tmp_path / "mine")})) == 1
-    assert execute.finished_runs(write(tmp_path / "b.ipynb", parameters="results: str = 'r'  # records"), {}) == set()
+    for name in ("one", "unfinished"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "record.json").write_text("{}")
+    assert [p.parent.name for p in execute.finished_runs(path)] == ["one"]
+    assert execute.finished_runs(write(tmp_path / "b.ipynb", parameters="results: str = 'r'  # records")) == set()
 
 
 def test_notebooks_that_share_runs_form_one_chain_and_the_others_run_beside_them(tmp_path):
@@ -368,7 +366,7 @@ def test_notebooks_that_share_runs_form_one_chain_and_the_others_run_beside_them
 def test_what_fails_beside_another_is_told_and_nothing_new_begins(tmp_path, monkeypatch):
     began = []
 
-    def fake(_, path, out, parameters):
+    def fake(_, path, out):
         began.append(path.stem)
         if path.stem in ("a", "b"):
             while len(began) < 2:
@@ -387,17 +385,16 @@ def test_what_fails_beside_another_is_told_and_nothing_new_begins(tmp_path, monk
     assert sorted(began) == ["a", "b"]
 
 
-def test_the_fingerprint_sees_cells_parameters_and_sources_but_not_stored_outputs(tmp_path):
+def test_the_fingerprint_sees_cells_and_sources_but_not_stored_outputs(tmp_path):
     path = write(tmp_path / "a.ipynb", "1")
-    before = fingerprint(path, {})
+    before = fingerprint(path)
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="1")]
     nbformat.write(notebook, path)
-    assert fingerprint(path, {}) == before
-    assert fingerprint(path, {"epochs": 3}) != before
-    assert fingerprint(path, {}, "other sources") != before
+    assert fingerprint(path) == before
+    assert fingerprint(path, "other sources") != before
     write(path, "2")
-    assert fingerprint(path, {}) != before
+    assert fingerprint(path) != before
 
 
 def test_the_sources_are_known_by_name_and_content_and_by_how_they_look(tmp_path):
