@@ -30,7 +30,7 @@ from cmr.plain import to_plain
 from cmr.presets import make
 from cmr.study.models import load_method
 from cmr.study.splits import splits
-from cmr.study.training import train
+from cmr.study.training import train_with_model
 
 FOLDER = Path(__file__).parent / "_static" / "play"
 DATA, RECORD, FIGURE = FOLDER / "weights.js", FOLDER / "weights.json", FOLDER / "hide.png"
@@ -157,10 +157,7 @@ def _figure() -> None:
 def main() -> None:
     """Trains where there is no model yet, and writes the three files."""
     torch.set_num_threads(1)
-    command = "python -m book.hide"
-    run = train(recipe(), resume=True, command=command)
-    if not (run.path / "model.safetensors").is_file():
-        run = train(recipe(), rerun=True, command=command)
+    run = train_with_model(recipe(), command="python -m book.hide")
     content = packed(load_method(run, len(run.record.classes)), run.config)
     write_aside(DATA, content)
     kept = ("id", "config", "environment", "data", "command", "model", "finished")

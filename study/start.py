@@ -21,7 +21,7 @@ from cmr.files import write_aside
 from cmr.nets.published import TOYBIRDS
 from cmr.presets import make
 from cmr.study.models import load_method
-from cmr.study.training import train
+from cmr.study.training import train_with_model
 
 RECORDS = Path("results/toybirds-start")
 # Body, wing and tail tell most: a map that has learnt them covers the bird. Four starts were tried: these dials, all at
@@ -58,9 +58,7 @@ def start(file: Path = TOYBIRDS, records: Path = RECORDS, config: Config | None 
         UserError: as `cmr.study.training.train`.
     """
     torch.set_num_threads(1)
-    run = train(config or recipe(), records, resume=True, command="python -m study.start")
-    if not (run.path / "model.safetensors").is_file():  # the record was committed, the model was not
-        run = train(config or recipe(), records, rerun=True, command="python -m study.start")
+    run = train_with_model(config or recipe(), records, command="python -m study.start")
     body = load_method(run, len(run.record.classes)).backbone.body
     state = {name: value.half() if value.is_floating_point() else value for name, value in body.state_dict().items()}
     content = safetensors.torch.save({name: value.contiguous() for name, value in state.items()})

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks import layers as script
-from cmr.study.layers import CONTROLS, TITLES, areas
+from cmr.study.layers import CONTROLS, KIND_TITLES, areas
 from cmr.study.records import read_outcomes
 
 RESULTS = Path(__file__).resolve().parents[1] / "results/benchmarks"
-MAPS = ["CAM", *TITLES.values(), "DDT"]
+MAPS = ["CAM", *KIND_TITLES.values(), "DDT"]
 
 
 def test_the_first_images_of_each_class():

@@ -33,9 +33,8 @@ DRAWN = ("<table", "<svg", "<canvas", 'class="cmr-slider', 'class="cmr-play"')  
 UNSEEN = (nodes.Invisible, nodes.system_message)
 TIME = "cmr-time"
 BOX = 'class="provenance" id="records"'
-PASTED = re.compile(
-    r"notebooks/(\w+)\.ipynb(?=::|\s*$)", re.MULTILINE
-)  # a number or picture of a notebook, not a link to it
+# A number or picture of a notebook, not a link to it.
+PASTED = re.compile(r"notebooks/(\w+)\.ipynb(?=::|\s*$)", re.MULTILINE)
 
 
 class Goals(SphinxDirective):

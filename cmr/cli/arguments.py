@@ -85,7 +85,6 @@ def peek(arguments: list[str], **defaults: str | None) -> dict[str, Any]:
     """The values of a few options before the whole line is read: they decide which other options there are."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name, default in defaults.items():
-        parser.add_argument(
-            f"--{name}", nargs="?", default=default
-        )  # without its value the whole line is refused later
+        # Without its value the whole line is refused later.
+        parser.add_argument(f"--{name}", nargs="?", default=default)
     return vars(parser.parse_known_args([a for a in arguments if a not in ("-h", "--help")])[0])

@@ -6,6 +6,7 @@ from cmr.errors import UserError, shown
 from cmr.metrics.contours.levels import quantise
 
 EIGHT = np.ones((3, 3), int)  # a pixel touches all eight around it, as in the benchmark
+SMALLEST = 0.01  # of the picture; what is smaller is a speck of the map and not an object
 
 
 def component_boxes(scoremap: np.ndarray, threshold: float, smallest: float = 0.0) -> np.ndarray:

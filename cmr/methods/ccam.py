@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmr.errors import UserError, unknown
+from cmr.errors import UserError, require_known
 from cmr.maps import Localize
 from cmr.methods.cam import CAM
 from cmr.methods.settings import CCAMSettings
@@ -49,8 +49,7 @@ def rank_weights(gamma: str, classes: int, top_share: float = 0.5) -> Tensor:
         >>> rank_weights("linear", 5)
         tensor([ 1.0000,  0.5000,  0.0000, -0.5000, -1.0000])
     """
-    if gamma not in GAMMAS:
-        raise unknown("gamma", gamma, GAMMAS)
+    require_known(gamma, "gamma", GAMMAS)
     if not 0 < top_share <= 1:
         raise UserError(f"top_share: {top_share} is not a share of the classes; give a number above 0, at most 1")
     if gamma == "linear":

@@ -51,7 +51,7 @@ class CMR(Method):
         )
         fill: float | Tensor = 0.0
         if self.settings.fill == "black":
-            fill = (-torch.as_tensor(MEAN) / torch.as_tensor(STD)).to(images)
+            fill = (-MEAN / STD).to(images)
         elif self.settings.fill == "noise":
             fill = torch.randn_like(images)
         return complementary_views(images, masks, fill)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cmr.assemble import device_of
 from cmr.errors import UserError, require_known, unknown
-from cmr.maps.components import component_boxes
+from cmr.maps.components import SMALLEST, component_boxes
 from cmr.maps.locate import normalise, resize
 from cmr.pictures.inputs import as_pictures, is_one
 from cmr.pictures.model import BACKBONE, SIDE, WEIGHTS, Model, of_classifier, of_module, of_run
@@ -21,7 +21,6 @@ from cmr.pictures.rule import rule_of
 
 Objects = Literal["one", "all"]
 BATCH = 16
-SMALLEST = 0.01  # of the picture; what is smaller is a speck of the map and not an object
 
 
 class Localizer:

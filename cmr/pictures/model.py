@@ -69,10 +69,8 @@ def of_run(
         UserError: an unknown rule, no finished run there, or its folder holds no model.
     """
     require_rule(rule)
-    from cmr.study import (  # the apparatus of training takes seconds to load, and a classifier needs none of it
-        models,
-        runs,
-    )
+    # The apparatus of training takes seconds to load, and a classifier needs none of it.
+    from cmr.study import models, runs
 
     finished = runs.read(folder)
     config, classes = finished.config, tuple(finished.record.classes)

@@ -250,7 +250,13 @@ def key_part(name: str, value: Any) -> str:
     """A setting and its value as a part of a key: key_part("beta", 10.0) gives "beta_10"."""
     if isinstance(value, bool):
         return name if value else f"no_{name}"
-    words = "_".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if _real(value) else str(value)
+    words = (
+        "_".join(map(str, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
     return re.sub(r"\W+", "_", words if name == "maps" else f"{name}_{words}")
 
 
@@ -276,8 +282,4 @@ def say(name: str, value: Any) -> str:
         return words if value else f"no {words}"
     if isinstance(value, tuple):
         return f"{words} {'/'.join(map(str, value))}"
-    return f"{words} {value:g}" if _real(value) else f"{words} {value}"
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, float)
+    return f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}"

@@ -14,7 +14,7 @@ from cmr.maps.layers import Seen, gradient_map
 from cmr.metrics.contours.levels import quantise, score_levels, tau_list
 from cmr.metrics.faithfulness import Classify, area, blurred, confidence, deletion, insertion, masked_scores, scores_of
 
-TITLES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
+KIND_TITLES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 DDT = "DDT"
 CONTROLS = ("true box", "centred Gaussian", "random cells", "random pixels")
 RULES = {DDT: ("max", 0.0)}  # its own: what is above 0 is object
@@ -40,7 +40,7 @@ def layer_maps(seen: Seen, components: Mapping[str, Component] | None = None) ->
     made = {
         (title, layer): gradient_map(kind, features, seen.gradients[layer])
         for layer, features in seen.features.items()
-        for kind, title in TITLES.items()
+        for kind, title in KIND_TITLES.items()
     }
     return made | {(DDT, layer): one.maps(seen.features[layer]) for layer, one in (components or {}).items()}
 

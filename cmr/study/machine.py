@@ -64,9 +64,8 @@ def _cpu_name() -> str:
 def _driver() -> str:
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        return (
-            subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.split("\n")[0].strip() or "unknown"
-        )
+        said = subprocess.run(query, capture_output=True, text=True, timeout=20).stdout
+        return said.split("\n")[0].strip() or "unknown"
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
 

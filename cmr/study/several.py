@@ -6,11 +6,10 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from cmr.errors import require_known
-from cmr.maps.components import component_boxes
+from cmr.maps.components import SMALLEST, component_boxes
 from cmr.maps.locate import normalise, resize
 
 WAYS = ("one box", "every component", "two classes")
-SMALLEST = 0.01  # of the picture; what is smaller is a speck of the map and not an object
 
 
 def several_boxes(

@@ -90,6 +90,19 @@ def train(
     return replace(runs.read(folder), fresh=True)
 
 
+def train_with_model(config: Config, out: str | Path = "runs", command: str | None = None) -> runs.Run:
+    """A finished run whose folder holds the model: trained again where only the record was kept, as in a fresh clone.
+
+    Args:
+        config, out, command: as in `train`; an unfinished run goes on.
+
+    Raises:
+        UserError, Diverged, OSError: as `train`.
+    """
+    run = train(config, out, resume=True, command=command)
+    return run if (run.path / runs.MODEL).is_file() else train(config, out, rerun=True, command=command)
+
+
 def _work(
     fabric: Fabric,
     config: Config,
