@@ -250,13 +250,8 @@ def key_part(name: str, value: Any) -> str:
     """A setting and its value as a part of a key: key_part("beta", 10.0) gives "beta_10"."""
     if isinstance(value, bool):
         return name if value else f"no_{name}"
-    words = (
-        "_".join(map(str, value))
-        if isinstance(value, tuple)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    plain = f"{value:g}" if isinstance(value, float) else str(value)
+    words = "_".join(map(str, value)) if isinstance(value, tuple) else plain
     return re.sub(r"\W+", "_", words if name == "maps" else f"{name}_{words}")
 
 
