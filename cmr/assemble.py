@@ -113,6 +113,7 @@ def fast_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
 def build(config: Config, classes: int) -> Method:
     """The untrained method of a configuration, its backbone with the weights that it starts from."""
     backbone = build_backbone(config.backbone, config.weights, config.stride or None, partial=config.partial_weights)
+    backbone.require_side(config.image_size)
     return METHODS[config.method](backbone, classes, config.settings)
 
 

@@ -145,16 +145,22 @@ def require_finite(fabric: Fabric, logged: list[dict[str, Tensor]], epoch: int, 
 def reestimate_batch_norm(method: Method, images: Batches, config: Config) -> None:
     """Replaces the batch-norm statistics by the plain average over all training images, cropped as in training.
 
-    The crops follow from the seed alone, so a run that was stopped, or tested again, has the same statistics.
+    The crops follow from the seed alone, so a run that was stopped, or tested again, has the same statistics. A batch
+    counts by its images; a last one of one image is left out, since it has no variance where the map is one cell.
     """
     torch.manual_seed(_mix(config.seed, config.epochs))
     norms = [module for module in method.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     method.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a cumulative average
         norm.train()
+    seen = 0
     for batch, _, _ in images.epoch():
+        if seen and len(batch) == 1:
+            break
+        seen += len(batch)
+        for norm in norms:
+            norm.momentum = len(batch) / seen  # a cumulative average
         method.localize(normalise(random_crop_flip(batch, config.image_size)))
 
 

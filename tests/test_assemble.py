@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from cmr import assemble
+from cmr.data.images import Batches
 from cmr.errors import UserError
 from cmr.presets import make
+from cmr.study import ddt
+from cmr.study.settings import DDT
+from cmr.study.training import train
 
 INTEL = "vendor_id : GenuineIntel\nflags : fpu sse avx512_bf16\n"
 AMX = "vendor_id : GenuineIntel\nflags : fpu amx_bf16 amx_tile\n"
@@ -41,6 +45,14 @@ def test_what_only_trainings_share_is_refused_to_several_processes(monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(UserError, match="torchrun: this is the work of one process"):
         assemble.make_lone_fabric(make("tiny"))
+
+
+@pytest.mark.parametrize("work", [train, lambda config, out: ddt.measure(DDT(image_size=60), out)])
+def test_a_side_that_cells_do_not_fill_is_told_before_images_are_read(work, monkeypatch, tmp_path):
+    monkeypatch.setattr(Batches, "__init__", None)
+    with pytest.raises(UserError, match="image_size: 60 is no multiple of 8, the stride of tiny; give 56 or 64"):
+        work(make("tiny", image_size=60, resize=64), tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("name", ["cuda:0", "cuda"])

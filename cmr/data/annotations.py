@@ -1,6 +1,7 @@
 """True boxes as annotation tools write them: one COCO file for all pictures, or a VOC file beside each."""
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,17 +11,31 @@ from cmr.errors import UserError, shown
 from cmr.files import read_regular
 
 COCO = "boxes.json"
-Boxes = dict[str, list[list[float]]]  # by the picture's name: x0, y0, x1, y1, half-open, pixels of the picture
 
 
-def coco_boxes(path: Path) -> Boxes:
-    """Reads the boxes of a COCO file; what they show is not read.
+@dataclass
+class Annotation:
+    """What an annotation tool says of one picture.
+
+    Attributes:
+        size: width and height in pixels of the picture that the tool showed; None where it does not say.
+        boxes: x0, y0, x1, y1, half-open, in pixels of that picture.
+        crowds: regions with many objects, which are none of the boxes.
+    """
+
+    size: tuple[int, int] | None = None
+    boxes: list[list[float]] = field(default_factory=list)
+    crowds: int = 0
+
+
+def coco_boxes(path: Path) -> dict[str, Annotation]:
+    """Reads the boxes of a COCO file; what they show is not read, and one round a crowd is left out.
 
     Args:
         path: the file; each box is x, y, width, height in pixels.
 
     Returns:
-        The boxes by `file_name`, in the file's order; a picture without a box has an empty list.
+        What is said of each picture by its `file_name`, in the file's order.
 
     Raises:
         UserError: no such JSON, or an annotation without a box of four finite numbers, or of an unknown picture.
@@ -30,13 +45,15 @@ def coco_boxes(path: Path) -> Boxes:
         >>> path = Path(tempfile.mkdtemp()) / "boxes.json"
         >>> _ = path.write_text('{"images": [{"id": 7, "file_name": "owl/a.jpg"}], '
         ...                     '"annotations": [{"image_id": 7, "bbox": [1, 2, 30, 40]}]}')
-        >>> coco_boxes(path)
-        {'owl/a.jpg': [[1.0, 2.0, 31.0, 42.0]]}
+        >>> coco_boxes(path)["owl/a.jpg"].boxes
+        [[1.0, 2.0, 31.0, 42.0]]
     """
     try:
         content = json.loads(read_regular(path).decode("utf-8-sig"))
         pairs = [(image["id"], normal(image["file_name"])) for image in content["images"]]
         names = dict(pairs)
+        sizes = [_size(image.get("width"), image.get("height")) for image in content["images"]]
+        found = {name: Annotation(size) for (_number, name), size in zip(pairs, sizes, strict=True)}
         annotations = list(content["annotations"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
@@ -46,7 +63,6 @@ def coco_boxes(path: Path) -> Boxes:
     if len(names) < len(pairs):
         twice = next(name for number, name in pairs if names[number] != name or pairs.count((number, name)) > 1)
         raise UserError(f"{path}: '{twice}' has the id of another of its images; give each one of its own")
-    found: Boxes = {name: [] for name in names.values()}
     for place, one in enumerate(annotations, 1):
         try:
             name = names[one["image_id"]]
@@ -56,18 +72,21 @@ def coco_boxes(path: Path) -> Boxes:
                 f"{path}, annotation {place}: it needs the image_id of one of the images and a bbox of four numbers, "
                 "x, y, width and height"
             ) from error
-        found[name].append([x, y, x + width, y + height])
+        if one.get("iscrowd"):
+            found[name].crowds += 1
+        else:
+            found[name].boxes.append([x, y, x + width, y + height])
     return found
 
 
-def voc_boxes(path: Path) -> list[list[float]]:
+def voc_boxes(path: Path) -> Annotation:
     """Reads the boxes of a VOC file: whole pixels counted from 1, both ends inside.
 
     Args:
         path: the file of one picture.
 
     Returns:
-        Its boxes, x0, y0, x1, y1, half-open, counted from 0.
+        What is said of it, with boxes counted from 0.
 
     Raises:
         UserError: no such XML, or an object without its four sides.
@@ -78,7 +97,7 @@ def voc_boxes(path: Path) -> list[list[float]]:
         >>> sides = "<xmin>2</xmin><ymin>3</ymin><xmax>31</xmax><ymax>42</ymax>"
         >>> _ = path.write_text(f"<annotation><object><bndbox>{sides}</bndbox></object></annotation>")
         >>> voc_boxes(path)
-        [[1.0, 2.0, 31.0, 42.0]]
+        Annotation(size=None, boxes=[[1.0, 2.0, 31.0, 42.0]], crowds=0)
     """
     content = read_regular(path)
     try:
@@ -86,13 +105,23 @@ def voc_boxes(path: Path) -> list[list[float]]:
             raise ValueError("it is not text in UTF-8")
         if b"<!" in content.replace(b"<!--", b""):  # a declaration may define entities that fill the memory
             raise ValueError("it declares a document type or entities; take that out")
-        objects = ElementTree.fromstring(content).findall("object")
+        root = ElementTree.fromstring(content)
+        objects, size = root.findall("object"), _size(root.findtext("size/width"), root.findtext("size/height"))
         sides = [[one.findtext(f"bndbox/{side}", "") for side in ("xmin", "ymin", "xmax", "ymax")] for one in objects]
-        return [[x0 - 1, y0 - 1, x1, y1] for x0, y0, x1, y1 in map(_numbers, sides)]
+        return Annotation(size, [[x0 - 1, y0 - 1, x1, y1] for x0, y0, x1, y1 in map(_numbers, sides)])
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise UserError(
             f"{path}: not a VOC file ({shown(str(error))}); each object needs a bndbox with xmin, ymin, xmax and ymax"
         ) from error
+
+
+def _size(width: Any, height: Any) -> tuple[int, int] | None:
+    """Both sides as whole numbers above 0; None where a tool left them out or wrote 0."""
+    try:
+        size = int(width), int(height)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return size if min(size) > 0 else None
 
 
 def _numbers(values: Any) -> list[float]:

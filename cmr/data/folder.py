@@ -35,7 +35,7 @@ from typing import ClassVar
 import numpy as np
 
 from cmr.config import Range, check
-from cmr.data.annotations import COCO, coco_boxes, voc_boxes
+from cmr.data.annotations import COCO, Annotation, coco_boxes, voc_boxes
 from cmr.data.lists import below, check_box, cut, file_bytes, headers, hidden, inside, lines, reals, repeated
 from cmr.data.pictures import suffixes
 from cmr.data.split import NO_BOXES, SPLITS, ImageFiles, Split, split_of_files
@@ -65,6 +65,7 @@ class _Entry:
     label: str
     split: str
     boxes: list[tuple[int | str, list[float]]]  # with their line in the list, or their place in words
+    annotated: tuple[str, tuple[int, int]] | None = None  # where boxes come with a picture's size: place and size
 
 
 def load(root: str | Path, split: str, settings: Settings | None = None) -> Split:
@@ -101,6 +102,8 @@ def load(root: str | Path, split: str, settings: Settings | None = None) -> Spli
     source = root if by_folder else path
     index = {name: k for k, name in enumerate(classes)}
     labels = np.array([index[entry.label] for entry in chosen.values()], np.int64)
+    for entry, size in zip(chosen.values(), sizes.tolist(), strict=True):
+        _require_size(root, entry, tuple(size))
     boxes = tuple(
         np.array([check_box(box, (width, height), source, line) for line, box in entry.boxes])
         if entry.boxes
@@ -168,11 +171,11 @@ def _class_folders(root: Path, test_percent: int, notes: list[str]) -> dict[str,
     entries = {"/".join(parts): _Entry(0, parts[split], parts[0] if split else "", []) for parts in found}
     if not split:
         _divide(entries, test_percent)
-    _annotate(root, entries)
+    _annotate(root, entries, notes)
     return entries
 
 
-def _annotate(root: Path, entries: dict[str, _Entry]) -> None:
+def _annotate(root: Path, entries: dict[str, _Entry], notes: list[str]) -> None:
     """Gives the pictures of class folders the boxes of the COCO file where there is one, else of their VOC files."""
     if (root / COCO).exists():
         known = coco_boxes(root / COCO)
@@ -180,13 +183,35 @@ def _annotate(root: Path, entries: dict[str, _Entry]) -> None:
             raise UserError(
                 f"{root / COCO}: {unknown('picture', stray, entries)}; a file_name is like {next(iter(entries))}"
             )
-        for name, boxes in known.items():
-            entries[name].boxes = [(f"{COCO}, picture '{name}'", box) for box in boxes]
+        for name, said in known.items():
+            _place(entries[name], f"{COCO}, picture '{name}'", said)
+        if crowds := sum(said.crowds for said in known.values()):
+            notes.append(f"{root / COCO}: {crowds} region{'s' * (crowds > 1)} of a crowd (iscrowd), left out")
         return
+    owners: dict[Path, str] = {}
     for name, entry in entries.items():
         beside = (root / name).with_suffix(".xml")
         if beside.exists():
-            entry.boxes = [(beside.relative_to(root).as_posix(), box) for box in voc_boxes(beside)]
+            if beside in owners:
+                raise UserError(f"{beside}: lies beside both {owners[beside]} and {name}; rename one of them")
+            owners[beside] = name
+            _place(entry, beside.relative_to(root).as_posix(), voc_boxes(beside))
+
+
+def _place(entry: _Entry, where: str, said: Annotation) -> None:
+    entry.boxes = [(where, box) for box in said.boxes]
+    entry.annotated = (where, said.size) if said.size else None
+
+
+def _require_size(root: Path, entry: _Entry, size: tuple[int, int]) -> None:
+    """Raises `UserError` where boxes were drawn in a picture of another size, which would put them elsewhere."""
+    if entry.annotated and entry.annotated[1] != size:
+        where, (width, height) = entry.annotated
+        turned = ", turned by its EXIF orientation" * (size == (height, width))
+        raise UserError(
+            f"{root}, {where}: the boxes are of a picture of {width}x{height} pixels; as a viewer shows it{turned}, "
+            f"it has {size[0]}x{size[1]}; annotate the picture as it is, or take the size out if the boxes fit it"
+        )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -114,8 +114,8 @@ class MaskFiles:
     def _read(self, name: str, line: int) -> np.ndarray:
         try:
             with opened(self.root / name) as image:
-                # Grey levels 0 to 255 (alpha is dropped): above 0.5 means not 0.
-                return np.asarray(image.convert("L")) > 0
+                # Levels of grey, or numbers of a palette, as the benchmark reads them; alpha is dropped.
+                return np.asarray(image if image.mode == "P" else image.convert("L")) > 0
         except FileNotFoundError:
             raise self._error(name, line, "there is no such file") from None
         except READ_ERRORS as error:

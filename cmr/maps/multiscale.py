@@ -7,10 +7,10 @@ from torch import Tensor
 
 from cmr.maps import Localize
 
-CELL = 16  # enlarged sides are multiples of this, which every backbone can take
+CELL = 16  # enlarged sides are multiples of this
 
 
-def at_scales(localize: Localize, scales: Sequence[float] = (1.0,), flip: bool = False) -> Localize:
+def at_scales(localize: Localize, scales: Sequence[float] = (1.0,), flip: bool = False, stride: int = CELL) -> Localize:
     """A method's `localize` that looks at each image at several sizes, and mirrored.
 
     The network is the same; an image enlarged by s gives a map with s times as many cells per side. All maps are raised
@@ -18,8 +18,9 @@ def at_scales(localize: Localize, scales: Sequence[float] = (1.0,), flip: bool =
 
     Args:
         localize: a method's call: (B, 3, H, W) -> logits (B, K), maps (B, K, h, w).
-        scales: factors on the image's side, above 0; enlarged sides are rounded to multiples of 16.
+        scales: factors on the image's side, above 0; enlarged sides are rounded to multiples of 16, or of the stride.
         flip: also the mirrored images.
+        stride: of the network; a power of 2.
 
     Returns:
         The same kind of call; `localize` itself where there is nothing to add.
@@ -34,10 +35,12 @@ def at_scales(localize: Localize, scales: Sequence[float] = (1.0,), flip: bool =
     if tuple(scales) == (1.0,) and not flip:
         return localize
 
+    cell = max(CELL, stride)
+
     def look(images: Tensor) -> tuple[Tensor, Tensor]:
         found = []
         for scale in scales:
-            height, width = (max(CELL, round(side * scale / CELL) * CELL) for side in images.shape[2:])
+            height, width = (max(cell, round(side * scale / cell) * cell) for side in images.shape[2:])
             scaled = images if scale == 1.0 else F.interpolate(images, (height, width), mode="bicubic")
             found.append(localize(scaled))
             if flip:

@@ -99,6 +99,20 @@ class Backbone(nn.Module):
 
         return self(images, {layer: keep(layer) for layer in layers}), seen
 
+    def require_side(self, side: int) -> None:
+        """Raises `UserError` for the side of an image that cells do not fill: the map would be spread over less of it.
+
+        Example:
+            >>> build_backbone("tiny").require_side(60)
+            Traceback (most recent call last):
+            ...
+            cmr.errors.UserError: image_size: 60 is no multiple of 8, the stride of tiny; give 56 or 64
+        """
+        if over := side % self.stride:
+            near = " or ".join(str(one) for one in (side - over, side - over + self.stride) if one)
+            what = f"{side} is no multiple of {self.stride}, the stride of {self.name}"
+            raise UserError(f"image_size: {what}; give {near}")
+
     def layer_channels(self, layer: str) -> int:
         """Number of feature maps behind a layer, found by one pass of a small image (no random state is touched)."""
         training = self.training

@@ -1,6 +1,7 @@
 """`cmr localize`: pictures and folders in, annotated pictures and boxes out."""
 
 import errno
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cmr.data.images import threads
-from cmr.data.pictures import READ_ERRORS, read_rgb
+from cmr.data.pictures import READ_ERRORS, read_rgb, size_of
 from cmr.data.split import reason
 from cmr.data.threaded import in_threads
 from cmr.errors import UserError, require_known
@@ -29,7 +30,8 @@ from cmr.pictures.localizer import BATCH, Localizer
 from cmr.pictures.result import Localization
 from cmr.pictures.store import Store, opened
 
-AHEAD = 3 * BATCH  # pictures decoded before the network has room for them
+AHEAD = 3  # batches decoded before the network has room for them
+ROOM = 2_000_000_000  # bytes for decoded pictures, those of the batch in work among them
 EVERY = 20.0  # seconds between two states of localizations.json
 SPOKEN = 20  # pictures that are named one by one at the end
 #: What goes wrong with the name or the place of one picture; with others it may go right.
@@ -154,6 +156,7 @@ def _about(localizer: Localizer) -> dict[str, Any]:
     wanted = localizer.wanted if len(localizer.wanted) < len(localizer.model.classes) else "all"
     return {
         "model": localizer.model.name,
+        "network": localizer.model.fingerprint(),
         "positive": rule.positive,
         "mirror": rule.mirror,
         "normalise": rule.normalise,
@@ -219,18 +222,28 @@ def _batches(
             return error
 
     batch: list[tuple[_Work, Image.Image, Tensor]] = []
-    decoded = in_threads(decode, len(work), threads(), piece=1, ahead=AHEAD)
+    largest = max(in_threads(lambda i: _bytes(work[i].file), len(work), threads()), default=1)
+    most = max(1, min(BATCH, ROOM // ((1 + AHEAD) * largest)))
+    decoded = in_threads(decode, len(work), threads(), piece=1, ahead=AHEAD * most)
     for item, found in zip(work, decoded, strict=True):
         if isinstance(found, Exception):
             bad[item.path] = f"{item.file}: cannot be read as a picture ({reason(found)})"
             bar.update()
         else:
             batch.append((item, *found))
-        if len(batch) == BATCH:
+        if len(batch) == most:
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+def _bytes(file: Path) -> int:
+    """What a picture takes when it is decoded; 1 where its head cannot be read, which decoding will tell."""
+    try:
+        return max(1, 3 * math.prod(size_of(file)))
+    except READ_ERRORS:
+        return 1
 
 
 def _save(store: Store, item: _Work, result: Localization, maps: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -242,7 +255,7 @@ def _save(store: Store, item: _Work, result: Localization, maps: bool) -> tuple[
     row |= {"picture": item.drawn, "stamp": _stamp(item.file)}
     if maps:
         row["map"] = map_name(item.drawn)
-        write_aside(out / row["map"], partial(np.save, arr=result.scoremap.astype(np.float16)))
+        write_aside(out / row["map"], partial(np.save, arr=result.scoremap.astype(np.float32)))
     return row, sheet.card(result)
 
 

@@ -1,5 +1,6 @@
 """Where classes and maps come from: an ImageNet classifier, any of timm's, a trained run, or a module of one's own."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +38,7 @@ class Model:
         side: of the square images that it takes.
         rule: how its maps become boxes.
         mean, std: of each channel, taken out of RGB in [0, 1].
+        reading: what else its maps depend on, in words: the layer, or the scales of a run's test.
     """
 
     name: str
@@ -47,6 +49,16 @@ class Model:
     rule: Rule
     mean: tuple[float, ...] = tuple(MEAN.tolist())
     std: tuple[float, ...] = tuple(STD.tolist())
+    reading: str = ""
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over the weights, the names of the classes and the reading: the name alone tells none."""
+        digest = hashlib.sha256(repr((self.reading, self.classes)).encode())
+        for name, value in self.module.state_dict().items():
+            content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(content)
+        return digest.hexdigest()[:16]
 
     def prepare(self, images: Tensor) -> Tensor:
         """uint8 images (B, 3, H, W) as the network takes them."""
@@ -79,9 +91,10 @@ def of_run(
     chosen = Rule(False, config.test_flip, config.normalise, config.threshold)
     if rule not in (RUN, "cam") and (positive := method.localize_positive()):
         look, chosen = positive, RULES[rule]
-    call = at_scales(look, config.test_scales, chosen.mirror)
+    call = at_scales(look, config.test_scales, chosen.mirror, method.backbone.stride)
     name = Path(folder).resolve().name
-    return Model(name, method, of_all(call), classes, config.image_size, changed(chosen, normalise, threshold))
+    made = changed(chosen, normalise, threshold)
+    return Model(name, method, of_all(call), classes, config.image_size, made, reading=f"scales {config.test_scales}")
 
 
 def of_classifier(
@@ -110,6 +123,7 @@ def of_classifier(
     if backbone in CLASSIFIERS and not layer:
         net = build_classifier(backbone, weights).to(memory_format=torch.channels_last)  # a fifth faster on a CPU
         side = side or SIDE
+        net.backbone.require_side(side)
         call = at_scales(partial(net.cam, positive=rule.positive), flip=rule.mirror)
         read, known = of_all(call), _names(classes, len(imagenet_classes()))
         return Model(f"{backbone}, {Path(weights).name}, {side} pixels", net, read, known, side, rule)
@@ -138,7 +152,7 @@ def of_module(
     with torch.no_grad():
         count = module(torch.zeros(2, 3, side, side)).shape[1]
     read = mirrored(read) if rule.mirror else read
-    return Model(name or type(module).__name__, module, read, _names(classes, count), side, rule)
+    return Model(name or type(module).__name__, module, read, _names(classes, count), side, rule, reading=layer)
 
 
 def _names(given: Sequence[str], count: int) -> tuple[str, ...]:

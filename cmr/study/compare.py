@@ -20,11 +20,17 @@ KEPT = 6000  # images; the resamplings of so many take 60 MB
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference A - B of a metric in percentage points, with its 95 % interval."""
+    """The difference A - B of a metric in percentage points, with its 95 % interval.
+
+    Attributes:
+        mean, low, high: in points.
+        seeds: of the side that has fewer; with one the interval speaks of images only.
+    """
 
     mean: float
     low: float
     high: float
+    seeds: int
 
     @property
     def verdict(self) -> str:
@@ -88,7 +94,8 @@ def bootstrap(a: np.ndarray, b: np.ndarray, draws: int = 10_000, seed: int = 0) 
         picked = generator.integers(part.shape[1], size=part.shape)
         drawn.append(np.take_along_axis(part, picked, 1).mean(1))
     low, high = np.percentile(drawn[0] - drawn[1], (2.5, 97.5))
-    return Difference(*(100 * float(x) for x in (a.mean() - b.mean(), low, high)))
+    mean, low, high = (100 * float(x) for x in (a.mean() - b.mean(), low, high))
+    return Difference(mean, low, high, min(len(a), len(b)))
 
 
 def _means(right: np.ndarray, draws: int, seed: int) -> np.ndarray:
@@ -128,6 +135,8 @@ def difference(a: Sequence[Run], b: Sequence[Run], metric: str = LOC, draws: int
     tests = {fingerprint for run in (*a, *b) for fingerprint in _tested_on(run)}
     if len(tests) > 1:
         raise UserError(f"difference: the runs were tested on different images ({', '.join(sorted(tests))})")
+    if metric != CLAS and len({np.isnan(run.outcomes()["iou"]).tobytes() for run in (*a, *b)}) > 1:
+        raise UserError("difference: the crop at test took the boxes of other images; compare runs with one test_crop")
     right_a, right_b = (np.stack([right(run, metric) for run in side]) for side in (a, b))
     return bootstrap(right_a, right_b, draws)
 
@@ -144,7 +153,8 @@ def against(
         draws: number of resamplings.
 
     Returns:
-        Printed cells "+1.2 [-0.4, +2.7]"; those whose interval holds 0 end in " (no difference found)".
+        Printed cells "+1.2 [-0.4, +2.7]"; those whose interval holds 0 end in " (no difference found)". Where a side
+        has one seed, so that the interval speaks of images only, they say so.
     """
     require_known(reference, "reference", groups)
     base = groups[reference].runs
@@ -172,7 +182,8 @@ def gaps(groups: Mapping[str, Group], pairs: Iterable[tuple[str, str]]) -> dict[
 
 def _cell(gap: Difference) -> str:
     """The numbers in one line, the remark beside or below them."""
-    parts = [str(gap), *([f"({gap.verdict})"] if gap.verdict == "no difference found" else [])]
+    remarks = ["no difference found"] * (gap.verdict == "no difference found") + ["one seed"] * (gap.seeds == 1)
+    parts = [str(gap), *([f"({', '.join(remarks)})"] if remarks else [])]
     return " ".join(part.replace(" ", NBSP) for part in parts)
 
 

@@ -137,6 +137,7 @@ class Sources:
         self.side, self.batch_size = settings.image_size, settings.batch_size
         torch.manual_seed(settings.seed)  # of random weights
         backbone = build_backbone(settings.backbone, settings.weights, settings.stride or None)
+        backbone.require_side(self.side)
         backbone.eval().to(fabric.device).to(memory_format=torch.channels_last)
         look = features_at(backbone, settings.layers)
 

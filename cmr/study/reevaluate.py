@@ -105,6 +105,8 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
             f"data_root: {test_split.dataset} has {len(test_split.classes)} classes, not the {len(known)} that the run "
             f"was trained on ({theirs}); name the folder of the run's data"
         )
+    if run.config.precise_bn and not config.precise_bn:
+        raise UserError(f"{run.path}: precise_bn replaced its batch-norm statistics, and no others are kept")
     prints = fingerprints(train_split, test_split, run.record.weights)
     name = identity(config, prints) + (maps and f"-{maps}")
     place = Path(out) / name
@@ -119,16 +121,17 @@ def reevaluate(run: runs.Run, config: Config, out: str | Path = "", progress: bo
             reestimate_batch_norm(method, resized, config)
         method.eval()
         tests = batches_for_test(test_split, config, fabric.device, progress)
+        views = config.test_scales, config.test_flip, method.backbone.stride
         localize: LocalizeLabels
         if maps:
             for_labels = posthoc_call(method, maps)
 
             def look(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-                return at_scales(lambda seen: for_labels(seen, labels), config.test_scales, config.test_flip)(images)
+                return at_scales(lambda seen: for_labels(seen, labels), *views)(images)
 
             localize = look
         else:
-            localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
+            localize = of_labels(at_scales(method.localize, *views))
         result, outcomes = evaluate(localize, test_split, tests, config, progress=progress)
         if getattr(config.settings, "test_map", "") == "mean_free" and config.test_crop == "resize":
             result = replace(result, agreement=view_agreement(method, tests, len(test_split), config.seed))

@@ -149,7 +149,7 @@ def views(images: Tensor, sizes: Sequence[int], seed: int = 0) -> tuple[Tensor, 
 @torch.no_grad()
 def scoremaps(method: Method, images: Tensor, labels: Tensor, config: Config, side: int) -> Tensor:
     """Score maps in [0, 1] of the given classes as the test makes them: (B, 3, H, W), (B,) -> (B, side, side)."""
-    _, maps = at_scales(method.eval().localize, config.test_scales, config.test_flip)(images)
+    _, maps = at_scales(method.eval().localize, config.test_scales, config.test_flip, method.backbone.stride)(images)
     chosen = maps[torch.arange(len(labels)), labels]  # (B, h, w)
     return locate.normalise(locate.resize(chosen, side), config.normalise)
 

@@ -125,7 +125,7 @@ def _work(
     size = config.batch_size // fabric.world_size
     images = Batches(train_split, config.resize, size, fabric.device, **reading(config, progress))
     tests = batches_for_test(test_split, config, fabric.device, progress)
-    localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip))
+    localize = of_labels(at_scales(method.localize, config.test_scales, config.test_flip, method.backbone.stride))
     checkpoint = folder / runs.CHECKPOINT
     history, spent = load_checkpoint(checkpoint, method, optimizer, fabric) if resume else ([], 0.0)
     started = time.perf_counter() - spent

@@ -75,6 +75,46 @@ def test_what_localize_exports_is_read_back(root, tmp_path):
     assert boxes_of(root) == expected
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "message"), [(40, 20, "20x10"), (10, 20, "turned by its EXIF orientation")]
+)
+def test_boxes_of_a_picture_of_another_size_are_refused(root, width, height, message):
+    coco(root, images=[{"id": 2, "file_name": "heron/a.png", "width": width, "height": height}])
+    with pytest.raises(
+        UserError, match=f"boxes.json, picture 'heron/a.png': the boxes are of .* {width}x{height} .*{message}"
+    ):
+        folder.load(root, "test", ALL)
+    (root / "boxes.json").unlink()
+    size = f"<size><width>{width}</width><height>{height}</height></size>"
+    (root / "heron" / "b.xml").write_text(VOC.format(SIDES).replace("<object>", f"{size}<object>"))
+    with pytest.raises(UserError, match=f"heron/b.xml: the boxes are of .* {width}x{height} .*{message}"):
+        folder.load(root, "test", ALL)
+
+
+@pytest.mark.parametrize(
+    "size", [{"width": 20, "height": 10}, {"width": 0, "height": 0}, {"width": None}, {"width": "x"}]
+)
+def test_a_size_that_fits_or_says_nothing_is_right(root, size):
+    coco(root, images=[{"id": 4, "file_name": "owl/c.png"}, {"id": 2, "file_name": "heron/a.png"} | size])
+    assert len(boxes_of(root)["heron/a.png"]) == 2
+
+
+def test_a_region_of_a_crowd_is_no_box_and_is_noted(root):
+    coco(
+        root, annotations=[{"image_id": 2, "bbox": [0, 0, 20, 10], "iscrowd": 1}, {"image_id": 2, "bbox": [1, 2, 3, 4]}]
+    )
+    split = folder.load(root, "test", ALL)
+    assert boxes_of(root)["heron/a.png"] == [[1, 2, 4, 6]]
+    assert any("1 region of a crowd (iscrowd), left out" in note for note in split.notes)
+
+
+def test_one_voc_file_beside_two_pictures_is_refused(root):
+    Image.new("RGB", (20, 10)).save(root / "heron" / "b.jpg")
+    (root / "heron" / "b.xml").write_text(VOC.format(SIDES))
+    with pytest.raises(UserError, match=r"b\.xml: lies beside both heron/b\.jpg and heron/b\.png; rename one"):
+        folder.load(root, "test", ALL)
+
+
 def test_other_boxes_are_other_data(root):
     before = folder.load(root, "test", ALL).fingerprint
     coco(root)

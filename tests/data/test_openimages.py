@@ -59,6 +59,16 @@ def test_masks_by_hand(root):
     assert train.classes == split.classes
 
 
+def test_a_mask_with_a_palette_is_read_by_its_numbers(root):
+    before = openimages.load(root, "val").masks(0).tolist()
+    [name] = [path for path in (root / "m").iterdir() if path.stem == next(iter(MASKS))]
+    with Image.open(name) as mask:
+        numbers = Image.fromarray((np.asarray(mask) > 0).astype(np.uint8)).convert("P")
+    numbers.putpalette([0, 0, 0, 0, 0, 3])  # 1 is nearly black, which says nothing of what it means
+    numbers.save(name)
+    assert openimages.load(root, "val").masks(0).tolist() == before
+
+
 def test_lists_and_masks_may_lie_elsewhere(root, tmp_path_factory):
     moved = tmp_path_factory.mktemp("elsewhere")
     (root / "metadata").rename(moved / "lists")

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import cmr
@@ -17,6 +18,7 @@ from cmr.errors import UserError
 from cmr.files import alone
 from cmr.pictures import folder as folder_module
 from cmr.pictures.folder import localize_pictures
+from cmr.pictures.localizer import Localizer
 from cmr.study import runs
 from tests.cli.calls import call, fail
 
@@ -227,6 +229,38 @@ def test_what_is_done_and_unchanged_is_not_done_again(capsys, tiny_run, tmp_path
     assert sorted(done) == ["b.png", "c.png"]
     assert [row["width"] for row in found] == [20, 22, 20]
     assert len(rows(tmp_path / "out")) == 3
+
+
+def test_other_weights_layers_or_classes_under_one_name_are_another_network(tmp_path, monkeypatch):
+    noise(tmp_path / "in" / "a.jpg", 60, 40)
+    torch.manual_seed(0)
+
+    def made(classes=("owl", "heron"), layer="", seed=0):
+        torch.manual_seed(seed)
+        parts = torch.nn.Conv2d(3, 8, 3, 4, 1), torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 1), torch.nn.ReLU()
+        net = torch.nn.Sequential(*parts, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 2))
+        options = {"backbone": net, "classes": classes, "layer": layer, "image_size": 64, "device": "cpu"}
+        localize_pictures(tmp_path / "in", tmp_path / "out", contact_sheet=False, **options)
+        return json.loads((tmp_path / "out" / "localizations.json").read_text())
+
+    seen = [made(), made(seed=1), made(seed=1, layer="1"), made(("wren", "heron"), "1", 1)]
+    assert len({content["network"] for content in seen}) == 4
+    assert seen[3]["localizations"][0]["class"] in ("wren", "heron")
+    assert made(("wren", "heron"), "1", 1) == seen[3]
+
+
+@pytest.mark.parametrize("room", [1, 60 * 40 * 3 * 8, 10**12])
+def test_few_large_pictures_are_in_memory_at_once(tiny_run, tmp_path, monkeypatch, room):
+    for name in "abcdefgh":
+        noise(tmp_path / "in" / f"{name}.jpg", 60, 40)
+    monkeypatch.setattr(folder_module, "ROOM", room)
+    sizes = []
+    batch = Localizer.batch
+    monkeypatch.setattr(
+        Localizer, "batch", lambda self, pictures, images: sizes.append(len(images)) or batch(self, pictures, images)
+    )
+    localize_pictures(tmp_path / "in", tmp_path / "out", run=tiny_run.path, device="cpu")
+    assert sizes == {1: [1] * 8, 60 * 40 * 3 * 8: [2] * 4}.get(room, [8])
 
 
 def test_a_stop_between_two_batches_loses_nothing_that_is_done(tiny_run, tmp_path, monkeypatch):

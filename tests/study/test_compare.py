@@ -54,10 +54,15 @@ def test_same_draws_every_time():
 
 
 def test_verdicts():
-    assert Difference(2.0, 0.5, 3.0).verdict == "higher"
-    assert Difference(-2.0, -3.0, -0.5).verdict == "lower"
-    assert Difference(0.2, -1.0, 1.4).verdict == "no difference found"
-    assert str(Difference(0.2, -1.0, 1.4)) == "+0.2 [-1.0, +1.4]"
+    assert Difference(2.0, 0.5, 3.0, 3).verdict == "higher"
+    assert Difference(-2.0, -3.0, -0.5, 3).verdict == "lower"
+    assert Difference(0.2, -1.0, 1.4, 3).verdict == "no difference found"
+    assert str(Difference(0.2, -1.0, 1.4, 3)) == "+0.2 [-1.0, +1.4]"
+
+
+def test_a_difference_knows_the_seeds_of_its_weaker_side():
+    right = np.ones((3, 4), bool)
+    assert bootstrap(right, right[:1], 10).seeds == 1 and bootstrap(right, right[:2], 10).seeds == 2
 
 
 def test_what_a_run_got_right_averages_to_its_metrics(four_runs):
@@ -78,7 +83,7 @@ def test_differences_in_a_table(four_runs):
     assert list(table.index) == ["CMR (literal)", "CMR, no fusion loss"]
     want = difference(groups["cmr"].runs, groups["cam"].runs, "Top-1 Clas", draws=200)
     written = table.loc["CMR (literal)", "Top-1 Clas"]
-    assert written.replace("\u00a0", " ") == f"{want} (no difference found)"
+    assert written.replace("\u00a0", " ") == f"{want} (no difference found, one seed)"
     assert written.count(" ") == 1  # a narrow table breaks before the remark
     with pytest.raises(UserError, match="unknown reference 'can': did you mean 'cam'"):
         against(groups, "can")
@@ -107,6 +112,8 @@ def test_images_without_a_true_box_count_for_their_class_only(tmp_path):
     assert right(one, "Top-1 Clas").tolist() == [True, True, True, False]
     assert difference([one], [other]).mean == 50.0
     assert difference([one], [other], "Top-1 Clas").mean == 75.0
+    with pytest.raises(UserError, match="the crop at test took the boxes of other images"):
+        difference([one], [run("cropped", [0.1, nan, 0.2, nan], [[1]] * 4)])
     with pytest.raises(UserError, match="bare: no test image has a true box, so there is no Top-1 Loc"):
         right(run("bare", [nan] * 4, [[0]] * 4), "Top-1 Loc")
 

@@ -66,11 +66,15 @@ def test_a_test_without_what_all_classes_share_says_how_far_the_views_agree(trai
 
 def test_precise_batch_norm_is_that_of_training(trained, tmp_path):
     asked = make("tiny", method="cmr", epochs=1, precise_bn=True)
-    whole = train(asked, tmp_path, progress=False).outcomes()["maps"]
+    precise = train(asked, tmp_path, progress=False)
+    whole = precise.outcomes()["maps"]
     torch.manual_seed(77)  # what was drawn before does not count
     reevaluate(trained, changed(trained.config, {"precise_bn": True}), tmp_path / "again", progress=False)
     assert np.array_equal(runs.find(tmp_path / "again")[0].outcomes()["maps"], whole)
     assert not np.array_equal(trained.outcomes()["maps"], whole)
+    with pytest.raises(UserError, match="precise_bn replaced its batch-norm statistics, and no others are kept"):
+        reevaluate(precise, changed(precise.config, {"precise_bn": False}), tmp_path / "plain", progress=False)
+    assert not (tmp_path / "plain").exists()
 
 
 def test_the_same_test_does_not_overwrite_the_record_of_the_training(trained):
@@ -141,6 +145,18 @@ def test_maps_are_averaged_on_the_finest_grid():
     assert logits.item() == 3.0  # (2 + 4) / 2
     assert maps.shape == (1, 1, 4, 4)
     torch.testing.assert_close(maps, torch.full_like(maps, 3.0))
+
+
+def test_enlarged_sides_are_multiples_of_a_large_stride_too():
+    sides = []
+
+    def look(images):
+        sides.append(images.shape[2:])
+        return images.mean((2, 3)), images[:, :, ::32, ::32]
+
+    at_scales(look, (1.5,), stride=32)(torch.zeros(1, 3, 224, 224))
+    at_scales(look, (1.5,), stride=8)(torch.zeros(1, 3, 224, 224))
+    assert [tuple(side) for side in sides] == [(320, 320), (336, 336)]
 
 
 def test_data_of_other_classes_are_named(trained):
