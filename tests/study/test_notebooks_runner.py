@@ -211,7 +211,7 @@ def test_two_notebooks_of_one_folder_run_at_once(tmp_path):
     paths = [write(tmp_path / f"{name}.ipynb", "import time; time.sleep(2); print('done')") for name in "ab"]
     with ThreadPoolExecutor(2) as pool, execute.process() as one, execute.process() as other:
         out = [tmp_path / "out" / path.name for path in paths]
-        seconds = list(pool.map(execute.apart, (one, other), paths, out, ({}, {})))
+        seconds = list(pool.map(execute.apart, (one, other), paths, out))
     assert all(printed(tmp_path / "out" / path.name) == "done\n" for path in paths) and len(seconds) == 2
     assert not [path for path in tmp_path.iterdir() if "ipc" in path.name]
 
